@@ -1,0 +1,37 @@
+/**
+ * The rules no compiler or linter knows: layers, purity, module state, sizes, names, spec ids, machine paths.
+ * `node scripts/tidy.ts` checks the repository; `--untested` lists the normative statements no test names yet.
+ */
+import { resolve } from 'node:path';
+import { checkLayers } from './tidy/layers.ts';
+import { checkMachinePaths } from './tidy/machine-paths.ts';
+import { checkNames } from './tidy/names.ts';
+import { checkModuleState, checkPurity } from './tidy/purity.ts';
+import { checkSizes } from './tidy/sizes.ts';
+import { type Problem, readSourceTree, type SourceTree } from './tidy/source-tree.ts';
+import { checkSpecIds, untestedIds } from './tidy/spec-ids.ts';
+
+const RULES = [checkLayers, checkPurity, checkModuleState, checkSizes, checkNames, checkSpecIds, checkMachinePaths];
+
+/** Everything that is wrong in a tree, in the order of the files. */
+export function tidy(tree: SourceTree): Problem[] {
+  return RULES.flatMap((rule) => rule(tree)).sort((a, b) =>
+    a.path < b.path ? -1 : a.path > b.path ? 1 : a.line - b.line,
+  );
+}
+
+function main(): void {
+  const tree = readSourceTree(resolve(import.meta.dirname, '..'));
+  if (process.argv.includes('--untested')) {
+    for (const id of untestedIds(tree)) console.log(id);
+    return;
+  }
+  const problems = tidy(tree);
+  for (const { path, line, rule, message } of problems)
+    console.log(`${path}${line ? `:${line}` : ''} ${rule}: ${message}`);
+  console.log(`Read ${tree.texts.size} files, ${tree.sources.length} of them TypeScript.`);
+  if (tree.sources.length === 0) console.log('No TypeScript file was read: this cannot be the repository.');
+  process.exitCode = problems.length > 0 || tree.sources.length === 0 ? 1 : 0;
+}
+
+if (import.meta.main) main();

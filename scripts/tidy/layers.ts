@@ -1,0 +1,114 @@
+/**
+ * Who may import whom. The table below is the layer diagram of ARCHITECTURE.md; a folder that is not in it fails until
+ * somebody has decided where it belongs. Tests are free within their package; nothing reaches into another package
+ * except through the package's name.
+ */
+import { posix } from 'node:path';
+import { type Node, SyntaxKind } from 'typescript/unstable/ast';
+import {
+  isCallExpression,
+  isExportDeclaration,
+  isImportDeclaration,
+  isImportTypeNode,
+  isLiteralTypeNode,
+} from 'typescript/unstable/ast/is';
+import { lineOf, type Problem, type Source, type SourceTree, walk } from './source-tree.ts';
+
+interface Layer {
+  /** Folders of the same package and names of other packages. A folder may always import itself. */
+  readonly imports: readonly string[];
+  /** No clock, randomness, promise, socket, Node module or third-party package. */
+  readonly pure?: true;
+}
+
+const BROKER = 'packages/broker/src';
+
+const LAYERS: Readonly<Record<string, Layer>> = {
+  'packages/protocol/src/wire': { imports: [], pure: true },
+  'packages/protocol/src/flow': { imports: ['packages/protocol/src/wire'], pure: true },
+  [`${BROKER}/core`]: { imports: ['@pipit/protocol'], pure: true },
+  [`${BROKER}/store`]: { imports: [`${BROKER}/core`] },
+  [`${BROKER}/auth`]: { imports: ['@pipit/protocol', `${BROKER}/core`] },
+  [`${BROKER}/node`]: { imports: ['@pipit/protocol', `${BROKER}/core`, `${BROKER}/store`, `${BROKER}/auth`] },
+  'packages/client/src': { imports: ['@pipit/protocol'] },
+  'packages/conformance/src': { imports: ['@pipit/protocol'] },
+  'packages/cli/src': { imports: ['@pipit/protocol', '@pipit/broker', '@pipit/client', '@pipit/conformance'] },
+};
+
+/** The folder of LAYERS that `path` lies in, if any. */
+function layerOf(path: string): string | undefined {
+  return Object.keys(LAYERS).find((folder) => path.startsWith(`${folder}/`));
+}
+
+function packageOf(path: string): string | undefined {
+  return /^packages\/[^/]+/.exec(path)?.[0];
+}
+
+/** Whether a shipped file lies in a folder that must stay pure. */
+export function isPure(source: Source): boolean {
+  const layer = layerOf(source.path);
+  return source.shipped && layer !== undefined && LAYERS[layer]?.pure === true;
+}
+
+/** The import rules, for every file. */
+export function checkLayers(tree: SourceTree): Problem[] {
+  return tree.sources.flatMap((source) => {
+    const problems: Problem[] = [];
+    const report = (line: number, message: string): void => {
+      problems.push({ path: source.path, line, rule: 'layers', message });
+    };
+    const isEntry = /^packages\/[^/]+\/src\/index\.ts$/.test(source.path);
+    const layer = layerOf(source.path);
+    if (source.shipped && !isEntry && layer === undefined) {
+      report(0, 'this folder belongs to no layer; put the file into one, or add the layer to scripts/tidy/layers.ts');
+    }
+    for (const { specifier, line } of importsOf(source)) {
+      const isOutside = leavesPackage(source.path, specifier);
+      if (isOutside) report(line, `${specifier} reaches into another package; import the package by its name`);
+      else if (source.shipped && !isEntry && layer !== undefined) {
+        const refusal = refuse(source.path, layer, specifier);
+        if (refusal !== undefined) report(line, refusal);
+      }
+    }
+    return problems;
+  });
+}
+
+function leavesPackage(path: string, specifier: string): boolean {
+  if (!specifier.startsWith('.')) return false;
+  const target = posix.join(posix.dirname(path), specifier);
+  return packageOf(target) !== packageOf(path);
+}
+
+function refuse(path: string, layer: string, specifier: string): string | undefined {
+  const { imports, pure } = LAYERS[layer] as Layer;
+  const allowed = imports.length === 0 ? 'nothing else' : imports.join(', ');
+  if (specifier.startsWith('.')) {
+    const target = posix.join(posix.dirname(path), specifier);
+    if (target.startsWith(`${layer}/`) || imports.includes(layerOf(target) ?? '')) return undefined;
+    return `${layer} may not import ${target}; it may import itself and ${allowed}`;
+  }
+  if (specifier === 'pipit' || specifier.startsWith('@pipit/')) {
+    return imports.includes(specifier) ? undefined : `${layer} may not import ${specifier}; allowed: ${allowed}`;
+  }
+  return pure ? `${layer} is pure and may not import ${specifier}` : undefined;
+}
+
+function importsOf(source: Source): { specifier: string; line: number }[] {
+  const found: { specifier: string; line: number }[] = [];
+  walk(source, (node) => {
+    const literal = moduleSpecifier(node);
+    if (literal?.kind === SyntaxKind.StringLiteral) {
+      found.push({ specifier: literal.getText(source.tree).slice(1, -1), line: lineOf(source, node) });
+    }
+  });
+  return found;
+}
+
+/** The node that names the module in any form of import or re-export: static, type-only, `import()` and `import('…').T`. */
+function moduleSpecifier(node: Node): Node | undefined {
+  if (isImportDeclaration(node) || isExportDeclaration(node)) return node.moduleSpecifier;
+  if (isImportTypeNode(node)) return isLiteralTypeNode(node.argument) ? node.argument.literal : undefined;
+  if (isCallExpression(node) && node.expression.kind === SyntaxKind.ImportKeyword) return node.arguments[0];
+  return undefined;
+}
