@@ -1,0 +1,55 @@
+/**
+ * What the core tells its operator: one typed event for everything that was refused, dropped, closed or changed owner.
+ *
+ * Events explain; they carry no payloads and no secrets. Those of one type, client and reason are counted and told once an
+ * interval (`count`), so that a flood cannot become a flood of log lines.
+ */
+
+import type { Peer } from './ports.ts';
+
+export type DropReason =
+  | 'queue-full'
+  | 'expired'
+  | 'unsent-full'
+  | 'offline-qos0'
+  | 'packet-too-large'
+  | 'not-authorized'
+  | 'session-ended'
+  | 'group-member-refused'
+  | 'retained-full';
+
+export type BrokerEvent =
+  | {
+      type: 'connected';
+      clientId: string;
+      username: string | null;
+      peer: Peer;
+      version: number;
+      sessionPresent: boolean;
+    }
+  /** `reasonCode` is what was, or could have been, told to the peer; `reason` is a sentence for people. */
+  | {
+      type: 'disconnected';
+      clientId: string;
+      peer: Peer;
+      by: 'client' | 'server' | 'network';
+      reasonCode: number;
+      reason: string;
+    }
+  /** A connection that never became one: no CONNECT, a bad one, or a verdict against it. */
+  | { type: 'refused'; clientId: string | null; peer: Peer; reasonCode: number; reason: string }
+  | { type: 'publish-refused'; clientId: string; topic: string; reasonCode: number; reason: string; count: number }
+  | { type: 'subscribe-refused'; clientId: string; filter: string; reasonCode: number; reason: string; count: number }
+  | { type: 'dropped'; clientId: string; topic: string; reason: DropReason; count: number }
+  | { type: 'session-created'; clientId: string }
+  | {
+      type: 'session-ended';
+      clientId: string;
+      reason: 'expired' | 'clean-start' | 'closed' | 'administrative' | 'evicted';
+      dropped: number;
+    }
+  | { type: 'subscription-revoked'; clientId: string; filter: string }
+  | { type: 'will-published' | 'will-cancelled' | 'will-refused'; clientId: string; topic: string }
+  | { type: 'commit-failed'; reason: string; attempts: number }
+  | { type: 'commit-recovered'; attempts: number }
+  | { type: 'page-failed'; clientId: string; reason: string };

@@ -1,0 +1,114 @@
+/**
+ * Every number that bounds the broker: its default, its unit and why it is what it is.
+ *
+ * Each is a setting (configuration `limits.<name>`). None of them has a magic 0: what is unlimited does not exist.
+ */
+
+export interface Limits {
+  /** Bytes of a packet before CONNECT was accepted: room for a will and a token, none for a flood. */
+  connectPacketBytesMax: number;
+  /** Bytes of a packet after that, announced as Maximum Packet Size; ours to receive. */
+  packetBytesMax: number;
+  /** Milliseconds a socket may stay without a complete CONNECT, and a CONNECT without its verdict. */
+  connectTimeoutMs: number;
+  /** Network connections at once, CONNECT sent or not. */
+  connectionsMax: number;
+  /** How much longer than Keep Alive a silent peer is kept, as a factor [MQTT-3.1.2-22]. */
+  keepAliveFactor: number;
+  /** Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive (5.0 only). 65,535 leaves every one alone but 0. */
+  serverKeepAliveMax: number;
+  /** QoS 1 and 2 PUBLISH packets a peer may have open towards us: our Receive Maximum. */
+  receiveMaximum: number;
+  /** The same towards a peer, unless it asks for less. */
+  sendMaximum: number;
+  /** Topic aliases a peer may set: our Topic Alias Maximum. */
+  topicAliasMaximum: number;
+  /** Topic aliases we set towards a peer that allows more. */
+  sentTopicAliasMaximum: number;
+  /** Levels of a topic name or filter. */
+  topicLevelsMax: number;
+  /** Subscriptions of one session. */
+  subscriptionsPerSessionMax: number;
+  /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
+  filtersPerPacketMax: number;
+  /** User Properties in one packet, and their bytes together. */
+  userPropertiesMax: number;
+  /** Messages waiting for one session, in flight included. */
+  queueMessagesMax: number;
+  /** Bytes of them (topic, properties and payload). */
+  queueBytesMax: number;
+  /** Messages of one queue kept in memory when there is a store; the rest is paged in. */
+  queuePrefixMessages: number;
+  queuePrefixBytes: number;
+  /** Bytes accepted for one peer and not yet taken by its socket, while the socket drains. */
+  unsentBytesMax: number;
+  /** The same once the socket has taken nothing for `stalledAfterMs`. */
+  unsentBytesStalledMax: number;
+  stalledAfterMs: number;
+  /** The same for all peers together; beyond it the peer with the most is disconnected. */
+  unsentBytesTotalMax: number;
+  /** Bytes waiting for a commit on one connection before it is paused. */
+  heldBytesMax: number;
+  /** Milliseconds acknowledgements may wait for their commit before the connection is closed without them. */
+  heldMsMax: number;
+  /** Sessions, connected or not. */
+  sessionsMax: number;
+  /** Seconds; a longer Session Expiry Interval, or none in 3.x, is lowered to it. 7 days. */
+  sessionExpiryMax: number;
+  retainedMessagesMax: number;
+  retainedBytesMax: number;
+  /** Seconds a retained message lives at most. */
+  retainedExpiryMax: number;
+  /** Topics kept interned with their routing plan. All are dropped when full, so a flood of new ones costs time, not memory. */
+  internedTopicsMax: number;
+  /** Recipients in all routing plans together, for the same reason. */
+  plannedRecipientsMax: number;
+  /** Deliveries, and bytes written, after which a turn ends and everybody else is served first. */
+  turnDeliveriesMax: number;
+  turnBytesMax: number;
+  /** Milliseconds in which events of one kind, client and reason are counted into one. */
+  eventIntervalMs: number;
+  /** Unsettled messages of one in-process subscriber, unless it asks for another number. */
+  localWindow: number;
+  /** Publishes of one connection that wait for a claim's answer before it is paused. */
+  claimedPublishesMax: number;
+}
+
+export const defaultLimits: Limits = {
+  connectPacketBytesMax: 128 * 1024,
+  packetBytesMax: 16 * 1024 * 1024,
+  connectTimeoutMs: 10_000,
+  connectionsMax: 1_000_000,
+  keepAliveFactor: 1.5,
+  serverKeepAliveMax: 65_535,
+  receiveMaximum: 1_000,
+  sendMaximum: 1_000,
+  topicAliasMaximum: 64,
+  sentTopicAliasMaximum: 64,
+  topicLevelsMax: 128,
+  subscriptionsPerSessionMax: 10_000,
+  filtersPerPacketMax: 1_000,
+  userPropertiesMax: 128,
+  queueMessagesMax: 100_000,
+  queueBytesMax: 64 * 1024 * 1024,
+  queuePrefixMessages: 2_000,
+  queuePrefixBytes: 1024 * 1024,
+  unsentBytesMax: 64 * 1024 * 1024,
+  unsentBytesStalledMax: 1024 * 1024,
+  stalledAfterMs: 1_000,
+  unsentBytesTotalMax: 512 * 1024 * 1024,
+  heldBytesMax: 1024 * 1024,
+  heldMsMax: 30_000,
+  sessionsMax: 1_000_000,
+  sessionExpiryMax: 7 * 24 * 3600,
+  retainedMessagesMax: 10_000_000,
+  retainedBytesMax: 1024 * 1024 * 1024,
+  retainedExpiryMax: 100 * 365 * 24 * 3600,
+  internedTopicsMax: 65_536,
+  plannedRecipientsMax: 4_000_000,
+  turnDeliveriesMax: 20_000,
+  turnBytesMax: 8 * 1024 * 1024,
+  eventIntervalMs: 10_000,
+  localWindow: 100,
+  claimedPublishesMax: 1_000,
+};

@@ -1,0 +1,222 @@
+/**
+ * The words in which the core and the world around it speak: who connects, what an authority decides, what a store keeps.
+ *
+ * Everything here is data. The core never calls out: it asks by effects (see core.ts) and is answered by inputs.
+ */
+
+import type { ProtocolVersion, QoS, UserProperty } from '@pipit/protocol';
+import type { Permissions } from './permissions.ts';
+
+/** Who is at the other end of a socket, as far as the transport knows. */
+export interface Peer {
+  readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'unix' | 'memory';
+  /** `192.0.2.1:50123`, `[2001:db8::1]:50123`, or the path of a Unix socket. */
+  readonly address: string;
+  /** The listener it came in by, as configured: `mqtts://0.0.0.0:8883`. */
+  readonly listener: string;
+  /** The verified client certificate, if one was asked for and shown. */
+  readonly certificate?: { readonly commonName: string; readonly subject: string; readonly fingerprint: string };
+}
+
+/** What an authority is asked. Answer with a verdict for the same exchange. */
+export interface AuthenticationRequest {
+  readonly kind: 'connect' | 'continue' | 're-authenticate';
+  readonly peer: Peer;
+  readonly version: ProtocolVersion;
+  readonly clientId: string;
+  readonly username: string | null;
+  readonly password: Uint8Array | null;
+  /** Enhanced authentication (5.0, 4.12). */
+  readonly method: string | null;
+  readonly data: Uint8Array | null;
+  readonly userProperties: readonly UserProperty[];
+  /** Who the connection already is, on re-authentication. */
+  readonly principal: string | null;
+}
+
+/** Names as the peer writes them ↔ names as the broker knows them. Pure functions; null: this name does not exist for the peer. */
+export interface TopicMapping {
+  readonly topicIn: (topic: string) => string | null;
+  readonly topicOut: (topic: string) => string | null;
+  readonly filterIn: (filter: string) => string | null;
+}
+
+/** What this connection may use at all; announced in CONNACK and enforced. Absent: what the broker offers to all. */
+export interface Capabilities {
+  readonly maximumQoS?: QoS;
+  readonly retain?: boolean;
+  readonly wildcards?: boolean;
+  readonly shared?: boolean;
+  readonly subscriptionIdentifiers?: boolean;
+  /** The QoS of a delivery: the lower of published and granted, or as published. */
+  readonly deliveredQoS?: 'lower' | 'published';
+}
+
+export interface Acceptance {
+  readonly outcome: 'accept';
+  /** Who this is. A session belongs to the principal that created it; null is nobody in particular. */
+  readonly principal: string | null;
+  /** Absent: everything is allowed. */
+  readonly permissions?: Permissions;
+  /** The key of the session; absent: the client id. */
+  readonly sessionKey?: string;
+  readonly mapping?: TopicMapping;
+  readonly capabilities?: Capabilities;
+  /** Lower limits for this connection. */
+  readonly limits?: {
+    readonly receiveMaximum?: number;
+    readonly packetBytesMax?: number;
+    readonly keepAliveMax?: number;
+    readonly sessionExpiryMax?: number;
+    readonly topicAliasMaximum?: number;
+  };
+  /** Milliseconds from now after which the connection is closed with 0xA0. */
+  readonly expiresInMs?: number;
+  readonly assignedClientId?: string;
+  readonly responseInformation?: string;
+  readonly reason?: string;
+  readonly userProperties?: readonly UserProperty[];
+  /** The last step of enhanced authentication. */
+  readonly data?: Uint8Array;
+}
+
+export interface Refusal {
+  readonly outcome: 'refuse';
+  /** A CONNACK reason code ≥ 0x80 (3.x gets the nearest return code). */
+  readonly reasonCode: number;
+  readonly reason?: string;
+  readonly serverReference?: string;
+}
+
+export interface Continuation {
+  readonly outcome: 'continue';
+  readonly data: Uint8Array | null;
+  readonly reason?: string;
+}
+
+export type Verdict = Acceptance | Refusal | Continuation;
+
+/** A message as a store keeps it: written once, however many queues point at it. Opaque but for its size. */
+export interface StoredMessage {
+  /** Rises for ever, also across restarts. */
+  readonly id: number;
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** 5.0 properties as they go on the wire, without their length. */
+  readonly properties: Uint8Array;
+  readonly payload: Uint8Array;
+  /** Wall-clock milliseconds; Infinity: never. */
+  readonly expiresAtWall: number;
+  /** The client id whose own No Local subscriptions do not get it. */
+  readonly publisher: string | null;
+}
+
+/** One place in the queue of a session. */
+export interface StoredDelivery {
+  readonly sequence: number;
+  readonly message: StoredMessage;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[] | null;
+  /** The shared subscription it came by. */
+  readonly group: string | null;
+  /** Set once it was sent: its packet identifier, and whether PUBREL is what goes next. */
+  readonly packetId: number;
+  readonly released: boolean;
+}
+
+export interface StoredSubscription {
+  readonly filter: string;
+  readonly shareName: string | undefined;
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly identifier: number;
+}
+
+export interface StoredSession {
+  readonly key: string;
+  readonly clientId: string;
+  readonly principal: string | null;
+  readonly incarnation: number;
+  readonly expirySeconds: number;
+  readonly will: { readonly message: StoredMessage; readonly delaySeconds: number } | null;
+  /** Wall-clock milliseconds since when it has no connection; Infinity while it has one. */
+  readonly closedAtWall: number;
+}
+
+/** One thing that lasts, changed. A batch of them is made durable as a whole, in order. */
+export type Change =
+  | { readonly kind: 'session'; readonly session: StoredSession }
+  | { readonly kind: 'session-ended'; readonly key: string; readonly incarnation: number }
+  | { readonly kind: 'subscribed'; readonly key: string; readonly subscription: StoredSubscription }
+  | {
+      readonly kind: 'unsubscribed';
+      readonly key: string;
+      readonly filter: string;
+      readonly shareName: string | undefined;
+    }
+  | { readonly kind: 'queued'; readonly key: string; readonly incarnation: number; readonly delivery: StoredDelivery }
+  | {
+      readonly kind: 'sent';
+      readonly key: string;
+      readonly incarnation: number;
+      readonly sequence: number;
+      readonly packetId: number;
+      readonly released: boolean;
+    }
+  | { readonly kind: 'settled'; readonly key: string; readonly incarnation: number; readonly sequence: number }
+  | { readonly kind: 'received'; readonly key: string; readonly incarnation: number; readonly packetId: number }
+  | { readonly kind: 'completed'; readonly key: string; readonly incarnation: number; readonly packetId: number }
+  | { readonly kind: 'retained'; readonly topic: string; readonly message: StoredMessage }
+  | { readonly kind: 'unretained'; readonly topic: string };
+
+export interface Batch {
+  readonly number: number;
+  readonly wall: number;
+  readonly changes: readonly Change[];
+}
+
+/** Asks for up to `count` deliveries of a queue with a sequence above `after`, committed ones only, in order. */
+export interface PageRequest {
+  readonly number: number;
+  readonly key: string;
+  readonly incarnation: number;
+  readonly after: number;
+  readonly count: number;
+}
+
+/** Everything that lasted, as read at the start. Queues are counted, not loaded, beyond what was in flight. */
+export interface StoredState {
+  /** Wall-clock milliseconds of the last commit: downtime is counted from it. */
+  readonly wall: number;
+  /** Ids of messages and incarnations go on above this. */
+  readonly lastId: number;
+  readonly sessions: Iterable<{
+    readonly session: StoredSession;
+    readonly subscriptions: readonly StoredSubscription[];
+    /** Deliveries that were sent, in the order of sending. */
+    readonly inFlight: readonly StoredDelivery[];
+    readonly received: readonly number[];
+    /** What waits behind them. */
+    readonly waiting: { readonly count: number; readonly bytes: number; readonly lastSequence: number };
+  }>;
+  readonly retained: Iterable<{ readonly topic: string; readonly message: StoredMessage }>;
+}
+
+/**
+ * The port behind the core's commit and page effects. A store knows no protocol: no routing, no packet identifiers' meaning.
+ * `commit` resolves when the whole batch lasts; a failed one is called again with the same changes (and more).
+ */
+export interface Store {
+  load(): Promise<StoredState>;
+  commit(batch: Batch): Promise<void>;
+  page(request: PageRequest): Promise<readonly StoredDelivery[]>;
+  close(): Promise<void>;
+}
+
+/** The port that decides who may connect. Never call back into the broker from it; take the time you need, up to the CONNECT deadline. */
+export interface Authority {
+  authenticate(request: AuthenticationRequest): Verdict | Promise<Verdict>;
+}
