@@ -1,47 +1,60 @@
 /**
- * `npm test` and `npm run test:interop`: `node --test` over the files of one group, with the sources unbuilt. Fails
- * when a group has no test, or when one was skipped or left for later: a test that does not run proves nothing.
+ * `npm test` and `npm run test:interop`: the test files of one group, with the sources unbuilt. Ends on the counts,
+ * `# tests N` first. Fails also when a file held no test, or when a test was skipped or left for later.
  */
-import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-
-const ROOT = resolve(import.meta.dirname, '..');
+import { Readable } from 'node:stream';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
 };
 
-async function run(group: string, options: readonly string[]): Promise<number> {
-  const files = (GROUPS[group] ?? []).flatMap((pattern) => globSync(pattern, { cwd: ROOT })).sort();
-  if (files.length === 0) {
-    console.error(`There is no test file in the group "${group}"; groups: ${Object.keys(GROUPS).join(', ')}`);
-    return 1;
+/** Runs the files and prints what happens; the counts and, in `faults`, why the run counts as failed. */
+async function runFiles(files: readonly string[]): Promise<{ counts: Record<string, number>; faults: string[] }> {
+  const events = run({ files, concurrency: availableParallelism(), execArgv: ['--conditions=pipit-source'] });
+  const counts = { tests: 0, suites: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0, duration_ms: 0 };
+  const faults: string[] = [];
+  const paths = new Set(files.map((file) => resolve(file)));
+
+  async function* withoutSummary(): AsyncGenerator {
+    for await (const event of events) {
+      if (event.type === 'test:summary' && event.data.file === undefined) {
+        const { passed, failed, ...others } = event.data.counts;
+        Object.assign(counts, {
+          pass: passed,
+          fail: failed,
+          ...others,
+          duration_ms: Math.round(event.data.duration_ms),
+        });
+        if (!event.data.success) faults.push('Tests failed.');
+      }
+      // A file in which no test was registered is reported as one passing test that bears the file's name.
+      if (event.type === 'test:pass' && paths.has(resolve(event.data.name)))
+        faults.push(`${event.data.name} holds no test.`);
+      const isSummary = event.type === 'test:diagnostic' && event.data.nesting === 0 && event.data.file === undefined;
+      if (!isSummary) yield event;
+    }
   }
-  const args = ['--conditions=pipit-source', '--test', ...options, ...files];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
-  let tail = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    process.stdout.write(text);
-    tail = (tail + text).slice(-4096);
-  });
-  const code = await new Promise<number | null>((done, failed) => {
-    child.on('error', failed);
-    child.on('close', done);
-  });
-  const count = (what: string): number => Number(new RegExp(`^. ${what} (\\d+)$`, 'm').exec(tail)?.[1] ?? 0);
-  if (code !== 0) return 1;
-  if (count('tests') === 0) return fail('No test ran.');
-  if (count('skipped') + count('todo') > 0)
-    return fail('Tests were skipped or left for later; make them run or delete them.');
-  return 0;
+
+  for await (const text of Readable.from(withoutSummary()).compose(new spec())) process.stdout.write(text);
+  if (counts.tests === 0) faults.push('No test ran.');
+  if (counts.skipped + counts.todo > 0)
+    faults.push('Tests were skipped or left for later: make them run or delete them.');
+  return { counts, faults };
 }
 
-function fail(sentence: string): number {
-  console.error(sentence);
-  return 1;
+const [group = '', ...named] = process.argv.slice(2);
+const patterns = GROUPS[group];
+if (patterns === undefined) throw new Error(`usage: test.ts ${Object.keys(GROUPS).join('|')} [FILE…]`);
+const files = named.length > 0 ? named : patterns.flatMap((pattern) => globSync(pattern)).sort();
+const { counts, faults } = await runFiles(files);
+for (const fault of faults) console.error(fault);
+for (const what of ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms']) {
+  console.log(`# ${what} ${counts[what]}`);
 }
-
-const [group = 'unit', ...options] = process.argv.slice(2);
-process.exitCode = await run(group, options);
+process.exitCode = faults.length === 0 ? 0 : 1;

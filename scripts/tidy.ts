@@ -1,17 +1,26 @@
 /**
- * The rules no compiler or linter knows: layers, purity, module state, sizes, names, spec ids, machine paths.
- * `node scripts/tidy.ts` checks the repository; `--untested` lists the normative statements no test names yet.
+ * The rules no compiler or linter knows: projects, layers, purity, module state, sizes, names, spec ids, machine paths.
+ * `node scripts/tidy.ts` checks the repository in the working directory; `--untested` lists the normative statements no test names yet.
  */
-import { resolve } from 'node:path';
 import { checkLayers } from './tidy/layers.ts';
 import { checkMachinePaths } from './tidy/machine-paths.ts';
 import { checkNames } from './tidy/names.ts';
+import { checkProjects } from './tidy/projects.ts';
 import { checkModuleState, checkPurity } from './tidy/purity.ts';
 import { checkSizes } from './tidy/sizes.ts';
 import { type Problem, readSourceTree, type SourceTree } from './tidy/source-tree.ts';
 import { checkSpecIds, untestedIds } from './tidy/spec-ids.ts';
 
-const RULES = [checkLayers, checkPurity, checkModuleState, checkSizes, checkNames, checkSpecIds, checkMachinePaths];
+const RULES = [
+  checkProjects,
+  checkLayers,
+  checkPurity,
+  checkModuleState,
+  checkSizes,
+  checkNames,
+  checkSpecIds,
+  checkMachinePaths,
+];
 
 /** Everything that is wrong in a tree, in the order of the files. */
 export function tidy(tree: SourceTree): Problem[] {
@@ -21,7 +30,7 @@ export function tidy(tree: SourceTree): Problem[] {
 }
 
 function main(): void {
-  const tree = readSourceTree(resolve(import.meta.dirname, '..'));
+  const tree = readSourceTree(process.cwd());
   if (process.argv.includes('--untested')) {
     for (const id of untestedIds(tree)) console.log(id);
     return;
