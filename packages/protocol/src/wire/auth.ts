@@ -1,0 +1,51 @@
+/** AUTH (section 3.15), since 5.0. Its short form stands for a packet without Authentication Method, which is an error. */
+import { PacketType } from './fixed-header.ts';
+import type { Sender } from './fixed-header.ts';
+import { readProperties, writeProperties } from './property.ts';
+import type { PropertyValues } from './property.ts';
+import type { Reader } from './reader.ts';
+import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { Writer } from './writer.ts';
+
+export type AuthProperties = Pick<
+  PropertyValues,
+  'authenticationMethod' | 'authenticationData' | 'reasonString' | 'userProperties'
+>;
+
+export interface AuthPacket {
+  type: typeof PacketType.Auth;
+  reasonCode: number;
+  /** There is always at least the Authentication Method. */
+  properties?: AuthProperties;
+}
+
+export function decodeAuth(reader: Reader, sender: Sender): AuthPacket {
+  const packet: AuthPacket = { type: PacketType.Auth, reasonCode: ReasonCode.Success };
+  if (reader.left > 0) {
+    packet.reasonCode = reader.uint8('Reason Code');
+    const properties = readProperties(reader, PacketType.Auth, sender);
+    if (properties !== undefined) packet.properties = properties;
+  }
+  reader.expectEnd();
+  if (!reasonCodeAllowed(packet.reasonCode, PacketType.Auth, sender)) {
+    reader.fail(ReasonCode.ProtocolError, `a ${sender} may not send AUTH with Reason Code ${packet.reasonCode}`); // [MQTT-3.15.2-1]
+  }
+  if (packet.properties?.authenticationMethod === undefined) {
+    reader.fail(ReasonCode.ProtocolError, 'there is no Authentication Method');
+  }
+  return packet;
+}
+
+export function encodeAuth(packet: AuthPacket, sender: Sender): Uint8Array {
+  const { reasonCode, properties } = packet;
+  const writer = new Writer('AUTH', 64);
+  if (!reasonCodeAllowed(reasonCode, PacketType.Auth, sender)) {
+    writer.fail(ReasonCode.ProtocolError, `a ${sender} may not send AUTH with Reason Code ${reasonCode}`); // [MQTT-3.15.2-1]
+  }
+  if (properties?.authenticationMethod === undefined) {
+    writer.fail(ReasonCode.ProtocolError, 'there is no Authentication Method');
+  }
+  writer.uint8(reasonCode, 'Reason Code');
+  writeProperties(writer, 5, PacketType.Auth, sender, properties);
+  return writer.finish(PacketType.Auth << 4);
+}

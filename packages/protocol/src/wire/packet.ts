@@ -1,0 +1,143 @@
+/** A whole packet from bytes and back: checks the fixed header and leaves the body to the packet's own file. */
+import { decodeAck, encodeAck } from './ack.ts';
+import type { PubackPacket, PubcompPacket, PubrecPacket, PubrelPacket } from './ack.ts';
+import { decodeAuth, encodeAuth } from './auth.ts';
+import type { AuthPacket } from './auth.ts';
+import { decodeConnack, encodeConnack } from './connack.ts';
+import type { ConnackPacket } from './connack.ts';
+import { decodeConnect, encodeConnect } from './connect.ts';
+import type { ConnectPacket } from './connect.ts';
+import { decodeDisconnect, encodeDisconnect } from './disconnect.ts';
+import type { DisconnectPacket } from './disconnect.ts';
+import { EncodeError } from './error.ts';
+import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
+import type { ProtocolVersion, Sender } from './fixed-header.ts';
+import { decodePing, encodePing } from './ping.ts';
+import type { PingreqPacket, PingrespPacket } from './ping.ts';
+import { decodePublish, encodePublish } from './publish.ts';
+import type { PublishPacket } from './publish.ts';
+import { Reader } from './reader.ts';
+import { ReasonCode } from './reason-code.ts';
+import { decodeSuback, decodeSubscribe, encodeSuback, encodeSubscribe } from './subscribe.ts';
+import type { SubackPacket, SubscribePacket } from './subscribe.ts';
+import { decodeUnsuback, decodeUnsubscribe, encodeUnsuback, encodeUnsubscribe } from './unsubscribe.ts';
+import type { UnsubackPacket, UnsubscribePacket } from './unsubscribe.ts';
+
+export type Packet =
+  | ConnectPacket
+  | ConnackPacket
+  | PublishPacket
+  | PubackPacket
+  | PubrecPacket
+  | PubrelPacket
+  | PubcompPacket
+  | SubscribePacket
+  | SubackPacket
+  | UnsubscribePacket
+  | UnsubackPacket
+  | PingreqPacket
+  | PingrespPacket
+  | DisconnectPacket
+  | AuthPacket;
+
+/**
+ * Decodes one whole frame: bytes[start, end) is fixed header and body, and `end` is exactly its end. Strings and bytes in
+ * the result are copies. A CONNECT tells its own version; `version` is ignored for it. Throws DecodeError.
+ *
+ * A topic name with more levels than somebody likes is not an error here, nor is a bad filter: see topic.ts.
+ */
+export function decodePacket(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: ProtocolVersion,
+  sender: Sender,
+): Packet {
+  const reader = new Reader().open('packet', bytes, start, start, end);
+  const first = reader.uint8('the fixed header');
+  const type = (first >> 4) as PacketType;
+  reader.packet = packetTypeName(type);
+  if (first < 0x10 || (type === PacketType.Auth && version !== 5)) {
+    reader.fail(ReasonCode.MalformedPacket, `packet type ${type} is reserved`, start);
+  }
+  const packetEnd = reader.blockEnd('Remaining Length');
+  if (packetEnd !== end) reader.fail(ReasonCode.MalformedPacket, 'bytes follow the packet', packetEnd);
+  if (!flagsAllowed(type, first & 0x0f, version)) {
+    reader.fail(ReasonCode.MalformedPacket, `flags are ${first & 0x0f}`, start); // [MQTT-2.1.3-1]
+  }
+  if (!senderAllowed(type, version, sender)) {
+    reader.fail(ReasonCode.ProtocolError, `a ${sender} may not send this packet`, start);
+  }
+  return decodeBody(reader, type, version, sender);
+}
+
+function decodeBody(reader: Reader, type: PacketType, version: ProtocolVersion, sender: Sender): Packet {
+  switch (type) {
+    case PacketType.Connect:
+      return decodeConnect(reader);
+    case PacketType.Connack:
+      return decodeConnack(reader, version);
+    case PacketType.Publish:
+      return decodePublish(reader, version, sender);
+    case PacketType.Puback:
+    case PacketType.Pubrec:
+    case PacketType.Pubrel:
+    case PacketType.Pubcomp:
+      return decodeAck(reader, type, version, sender);
+    case PacketType.Subscribe:
+      return decodeSubscribe(reader, version);
+    case PacketType.Suback:
+      return decodeSuback(reader, version);
+    case PacketType.Unsubscribe:
+      return decodeUnsubscribe(reader, version);
+    case PacketType.Unsuback:
+      return decodeUnsuback(reader, version);
+    case PacketType.Pingreq:
+    case PacketType.Pingresp:
+      return decodePing(reader, type);
+    case PacketType.Disconnect:
+      return decodeDisconnect(reader, version, sender);
+    case PacketType.Auth:
+      return decodeAuth(reader, sender);
+  }
+}
+
+/**
+ * The packet's bytes in an array of their own, in the shortest legal form. Throws EncodeError on anything the standard
+ * forbids, also on what `sender` may not send in that version. Before 5.0 reason codes of acknowledgements and
+ * DISCONNECT must be 0 and `properties` absent; a CONNECT tells its own version.
+ */
+export function encodePacket(packet: Packet, version: ProtocolVersion, sender: Sender): Uint8Array {
+  if (!senderAllowed(packet.type, version, sender)) {
+    const name = packetTypeName(packet.type);
+    throw new EncodeError(ReasonCode.ProtocolError, `${name}: a ${sender} may not send this packet`);
+  }
+  switch (packet.type) {
+    case PacketType.Connect:
+      return encodeConnect(packet);
+    case PacketType.Connack:
+      return encodeConnack(packet, version);
+    case PacketType.Publish:
+      return encodePublish(packet, version, sender);
+    case PacketType.Puback:
+    case PacketType.Pubrec:
+    case PacketType.Pubrel:
+    case PacketType.Pubcomp:
+      return encodeAck(packet, version, sender);
+    case PacketType.Subscribe:
+      return encodeSubscribe(packet, version);
+    case PacketType.Suback:
+      return encodeSuback(packet, version);
+    case PacketType.Unsubscribe:
+      return encodeUnsubscribe(packet, version);
+    case PacketType.Unsuback:
+      return encodeUnsuback(packet, version);
+    case PacketType.Pingreq:
+    case PacketType.Pingresp:
+      return encodePing(packet);
+    case PacketType.Disconnect:
+      return encodeDisconnect(packet, version, sender);
+    case PacketType.Auth:
+      return encodeAuth(packet, sender);
+  }
+}
