@@ -241,13 +241,13 @@ const plants: readonly Plant[] = [
   ),
   { path: `${NODE}/helpers/x.ts`, text: 'export const x = 1;', found: ['tidy names'] },
   { path: `${NODE}/empty-name.ts`, text: 'export class SessionManager {}', found: ['tidy:1 names'] },
-  // Ids of the standard, and traces of the machine
+  // Ids of the standard (assembled, so that this file names none that does not exist), and traces of the machine
   {
     path: `${NODE}/no-such-id.ts`,
-    text: '// [MQTT-9.9.9-9]\n// [MQTT3-3.15.1-1]',
+    text: `// [MQTT-${'9.9.9'}-9]\n// [MQTT3-${'3.15.1'}-1]`,
     found: ['tidy:1 spec-ids', 'tidy:2 spec-ids'],
   },
-  { path: `${NODE}/naked-id.test.ts`, text: '// MQTT-3.3.2-1', found: ['tidy:1 spec-ids'] },
+  { path: `${NODE}/no-such-id.test.ts`, text: `export const id = 'MQTT-${'9.9.9'}-8';`, found: ['tidy:1 spec-ids'] },
   {
     path: 'docs/trace.md',
     text: `Built in ${['', 'home', 'me', 'pipit'].join('/')}.`,

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
-import { readProjects } from './tidy/projects.ts';
+import { readProjects } from './tidy/compiler.ts';
 
 const ROOT = process.cwd();
 const OWN_ROOT = resolve(import.meta.dirname, '..');
@@ -41,7 +41,7 @@ const CHECKERS: readonly Checker[] = [
       'a name that is missing in a pure folder, or a file "not under rootDir", is something that folder may not use',
     run: async () => {
       const { code, output } = await runTool('tsc', ['--build', 'tsconfig.check.json']);
-      return { ok: code === 0, files: readProjects(ROOT).files.size, output };
+      return { ok: code === 0, files: (await readProjects(ROOT)).files.size, output };
     },
   },
   {

@@ -23,14 +23,14 @@ const RULES = [
 ];
 
 /** Everything that is wrong in a tree, in the order of the files. */
-export function tidy(tree: SourceTree): Problem[] {
+function tidy(tree: SourceTree): Problem[] {
   return RULES.flatMap((rule) => rule(tree)).sort((a, b) =>
     a.path < b.path ? -1 : a.path > b.path ? 1 : a.line - b.line,
   );
 }
 
-function main(): void {
-  const tree = readSourceTree(process.cwd());
+async function main(): Promise<void> {
+  const tree = await readSourceTree(process.cwd());
   if (process.argv.includes('--untested')) {
     for (const id of untestedIds(tree)) console.log(id);
     return;
@@ -43,4 +43,4 @@ function main(): void {
   process.exitCode = problems.length > 0 || tree.sources.length === 0 ? 1 : 0;
 }
 
-if (import.meta.main) main();
+await main();

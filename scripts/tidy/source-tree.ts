@@ -1,11 +1,11 @@
 /**
- * The repository as the tidy rules see it: every file's path and text, and the syntax trees of the TypeScript ones.
- * Trees come from the pinned compiler; nothing is resolved or type checked here. Paths are relative and use `/`.
+ * The repository as the tidy rules see it: every file's path and text, the syntax trees of the TypeScript ones, and
+ * which of those the compiler's projects read. Rules see nothing else. Paths are relative and use `/`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { type Node, type SourceFile, SyntaxKind } from 'typescript/unstable/ast';
-import { API } from 'typescript/unstable/sync';
+import { type ProjectFiles, parseFiles, readProjects } from './compiler.ts';
 
 /** One TypeScript file. `shipped` is true for what is built and published: under `src`, neither test nor suite. */
 export interface Source {
@@ -16,11 +16,10 @@ export interface Source {
 }
 
 export interface SourceTree {
-  /** Absolute path of the repository. */
-  readonly root: string;
   /** Every text file, TypeScript included. */
   readonly texts: ReadonlyMap<string, string>;
   readonly sources: readonly Source[];
+  readonly projects: ProjectFiles;
 }
 
 /** What a rule found: where (`line` counts from 1; 0 is the file as a whole) and what to do about it. */
@@ -35,17 +34,17 @@ const SKIPPED_FOLDERS = new Set(['.git', 'coverage', 'dist', 'node_modules', 'pi
 const BINARY_EXTENSIONS = new Set(['.bin', '.gif', '.ico', '.jpg', '.png', '.tsbuildinfo', '.wasm', '.woff2']);
 
 /** Reads the repository at `root` (absolute). Throws when a TypeScript file cannot be parsed at all. */
-export function readSourceTree(root: string): SourceTree {
+export async function readSourceTree(root: string): Promise<SourceTree> {
   const texts = new Map(listFiles(root, '').map((path) => [path, readFileSync(join(root, path), 'utf8')]));
   const paths = [...texts.keys()].filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
-  const trees = parse(root, paths);
+  const [trees, projects] = await Promise.all([parseFiles(root, paths), readProjects(root)]);
   const sources = paths.map((path, i) => ({
     path,
     text: texts.get(path) as string,
     tree: trees[i] as SourceFile,
     shipped: /^packages\/[^/]+\/src\//.test(path) && !/\.(test|suite)\.ts$/.test(path),
   }));
-  return { root, texts, sources };
+  return { texts, sources, projects };
 }
 
 /** The line (from 1) on which `node` starts, its comments left out. */
@@ -80,25 +79,4 @@ function listFiles(root: string, folder: string): string[] {
       if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : listFiles(root, path);
       return entry.isFile() && !BINARY_EXTENSIONS.has(extname(entry.name)) ? [path] : [];
     });
-}
-
-/** Parses through a project that exists in memory only and neither resolves imports nor loads a library. */
-function parse(root: string, paths: readonly string[]): SourceFile[] {
-  if (paths.length === 0) return [];
-  const config = join(root, 'tsconfig.tidy-in-memory.json');
-  const content = JSON.stringify({
-    compilerOptions: { noLib: true, noResolve: true, types: [], noEmit: true, allowImportingTsExtensions: true },
-    files: paths,
-  });
-  const api = new API({ cwd: root, fs: { readFile: (name) => (name === config ? content : undefined) } });
-  try {
-    const project = api.updateSnapshot({ openProjects: [config] }).getProject(config);
-    return paths.map((path) => {
-      const tree = project?.program.getSourceFile(join(root, path));
-      if (tree === undefined) throw new Error(`the compiler does not return ${path}`);
-      return tree;
-    });
-  } finally {
-    api.close();
-  }
 }

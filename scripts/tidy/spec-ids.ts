@@ -4,8 +4,7 @@
  */
 import { lineAt, type Problem, type SourceTree } from './source-tree.ts';
 
-const ID = /\[?\b(MQTT3?-\d[\w.]*-\d+\w*)\]?/g;
-const BRACKETED = /^\[.*\]$/;
+const ID = /\bMQTT3?-\d[\w.]*-\d+\w*/g;
 const TABLES = ['spec/mqtt5.tsv', 'spec/mqtt311.tsv'];
 
 /** The ids of both tables, in their order. */
@@ -23,14 +22,14 @@ export function checkSpecIds(tree: SourceTree): Problem[] {
     message: 'the table of statements is missing',
   }));
   for (const { path, text } of tree.sources) {
-    for (const match of text.matchAll(ID)) {
-      const [written, id] = match as unknown as [string, string];
-      const message = !known.has(id)
-        ? `${id} is in neither table of spec/`
-        : !BRACKETED.test(written)
-          ? `write ${id} as [${id}]`
-          : undefined;
-      if (message !== undefined) problems.push({ path, line: lineAt(text, match.index), rule: 'spec-ids', message });
+    for (const { 0: id, index } of text.matchAll(ID)) {
+      if (known.has(id)) continue;
+      problems.push({
+        path,
+        line: lineAt(text, index),
+        rule: 'spec-ids',
+        message: `${id} is in neither table of spec/`,
+      });
     }
   }
   return problems;
@@ -41,6 +40,6 @@ export function untestedIds(tree: SourceTree): string[] {
   const tests = tree.sources.filter((source) =>
     /\.(test|suite)\.ts$|^test\/|^packages\/[^/]+\/test\//.test(source.path),
   );
-  const named = new Set(tests.flatMap((source) => [...source.text.matchAll(ID)].map((match) => match[1])));
+  const named = new Set(tests.flatMap((source) => source.text.match(ID) ?? []));
   return [...specIds(tree)].filter((id) => !named.has(id));
 }
