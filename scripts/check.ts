@@ -1,6 +1,6 @@
 /**
- * `npm run check`: every checker over the repository in the working directory, one line each. A checker that read no file has failed,
- * whatever it says.
+ * `npm run check`: every checker over the repository in the working directory, all at once, one line each. A checker
+ * that read no file has failed, whatever it says.
  */
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';

@@ -11,7 +11,7 @@ import { spec } from 'node:test/reporters';
 
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
-  interop: ['test/interop/**/*.test.ts'],
+  interop: ['test/**/*.test.ts'],
 };
 
 /** Runs the files and prints what happens; the counts and, in `faults`, why the run counts as failed. */

@@ -1,6 +1,7 @@
 /**
  * The rules no compiler or linter knows: projects, layers, purity, module state, sizes, names, spec ids, machine paths.
- * `node scripts/tidy.ts` checks the repository in the working directory; `--untested` lists the normative statements no test names yet.
+ * `node scripts/tidy.ts` checks the repository in the working directory; `--untested` lists the normative statements
+ * that no test names yet.
  */
 import { checkLayers } from './tidy/layers.ts';
 import { checkMachinePaths } from './tidy/machine-paths.ts';

@@ -10,7 +10,7 @@ import { API } from 'typescript/unstable/async';
 /** The project that names all others that `npm run check` builds. */
 export const CHECKED_PROJECT = 'tsconfig.check.json';
 
-/** Paths relative to the root: `files` are read by some checked project, `pure` by a `tsconfig.pure.json` among them. */
+/** Paths from the root: `files` are read by some checked project, `pure` by a `tsconfig.pure.json` among those. */
 export interface ProjectFiles {
   readonly files: ReadonlySet<string>;
   readonly pure: ReadonlySet<string>;

@@ -15,29 +15,37 @@ import {
 import { lineOf, type Problem, type Source, type SourceTree, walk } from './source-tree.ts';
 
 interface Layer {
-  /** Folders of the same package and names of other packages. A folder may always import itself. */
+  /** Layers of the same package and names of other packages. A layer may always import itself. */
   readonly imports: readonly string[];
   /** No clock, randomness, promise, socket, Node module or third-party package. */
   readonly pure?: true;
 }
 
-const BROKER = 'packages/broker/src';
+const WIRE = 'packages/protocol/src/wire';
+const FLOW = 'packages/protocol/src/flow';
+const CORE = 'packages/broker/src/core';
+const STORE = 'packages/broker/src/store';
+const AUTH = 'packages/broker/src/auth';
+const NODE = 'packages/broker/src/node';
 
+/** By folder or file. An index.ts listed by itself is the public face of a package with layers. */
 const LAYERS: Readonly<Record<string, Layer>> = {
-  'packages/protocol/src/wire': { imports: [], pure: true },
-  'packages/protocol/src/flow': { imports: ['packages/protocol/src/wire'], pure: true },
-  [`${BROKER}/core`]: { imports: ['@pipit/protocol'], pure: true },
-  [`${BROKER}/store`]: { imports: [`${BROKER}/core`] },
-  [`${BROKER}/auth`]: { imports: ['@pipit/protocol', `${BROKER}/core`] },
-  [`${BROKER}/node`]: { imports: ['@pipit/protocol', `${BROKER}/core`, `${BROKER}/store`, `${BROKER}/auth`] },
+  [WIRE]: { imports: [], pure: true },
+  [FLOW]: { imports: [WIRE], pure: true },
+  'packages/protocol/src/index.ts': { imports: [WIRE, FLOW], pure: true },
+  [CORE]: { imports: ['@pipit/protocol'], pure: true },
+  [STORE]: { imports: [CORE] },
+  [AUTH]: { imports: ['@pipit/protocol', CORE] },
+  [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
+  'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE] },
   'packages/client/src': { imports: ['@pipit/protocol'] },
   'packages/conformance/src': { imports: ['@pipit/protocol'] },
   'packages/cli/src': { imports: ['@pipit/protocol', '@pipit/broker', '@pipit/client', '@pipit/conformance'] },
 };
 
-/** The folder of LAYERS that `path` lies in, if any. */
+/** The layer that a path lies in, if any. */
 function layerOf(path: string): string | undefined {
-  return Object.keys(LAYERS).find((folder) => path.startsWith(`${folder}/`));
+  return Object.keys(LAYERS).find((layer) => path === layer || path.startsWith(`${layer}/`));
 }
 
 function packageOf(path: string): string | undefined {
@@ -57,18 +65,15 @@ export function checkLayers(tree: SourceTree): Problem[] {
     const report = (line: number, message: string): void => {
       problems.push({ path: source.path, line, rule: 'layers', message });
     };
-    const isEntry = /^packages\/[^/]+\/src\/index\.ts$/.test(source.path);
-    const layer = layerOf(source.path);
-    if (source.shipped && !isEntry && layer === undefined) {
-      report(0, 'this folder belongs to no layer; put the file into one, or add the layer to scripts/tidy/layers.ts');
+    const layer = source.shipped ? layerOf(source.path) : undefined;
+    if (source.shipped && layer === undefined) {
+      report(0, 'this file belongs to no layer; put it into one, or add the layer to scripts/tidy/layers.ts');
     }
     for (const { specifier, line } of importsOf(source)) {
-      const isOutside = leavesPackage(source.path, specifier);
-      if (isOutside) report(line, `${specifier} reaches into another package; import the package by its name`);
-      else if (source.shipped && !isEntry && layer !== undefined) {
-        const refusal = refuse(source.path, layer, specifier);
-        if (refusal !== undefined) report(line, refusal);
-      }
+      const refusal = leavesPackage(source.path, specifier)
+        ? `${specifier} reaches into another package; import the package by its name`
+        : layer && refuse(source.path, layer, specifier);
+      if (refusal) report(line, refusal);
     }
     return problems;
   });
@@ -85,7 +90,8 @@ function refuse(path: string, layer: string, specifier: string): string | undefi
   const allowed = imports.length === 0 ? 'nothing else' : imports.join(', ');
   if (specifier.startsWith('.')) {
     const target = posix.join(posix.dirname(path), specifier);
-    if (target.startsWith(`${layer}/`) || imports.includes(layerOf(target) ?? '')) return undefined;
+    const targetLayer = layerOf(target);
+    if (targetLayer === layer || (targetLayer && imports.includes(targetLayer))) return undefined;
     return `${layer} may not import ${target}; it may import itself and ${allowed}`;
   }
   if (specifier === 'pipit' || specifier.startsWith('@pipit/')) {
@@ -105,7 +111,7 @@ function importsOf(source: Source): { specifier: string; line: number }[] {
   return found;
 }
 
-/** The node that names the module in any form of import or re-export: static, type-only, `import()` and `import('…').T`. */
+/** The node that names the module in any import or re-export: static, type-only, `import()`, `import('…').T`. */
 function moduleSpecifier(node: Node): Node | undefined {
   if (isImportDeclaration(node) || isExportDeclaration(node)) return node.moduleSpecifier;
   if (isImportTypeNode(node)) return isLiteralTypeNode(node.argument) ? node.argument.literal : undefined;

@@ -1,7 +1,7 @@
-/** Nothing in the repository names the machine it was written on: neither a path of it nor the registry it installed from. */
+/** Nothing in the repository names the machine it was written on: no path of it, no registry it installed from. */
 import { lineAt, type Problem, type SourceTree } from './source-tree.ts';
 
-const ELSEWHERE = /(?:^|[\s"'`(=:])(?:file:\/\/)?(\/(?:work|farm|root|Users|home\/\w+)\/[^\s"'`)]*)/gm;
+const ELSEWHERE = /(?:^|[\s"'`(=:])(?:file:\/\/)?(\/(?:work|farm|root|Users)\/[^\s"'`)]*)/gm;
 const RESOLVED = /"resolved": "(https?:[^"]*)"/g;
 
 export function checkMachinePaths(tree: SourceTree): Problem[] {

@@ -11,7 +11,8 @@ export function checkProjects({ sources, projects }: SourceTree): Problem[] {
     const { path } = source;
     const isMissed = !projects.files.has(path);
     if (!isMissed && (!isPure(source) || projects.pure.has(path))) return [];
-    const message = `in no ${isMissed ? 'project' : 'tsconfig.pure.json'} that ${CHECKED_PROJECT} leads to: the compiler does not check it`;
+    const kind = isMissed ? 'project' : 'tsconfig.pure.json';
+    const message = `in no ${kind} that ${CHECKED_PROJECT} leads to: the compiler does not check it`;
     return [{ path, line: 0, rule: 'projects', message }];
   });
 }

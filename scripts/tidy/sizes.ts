@@ -1,12 +1,13 @@
 /**
- * The size ratchet: 500 lines a file, 70 a function. What must be longer has an entry with a reason in `tidy.json`, which
- * is itself a limit, and which has to go once it is no longer needed. Callbacks of `describe` and `suite` only group.
+ * The size ratchet: 500 lines a file, 70 a function. What must be longer has an entry with a reason in `tidy.json`,
+ * which is itself a limit, and which has to go once it is no longer needed. Callbacks of `describe` only group.
  */
 import type { FunctionLikeDeclaration, Node } from 'typescript/unstable/ast';
 import {
   isCallExpression,
+  isConstructorDeclaration,
   isFunctionLikeDeclaration,
-  isIdentifier,
+  isPropertyDeclaration,
   isVariableDeclaration,
 } from 'typescript/unstable/ast/is';
 import { lineAt, lineOf, type Problem, type Source, type SourceTree, walk } from './source-tree.ts';
@@ -31,22 +32,22 @@ interface Measured {
 }
 
 export function checkSizes(tree: SourceTree): Problem[] {
-  const exceptions = new Map(
-    Object.entries(JSON.parse(tree.texts.get('tidy.json') ?? '{}') as Record<string, SizeException>),
-  );
+  const exceptions = JSON.parse(tree.texts.get('tidy.json') ?? '{}') as Record<string, SizeException>;
+  const needed = new Set<string>();
   const problems: Problem[] = [];
   const report = (path: string, line: number, message: string): void => {
     problems.push({ path, line, rule: 'size', message });
   };
   for (const { path, line, key, lines, linesMax } of tree.sources.flatMap(measure)) {
-    const exception = exceptions.get(key);
-    const limit = Math.max(exception?.lines ?? 0, linesMax);
+    if (lines <= linesMax) continue;
+    needed.add(key);
+    const limit = exceptions[key]?.lines ?? linesMax;
     if (lines > limit) report(path, line, `${key} has ${lines} lines, the limit is ${limit}: is a concept missing?`);
-    if (lines > linesMax) exceptions.delete(key);
-    if (exception !== undefined && !exception.why?.trim()) report('tidy.json', 0, `${key} needs a reason ("why")`);
   }
-  for (const key of exceptions.keys())
-    report('tidy.json', 0, `${key} is no longer too long (or gone): remove its entry`);
+  for (const [key, { why }] of Object.entries(exceptions)) {
+    if (!needed.has(key)) report('tidy.json', 0, `${key} is no longer too long, or gone: remove its entry`);
+    else if (!why?.trim()) report('tidy.json', 0, `${key} needs a reason ("why")`);
+  }
   return problems;
 }
 
@@ -68,13 +69,13 @@ function isGrouping(source: Source, parent: Node | undefined): boolean {
   return parent !== undefined && isCallExpression(parent) && GROUPING_CALLS.has(parent.expression.getText(source.tree));
 }
 
-/** The function's own name, else that of the variable that holds it, else where it stands. */
+/** The function's own name, else that of the variable or property that holds it, else where it stands. */
 function nameOf(source: Source, node: FunctionLikeDeclaration, parent: Node | undefined): string {
+  if (isConstructorDeclaration(node)) return 'constructor';
   const own = 'name' in node ? node.name : undefined;
-  const name = own ?? (parent !== undefined && isVariableDeclaration(parent) ? parent.name : undefined);
+  const isHeld = parent !== undefined && (isVariableDeclaration(parent) || isPropertyDeclaration(parent));
+  const name = own ?? (isHeld ? parent.name : undefined);
   if (name !== undefined) return name.getText(source.tree);
-  if (parent !== undefined && isCallExpression(parent) && isIdentifier(parent.expression)) {
-    return `callback of ${parent.expression.getText(source.tree)}`;
-  }
+  if (parent !== undefined && isCallExpression(parent)) return `callback of ${parent.expression.getText(source.tree)}`;
   return 'anonymous';
 }
