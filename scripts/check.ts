@@ -38,7 +38,7 @@ const CHECKERS: readonly Checker[] = [
     name: 'tsc',
     what: 'types, tests included; purity of the pure folders',
     remedy:
-      'a name that is missing in a pure folder, or a file "not under rootDir", is something that folder may not use',
+      'mend the types; a name unknown in a pure folder only, or a file "not under rootDir", is what it may not use',
     run: async () => {
       const { code, output } = await runTool('tsc', ['--build', 'tsconfig.check.json']);
       return { ok: code === 0, files: (await readProjects(ROOT)).files.size, output };
@@ -46,7 +46,7 @@ const CHECKERS: readonly Checker[] = [
   },
   {
     name: 'tidy',
-    what: 'layers, purity, sizes, names, spec ids',
+    what: 'layers, purity, state, sizes, names, spec ids',
     remedy: 'the rules and their reasons are in CONTRIBUTING.md; a size that must be has an entry in tidy.json',
     run: async () => {
       const { code, output } = await runTool('node', [resolve(import.meta.dirname, 'tidy.ts')]);
