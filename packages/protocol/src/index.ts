@@ -5,21 +5,29 @@ export type { AckPacket, AckProperties, PubackPacket, PubcompPacket, PubrecPacke
 export type { AuthPacket, AuthProperties } from './wire/auth.ts';
 export { copyBytes, hashBytes, noBytes, noView, sameBytes, viewOf } from './wire/bytes.ts';
 export type { ConnackPacket, ConnackProperties } from './wire/connack.ts';
-export { peekConnect } from './wire/connect.ts';
 export type { ConnectPacket, ConnectProperties, Will, WillProperties } from './wire/connect.ts';
+export { peekConnect } from './wire/connect.ts';
 export type { DisconnectPacket, DisconnectProperties } from './wire/disconnect.ts';
 export { DecodeError, EncodeError } from './wire/error.ts';
-export { PacketType, packetTypeName } from './wire/fixed-header.ts';
 export type { ProtocolVersion, QoS, Sender } from './wire/fixed-header.ts';
+export { PacketType, packetTypeName } from './wire/fixed-header.ts';
 export { Framer } from './wire/framer.ts';
-export { decodePacket, encodePacket } from './wire/packet.ts';
 export type { Packet } from './wire/packet.ts';
+export { decodePacket, encodePacket } from './wire/packet.ts';
 export type { PingreqPacket, PingrespPacket } from './wire/ping.ts';
 export type { PropertyName, PropertyValues, UserProperty } from './wire/property.ts';
-export { PublishFrame } from './wire/publish-frame.ts';
 export type { PublishPacket, PublishProperties } from './wire/publish.ts';
+export { PublishFrame } from './wire/publish-frame.ts';
 export { connackReturnCode, ReasonCode, reasonCodeAllowed, reasonCodeName } from './wire/reason-code.ts';
 export type { SubackPacket, SubscribePacket, SubscribeProperties, SubscriptionRequest } from './wire/subscribe.ts';
-export { filterMatches, isSharedFilter, parseFilter, splitTopic, topicFilterProblem, topicLevelsMax, topicNameProblem } from './wire/topic.ts';
+export {
+  filterMatches,
+  isSharedFilter,
+  parseFilter,
+  splitTopic,
+  topicFilterProblem,
+  topicLevelsMax,
+  topicNameProblem,
+} from './wire/topic.ts';
 export type { UnsubackPacket, UnsubscribePacket, UnsubscribeProperties } from './wire/unsubscribe.ts';
 export { decodeUtf8, encodeUtf8, hasUnwantedCharacters, isUtf8, utf8Length } from './wire/utf8.ts';

@@ -1,10 +1,11 @@
 /** PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7): four types of one form. */
-import { fixedFlags, PacketType, packetTypeName } from './fixed-header.ts';
+
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { hasProperties, readProperties, writeProperties } from './property.ts';
+import { fixedFlags, type PacketType, packetTypeName } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { hasProperties, readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { Writer } from './writer.ts';
 
 export type AckProperties = Pick<PropertyValues, 'reasonString' | 'userProperties'>;
@@ -34,7 +35,11 @@ export function decodeAck(
     packet.reasonCode = reader.uint8('Reason Code');
     if (!reasonCodeAllowed(packet.reasonCode, type, sender)) {
       // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
-      reader.fail(ReasonCode.ProtocolError, `Reason Code ${packet.reasonCode} is not one of this packet's`, reader.at - 1);
+      reader.fail(
+        ReasonCode.ProtocolError,
+        `Reason Code ${packet.reasonCode} is not one of this packet's`,
+        reader.at - 1,
+      );
     }
     if (reader.left > 0) {
       const properties = readProperties(reader, type, sender);

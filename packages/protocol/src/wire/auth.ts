@@ -1,10 +1,11 @@
 /** AUTH (section 3.15), since 5.0. Its short form stands for a packet without Authentication Method, which is an error. */
-import { PacketType } from './fixed-header.ts';
+
 import type { Sender } from './fixed-header.ts';
-import { readProperties, writeProperties } from './property.ts';
+import { PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { Writer } from './writer.ts';
 
 export type AuthProperties = Pick<

@@ -1,10 +1,11 @@
 /** CONNACK (section 3.2). */
-import { PacketType } from './fixed-header.ts';
+
 import type { ProtocolVersion } from './fixed-header.ts';
-import { readProperties, writeProperties } from './property.ts';
+import { PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { Writer } from './writer.ts';
 
 export type ConnackProperties = Pick<
@@ -73,7 +74,8 @@ export function encodeConnack(packet: ConnackPacket, version: ProtocolVersion): 
   if (sessionPresent && reasonCode !== 0) {
     writer.fail(ReasonCode.ProtocolError, 'Session Present in a refusal'); // [MQTT-3.2.2-6]
   }
-  if (sessionPresent && version === 3) writer.fail(ReasonCode.MalformedPacket, 'Session Present exists since 3.1.1 only');
+  if (sessionPresent && version === 3)
+    writer.fail(ReasonCode.MalformedPacket, 'Session Present exists since 3.1.1 only');
   writer.uint8(sessionPresent ? 1 : 0, 'Connect Acknowledge Flags');
   writer.uint8(reasonCode, 'Reason Code');
   writeProperties(writer, version, PacketType.Connack, 'server', properties);

@@ -1,9 +1,10 @@
 /** CONNECT (section 3.1): its type, its bytes, and every rule a packet alone can break. */
-import { PacketType } from './fixed-header.ts';
+
 import type { ProtocolVersion, QoS } from './fixed-header.ts';
-import { readProperties, willPlace, writeProperties } from './property.ts';
+import { PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
-import { Reader } from './reader.ts';
+import { readProperties, willPlace, writeProperties } from './property.ts';
+import type { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';
 import { topicNameProblem } from './topic.ts';
 import { isUtf8, utf8Text } from './utf8.ts';

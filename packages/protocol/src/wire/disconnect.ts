@@ -1,10 +1,11 @@
 /** DISCONNECT (section 3.14): before 5.0 from the client only, and empty. */
-import { PacketType } from './fixed-header.ts';
+
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { hasProperties, readProperties, writeProperties } from './property.ts';
+import { PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { hasProperties, readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { Writer } from './writer.ts';
 
 export type DisconnectProperties = Pick<

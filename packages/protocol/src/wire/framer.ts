@@ -71,7 +71,12 @@ export class Framer {
       // The common packet: a length of one byte.
       const length = bytes[start + 1] as number;
       const end = start + 2 + length;
-      if (length < 0x80 && end <= chunkEnd && end - start <= this.maximumPacketSize && (bytes[start] as number) >= 0x10) {
+      if (
+        length < 0x80 &&
+        end <= chunkEnd &&
+        end - start <= this.maximumPacketSize &&
+        (bytes[start] as number) >= 0x10
+      ) {
         this.#chunkAt = end;
         return this.#show(bytes, this.#chunkView, start, start + 2, end);
       }
@@ -170,7 +175,8 @@ export class Framer {
 
   /** The size of the packet at `start` with its fixed header, or unknown while its length is not there. */
   #packetSize(bytes: Uint8Array, start: number, end: number): number {
-    if (start < end && (bytes[start] as number) < 0x10) this.#fail(ReasonCode.MalformedPacket, 'packet type 0 is reserved', 0);
+    if (start < end && (bytes[start] as number) < 0x10)
+      this.#fail(ReasonCode.MalformedPacket, 'packet type 0 is reserved', 0);
     let length = 0;
     for (let index = 0; start + 1 + index < end; index++) {
       const byte = bytes[start + 1 + index] as number;
@@ -180,7 +186,8 @@ export class Framer {
         continue;
       }
       // [MQTT-1.5.5-1]
-      if (byte === 0 && index > 0) this.#fail(ReasonCode.MalformedPacket, 'Remaining Length is encoded over-long', index + 1);
+      if (byte === 0 && index > 0)
+        this.#fail(ReasonCode.MalformedPacket, 'Remaining Length is encoded over-long', index + 1);
       const size = 2 + index + length;
       if (size > this.maximumPacketSize) {
         this.#fail(ReasonCode.PacketTooLarge, `the packet has ${size} bytes, more than ${this.maximumPacketSize}`, 1);

@@ -1,27 +1,28 @@
 /** A whole packet from bytes and back: checks the fixed header and leaves the body to the packet's own file. */
-import { decodeAck, encodeAck } from './ack.ts';
+
 import type { PubackPacket, PubcompPacket, PubrecPacket, PubrelPacket } from './ack.ts';
-import { decodeAuth, encodeAuth } from './auth.ts';
+import { decodeAck, encodeAck } from './ack.ts';
 import type { AuthPacket } from './auth.ts';
-import { decodeConnack, encodeConnack } from './connack.ts';
+import { decodeAuth, encodeAuth } from './auth.ts';
 import type { ConnackPacket } from './connack.ts';
-import { decodeConnect, encodeConnect } from './connect.ts';
+import { decodeConnack, encodeConnack } from './connack.ts';
 import type { ConnectPacket } from './connect.ts';
-import { decodeDisconnect, encodeDisconnect } from './disconnect.ts';
+import { decodeConnect, encodeConnect } from './connect.ts';
 import type { DisconnectPacket } from './disconnect.ts';
+import { decodeDisconnect, encodeDisconnect } from './disconnect.ts';
 import { EncodeError } from './error.ts';
-import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { decodePing, encodePing } from './ping.ts';
+import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
 import type { PingreqPacket, PingrespPacket } from './ping.ts';
-import { decodePublish, encodePublish } from './publish.ts';
+import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
+import { decodePublish, encodePublish } from './publish.ts';
 import { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';
-import { decodeSuback, decodeSubscribe, encodeSuback, encodeSubscribe } from './subscribe.ts';
 import type { SubackPacket, SubscribePacket } from './subscribe.ts';
-import { decodeUnsuback, decodeUnsubscribe, encodeUnsuback, encodeUnsubscribe } from './unsubscribe.ts';
+import { decodeSuback, decodeSubscribe, encodeSuback, encodeSubscribe } from './subscribe.ts';
 import type { UnsubackPacket, UnsubscribePacket } from './unsubscribe.ts';
+import { decodeUnsuback, decodeUnsubscribe, encodeUnsuback, encodeUnsubscribe } from './unsubscribe.ts';
 
 export type Packet =
   | ConnectPacket

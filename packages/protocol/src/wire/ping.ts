@@ -1,5 +1,5 @@
 /** PINGREQ and PINGRESP (sections 3.12 and 3.13): a fixed header and nothing else. */
-import { PacketType, packetTypeName } from './fixed-header.ts';
+import { type PacketType, packetTypeName } from './fixed-header.ts';
 import type { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
@@ -11,7 +11,10 @@ export interface PingrespPacket {
   type: typeof PacketType.Pingresp;
 }
 
-export function decodePing(reader: Reader, type: PingreqPacket['type'] | PingrespPacket['type']): PingreqPacket | PingrespPacket {
+export function decodePing(
+  reader: Reader,
+  type: PingreqPacket['type'] | PingrespPacket['type'],
+): PingreqPacket | PingrespPacket {
   reader.expectEnd();
   return { type };
 }

@@ -2,8 +2,9 @@
  * The 27 properties of MQTT 5.0 (section 2.2.2.2) as one table that drives reading, writing and validating them: which
  * packets may carry one, from which side, how often, and which values it may have.
  */
-import { PacketType } from './fixed-header.ts';
+
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
+import { PacketType } from './fixed-header.ts';
 import type { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';
 import type { Writer } from './writer.ts';
@@ -128,7 +129,14 @@ const rows: readonly Row[] = [
   [0x08, 'responseTopic', 'Response Topic', 'topic', publish | will],
   [0x09, 'correlationData', 'Correlation Data', 'binary', publish | will],
   [0x0b, 'subscriptionIdentifier', 'Subscription Identifier', 'variableByteInteger', subscribe, positive],
-  [0x0b, 'subscriptionIdentifiers', 'Subscription Identifier', 'variableByteInteger', publish, { min: 1, repeats: true }],
+  [
+    0x0b,
+    'subscriptionIdentifiers',
+    'Subscription Identifier',
+    'variableByteInteger',
+    publish,
+    { min: 1, repeats: true },
+  ],
   [0x11, 'sessionExpiryInterval', 'Session Expiry Interval', 'uint32', connect | connack | disconnect],
   [0x12, 'assignedClientIdentifier', 'Assigned Client Identifier', 'string', connack],
   [0x13, 'serverKeepAlive', 'Server Keep Alive', 'uint16', connack],

@@ -4,9 +4,9 @@
  * of the Topic Name, which belongs to whoever makes a string of it.
  */
 import { noBytes, noView } from './bytes.ts';
-import { PacketType } from './fixed-header.ts';
-import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
 import { DecodeError } from './error.ts';
+import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
+import { PacketType } from './fixed-header.ts';
 import { checkPropertyValue, readPropertyId } from './property.ts';
 import { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';
@@ -96,7 +96,11 @@ export class PublishFrame {
     if (topicEnd === body + 2 && this.topicAlias === 0) {
       // [MQTT-4.7.3-1]; since 5.0 the name may be left to an alias (section 3.3.2.1).
       const code = version === 5 ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket;
-      fail(code, version === 5 ? 'Topic Name is empty and there is no Topic Alias' : 'Topic Name is empty', body - start);
+      fail(
+        code,
+        version === 5 ? 'Topic Name is empty and there is no Topic Alias' : 'Topic Name is empty',
+        body - start,
+      );
     }
   }
 

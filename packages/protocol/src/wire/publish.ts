@@ -1,9 +1,9 @@
 /** PUBLISH (section 3.3) as an object. What lies where in its bytes, and the rules of that, are publish-frame.ts. */
 import { viewOf } from './bytes.ts';
-import { dupFlag, PacketType, retainFlag } from './fixed-header.ts';
 import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
-import { readProperties, writeProperties } from './property.ts';
+import { dupFlag, PacketType, retainFlag } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
 import { PublishFrame } from './publish-frame.ts';
 import type { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';

@@ -2,8 +2,9 @@
  * Reason codes (table 2-6): their names, which packets may carry them and which side may send them (table 3-10).
  * Also the way back to the six CONNACK return codes of 3.1 and 3.1.1.
  */
-import { PacketType } from './fixed-header.ts';
+
 import type { Sender } from './fixed-header.ts';
+import { PacketType } from './fixed-header.ts';
 
 export const ReasonCode = {
   Success: 0x00,

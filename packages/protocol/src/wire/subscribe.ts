@@ -2,13 +2,14 @@
  * SUBSCRIBE and SUBACK (sections 3.8 and 3.9). A filter's text is only checked as a string when decoding: a bad filter
  * is answered in SUBACK, beside the good ones of the same packet.
  */
-import { fixedFlags, PacketType } from './fixed-header.ts';
-import type { ProtocolVersion, QoS } from './fixed-header.ts';
+
 import type { AckProperties } from './ack.ts';
-import { readProperties, writeProperties } from './property.ts';
+import type { ProtocolVersion, QoS } from './fixed-header.ts';
+import { fixedFlags, PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { isSharedFilter, topicFilterProblem } from './topic.ts';
 import { Writer } from './writer.ts';
 
@@ -64,7 +65,8 @@ function decodeSubscription(reader: Reader, version: ProtocolVersion): Subscript
     if (qos === 3) reader.fail(ReasonCode.ProtocolError, 'requested QoS is 3', at);
     if (retainHandling === 3) reader.fail(ReasonCode.ProtocolError, 'Retain Handling is 3', at);
     // [MQTT-3.8.3-4]
-    if (noLocal && isSharedFilter(filter)) reader.fail(ReasonCode.ProtocolError, 'No Local on a Shared Subscription', at);
+    if (noLocal && isSharedFilter(filter))
+      reader.fail(ReasonCode.ProtocolError, 'No Local on a Shared Subscription', at);
   } else if (options > 2) {
     reader.fail(ReasonCode.MalformedPacket, `requested QoS is ${options}`, at); // [MQTT3-3.8.3-4]
   }

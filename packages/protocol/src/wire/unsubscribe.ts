@@ -1,11 +1,11 @@
 /** UNSUBSCRIBE and UNSUBACK (sections 3.10 and 3.11). As in SUBSCRIBE, a bad filter is no error of the packet. */
 import type { AckProperties } from './ack.ts';
-import { fixedFlags, PacketType } from './fixed-header.ts';
 import type { ProtocolVersion } from './fixed-header.ts';
-import { readProperties, writeProperties } from './property.ts';
+import { fixedFlags, PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { reasonCodeAllowed, ReasonCode } from './reason-code.ts';
+import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
 import { topicFilterProblem } from './topic.ts';
 import { Writer } from './writer.ts';
 
