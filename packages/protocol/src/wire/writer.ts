@@ -25,6 +25,7 @@ export class Writer {
     throw new EncodeError(reasonCode, `${this.#packet}: ${problem}`);
   }
 
+  /** Makes room and returns where it is. May replace the array: take `#bytes` after it. */
   #reserve(count: number): number {
     const at = this.#at;
     const need = at + count;
@@ -43,7 +44,9 @@ export class Writer {
   }
 
   uint8(value: number, field: string): void {
-    this.#bytes[this.#reserve(1)] = this.#integer(value, 0, 0xff, field);
+    this.#integer(value, 0, 0xff, field);
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
   }
 
   uint16(value: number, field: string): void {
