@@ -80,13 +80,13 @@ function checkPacket(writer: Writer, packet: PublishPacket, version: ProtocolVer
   if (qos !== 0 && qos !== 1 && qos !== 2) malformed(`QoS is ${qos as number}`); // [MQTT-3.3.1-4]
   if (qos === 0 && dup) malformed('DUP with QoS 0'); // [MQTT-3.3.1-2]
   if (qos === 0 && packetId !== 0) malformed('Packet Identifier with QoS 0'); // [MQTT-2.2.1-2]
-  if (topic === '' && version === 5) {
-    if (properties?.topicAlias === undefined) {
-      writer.fail(ReasonCode.ProtocolError, 'Topic Name is empty and there is no Topic Alias');
-    }
-  } else {
+  if (topic !== '') {
     const problem = topicNameProblem(topic, Number.POSITIVE_INFINITY);
     if (problem !== undefined) writer.fail(ReasonCode.TopicNameInvalid, problem); // [MQTT-3.3.2-2]
+  } else if (version !== 5) {
+    malformed('Topic Name is empty'); // [MQTT3-4.7.3-1]
+  } else if (properties?.topicAlias === undefined) {
+    writer.fail(ReasonCode.ProtocolError, 'Topic Name is empty and there is no Topic Alias');
   }
   // Section 3.3.2.3.2 binds who makes the message; a server forwards the indicator unchanged [MQTT-3.3.2-4].
   if (sender === 'client' && properties?.payloadFormatIndicator === 1 && !isUtf8(payload, 0, payload.length, true)) {

@@ -69,7 +69,7 @@ export class Writer {
   }
 
   packetId(value: number): void {
-    this.#integer(value, 1, 0xffff, 'Packet Identifier'); // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
+    if (value === 0) this.fail(ReasonCode.ProtocolError, 'Packet Identifier is 0'); // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
     this.uint16(value, 'Packet Identifier');
   }
 
@@ -83,7 +83,8 @@ export class Writer {
   }
 
   binary(bytes: Uint8Array, field: string): void {
-    if (!(bytes instanceof Uint8Array)) this.fail(ReasonCode.MalformedPacket, `${field} must be a Uint8Array`);
+    // Not instanceof: a browser has a Uint8Array for each of its frames.
+    if (!ArrayBuffer.isView(bytes)) this.fail(ReasonCode.MalformedPacket, `${field} must be a Uint8Array`);
     if (bytes.length > 0xffff) {
       this.fail(ReasonCode.MalformedPacket, `${field} takes ${bytes.length} bytes, more than 65535`);
     }

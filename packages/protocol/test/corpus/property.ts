@@ -194,7 +194,7 @@ const samples: readonly Sample[] = [
     ],
     illegal: [
       ['00', 0],
-      ['8000', 0.5, malformed],
+      ['8000', 1.5, malformed],
       ['8080808001', 268_435_456, malformed],
     ],
   },
