@@ -1,7 +1,7 @@
 /** The two ways the codec says no. Both carry the 5.0 reason code that fits best, whatever the version. */
 import type { ReasonCode } from './reason-code.ts';
 
-/** The bytes are not a legal packet. `offset` counts from the first byte of the packet (of the text, for UTF-8). */
+/** The bytes are not a legal packet. `offset` counts from its first byte. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
   readonly reasonCode: ReasonCode;

@@ -70,7 +70,7 @@ export function encodePublish(packet: PublishPacket, version: ProtocolVersion, s
   writer.string(topic, 'Topic Name');
   if (qos !== 0) writer.packetId(packetId);
   writeProperties(writer, version, PacketType.Publish, sender, properties);
-  writer.raw(payload);
+  writer.raw(payload, 'the payload');
   return writer.finish((PacketType.Publish << 4) | (dup ? dupFlag : 0) | (qos << 1) | (retain ? retainFlag : 0));
 }
 

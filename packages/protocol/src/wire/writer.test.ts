@@ -90,7 +90,7 @@ test('a block has its length in front, whatever that takes', () => {
     [16_384, [0x80, 0x80, 0x01]],
   ] as const) {
     const writer = new Writer('TEST', 0);
-    writer.block('field', () => writer.raw(new Uint8Array(length).fill(7)));
+    writer.block('field', () => writer.raw(new Uint8Array(length).fill(7), 'field'));
     writer.uint8(9, 'field');
     const body = [...prefix, ...new Array<number>(length).fill(7), 9];
     const packet = writer.finish(0xf0);
@@ -100,9 +100,16 @@ test('a block has its length in front, whatever that takes', () => {
 
 test('a packet has at most 268,435,455 bytes behind its fixed header', () => {
   const writer = new Writer('TEST', 268_435_456);
-  writer.raw(new Uint8Array(268_435_456));
+  writer.raw(new Uint8Array(268_435_456), 'field');
   assert.throws(
     () => writer.finish(0xf0),
     (error) => error instanceof EncodeError && error.reasonCode === 0x95,
   );
+});
+
+test('what is no bytes or no text is not written', () => {
+  const wrong = 'text' as unknown as Uint8Array;
+  assert.throws(() => new Writer('TEST', 0).raw(wrong, 'field'), EncodeError);
+  assert.throws(() => new Writer('TEST', 0).binary(wrong, 'field'), EncodeError);
+  assert.throws(() => new Writer('TEST', 0).string(5 as unknown as string, 'field'), EncodeError);
 });

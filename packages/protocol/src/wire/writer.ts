@@ -83,16 +83,22 @@ export class Writer {
   }
 
   binary(bytes: Uint8Array, field: string): void {
-    // Not instanceof: a browser has a Uint8Array for each of its frames.
-    if (!ArrayBuffer.isView(bytes)) this.fail(ReasonCode.MalformedPacket, `${field} must be a Uint8Array`);
+    this.#checkBytes(bytes, field);
     if (bytes.length > 0xffff) {
       this.fail(ReasonCode.MalformedPacket, `${field} takes ${bytes.length} bytes, more than 65535`);
     }
     this.uint16(bytes.length, field);
-    this.raw(bytes);
+    this.raw(bytes, field);
   }
 
-  raw(bytes: Uint8Array): void {
+  #checkBytes(bytes: Uint8Array, field: string): void {
+    // Not instanceof: a browser has a Uint8Array for each of its frames.
+    if (!ArrayBuffer.isView(bytes)) this.fail(ReasonCode.MalformedPacket, `${field} must be a Uint8Array`);
+  }
+
+  /** Bytes without a length: the rest of the packet. */
+  raw(bytes: Uint8Array, field: string): void {
+    this.#checkBytes(bytes, field);
     const at = this.#reserve(bytes.length);
     this.#bytes.set(bytes, at);
   }

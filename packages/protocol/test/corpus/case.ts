@@ -13,8 +13,10 @@ export interface Case {
   readonly packet: Packet | undefined;
   /** The reason code of the DecodeError; undefined: the bytes are legal. */
   readonly refused: number | undefined;
-  /** Whether encoding the packet gives these bytes. */
+  /** Whether encoding the packet gives these bytes; a legal case that is not has a shorter form or is only tolerated. */
   readonly canonical: boolean;
+  /** The reason code with which the encoder refuses the packet of a tolerated case. */
+  readonly unwritable: number | undefined;
 }
 
 type Version = ProtocolVersion;
@@ -65,15 +67,27 @@ export function frame(first: string, ...parts: string[]): string {
 
 /** Legal bytes, which the encoder would write just so. */
 export function good(id: string, version: Version, sender: Sender, hex: string, packet: Packet): Case {
-  return { id, version, sender, bytes: bytes(hex), packet, refused: undefined, canonical: true };
+  return { id, version, sender, bytes: bytes(hex), packet, refused: undefined, canonical: true, unwritable: undefined };
 }
 
-/** Legal bytes, for which the encoder has another, usually shorter, form, or which only a lenient receiver takes. */
+/** Legal bytes, for which the encoder has another, never longer, form. */
 export function variant(id: string, version: Version, sender: Sender, hex: string, packet: Packet): Case {
   return { ...good(id, version, sender, hex, packet), canonical: false };
 }
 
+/** Bytes a receiver takes, or leaves to somebody else to refuse, but the encoder does not write. */
+export function tolerated(
+  id: string,
+  version: Version,
+  sender: Sender,
+  hex: string,
+  packet: Packet,
+  unwritable: number,
+): Case {
+  return { ...variant(id, version, sender, hex, packet), unwritable };
+}
+
 /** Illegal bytes, and the packet the encoder is asked for to write the same mistake. */
 export function bad(id: string, version: Version, sender: Sender, hex: string, refused: number, packet?: Packet): Case {
-  return { id, version, sender, bytes: bytes(hex), packet, refused, canonical: false };
+  return { id, version, sender, bytes: bytes(hex), packet, refused, canonical: false, unwritable: undefined };
 }

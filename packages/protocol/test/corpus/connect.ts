@@ -1,7 +1,7 @@
 /** CONNECT and CONNACK. Properties one by one are in property.ts. */
 import { type ConnackPacket, type ConnectPacket, PacketType } from '@pipit/protocol';
 import type { Case } from './case.ts';
-import { bad, bin, bytes, frame, good, props, str, variant } from './case.ts';
+import { bad, bin, bytes, frame, good, props, str, tolerated, variant } from './case.ts';
 
 const malformed = 0x81;
 const protocolError = 0x82;
@@ -40,9 +40,24 @@ const legal: readonly Case[] = [
   ok('empty-client-id', { ...plain, clientId: '' }, name, '04 02 003C', '0000'),
   ok('empty-client-id', { ...plain5, clientId: '' }, name, '05 02 003C 00', '0000'),
   ok('empty-client-id-resume', { ...plain5, clientId: '', cleanStart: false }, name, '05 00 003C 00', '0000'),
-  accepted('empty-client-id-persistent', { ...plain, clientId: '', cleanStart: false }, name, '04 00 003C', '0000'),
-  accepted('empty-client-id', { ...plain3, clientId: '' }, name3, '03 02 003C', '0000'),
+  tolerated(
+    'connect-4-empty-client-id-persistent',
+    4,
+    'client',
+    frame('10', name, '04 00 003C', '0000'),
+    { ...plain, clientId: '', cleanStart: false },
+    0x85,
+  ),
+  tolerated(
+    'connect-3-empty-client-id',
+    3,
+    'client',
+    frame('10', name3, '03 02 003C', '0000'),
+    { ...plain3, clientId: '' },
+    0x85,
+  ),
   ok('client-id-24', { ...plain3, clientId: 'x'.repeat(24) }, name3, '03 02 003C', str('x'.repeat(24))),
+  // [MQTT-1.5.4-3] [MQTT3-1.5.3-3]
   ok('client-id-feff', { ...plain5, clientId: '\uFEFFa' }, name, '05 02 003C 00', bin('EFBBBF 61')),
   ok('client-id-four-bytes', { ...plain5, clientId: '😀' }, name, '05 02 003C 00', bin('F09F9880')),
   ok('keep-alive-0', { ...plain, keepAlive: 0 }, name, '04 02 0000', c),
@@ -56,6 +71,7 @@ const legal: readonly Case[] = [
   ok('credentials', { ...plain, username: 'user', password }, name, '04 C2 003C', c, user, pass),
   ok('credentials', { ...plain5, username: 'user', password }, name, '05 C2 003C 00', c, user, pass),
   ok('password-empty', { ...plain, username: 'user', password: bytes('') }, name, '04 C2 003C', c, user, '0000'),
+  // [MQTT-3.1.2-19]
   ok('password-alone', { ...plain5, password }, name, '05 42 003C 00', c, pass),
   ok('will', { ...plain3, will: theWill }, name3, '03 06 003C', c, will),
   ok('will', { ...plain, will: theWill }, name, '04 06 003C', c, will),
@@ -67,11 +83,13 @@ const legal: readonly Case[] = [
   ok('will-retain', { ...plain, will: { ...theWill, retain: true } }, name, '04 26 003C', c, will),
   ok('will-retain', { ...plain5, will: { ...theWill, retain: true } }, name, '05 26 003C 00', c, '00', will),
   ok('will-empty', { ...plain, will: { ...theWill, payload: bytes('') } }, name, '04 06 003C', c, str('w'), '0000'),
+  // [MQTT3-3.1.3-1]
   ok(
     'everything',
     { ...plain, cleanStart: false, username: 'user', password, will: { ...theWill, qos: 2, retain: true } },
     ...[name, '04 F4 003C', c, will, user, pass],
   ),
+  // [MQTT-3.1.3-1]
   ok(
     'everything',
     {
@@ -110,11 +128,13 @@ const legal: readonly Case[] = [
 ];
 
 const illegal: readonly Case[] = [
+  // [MQTT-3.1.2-1] [MQTT3-3.1.2-1]
   no('name-unknown', unsupported, str('MQTTT'), '04 02 003C', c),
   no('name-case', unsupported, str('MQTt'), '05 02 003C 00', c),
   no('name-empty', unsupported, '0000', '04 02 003C', c),
   no('name-http', unsupported, str('HTTP'), '05 02 003C 00', c),
   no('name-invalid-utf8', malformed, bin('4D 51 FF 54'), '04 02 003C', c),
+  // [MQTT-3.1.2-2] [MQTT3-3.1.2-2]
   no('level-0', unsupported, name, '00 02 003C', c),
   no('level-3-as-mqtt', unsupported, name, '03 02 003C', c),
   no('level-6', unsupported, name, '06 02 003C 00', c),
@@ -122,10 +142,14 @@ const illegal: readonly Case[] = [
   no('level-255', unsupported, name, 'FF 02 003C', c),
   no('mqisdp-level-4', unsupported, name3, '04 02 003C', c),
   no('mqisdp-level-5', unsupported, name3, '05 02 003C 00', c),
+  // [MQTT3-3.1.2-3]
   no('4-reserved-flag', malformed, name, '04 03 003C', c),
+  // [MQTT-3.1.2-3]
   no('5-reserved-flag', malformed, name, '05 03 003C 00', c),
   no('3-will-qos-3', malformed, name3, '03 1E 003C', c, will),
+  // [MQTT3-3.1.2-14]
   unwritable('will-qos-3', malformed, { ...plain, will: { ...theWill, qos: 3 as 2 } }, name, '04 1E 003C', c, will),
+  // [MQTT-3.1.2-12]
   unwritable(
     'will-qos-3',
     malformed,
@@ -136,24 +160,38 @@ const illegal: readonly Case[] = [
     '00',
     will,
   ),
+  // [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]
   no('4-will-qos-1-without-will', malformed, name, '04 0A 003C', c),
   no('4-will-qos-2-without-will', malformed, name, '04 12 003C', c),
+  // [MQTT-3.1.2-11]
   no('5-will-qos-1-without-will', malformed, name, '05 0A 003C 00', c),
   no('5-will-qos-2-without-will', malformed, name, '05 12 003C 00', c),
+  // [MQTT3-3.1.2-15]
   no('4-will-retain-without-will', malformed, name, '04 22 003C', c),
+  // [MQTT-3.1.2-13]
   no('5-will-retain-without-will', malformed, name, '05 22 003C 00', c),
   unwritable('password-alone', malformed, { ...plain3, password }, name3, '03 42 003C', c, pass),
+  // [MQTT3-3.1.2-22]
   unwritable('password-alone', malformed, { ...plain, password }, name, '04 42 003C', c, pass),
+  // [MQTT3-3.1.2-19]
   no('4-username-missing', malformed, name, '04 82 003C', c),
+  // [MQTT-3.1.2-17]
   no('5-username-missing', malformed, name, '05 82 003C 00', c),
+  // [MQTT3-3.1.2-21]
   no('4-password-missing', malformed, name, '04 C2 003C', c, user),
+  // [MQTT-3.1.2-19]
   no('5-password-missing', malformed, name, '05 C2 003C 00', c, user),
+  // [MQTT3-3.1.2-18] [MQTT3-3.1.2-20]
   no('4-username-unannounced', malformed, name, '04 02 003C', c, user),
+  // [MQTT-3.1.2-16] [MQTT-3.1.2-18]
   no('5-password-unannounced', malformed, name, '05 82 003C 00', c, user, pass),
   no('3-surplus', malformed, name3, '03 02 003C', c, '00'),
   no('5-surplus', malformed, name, '05 02 003C 00', c, '00'),
+  // [MQTT3-3.1.3-3]
   no('4-no-client-id', malformed, name, '04 02 003C'),
+  // [MQTT-3.1.3-3]
   no('5-no-client-id', malformed, name, '05 02 003C 00'),
+  // [MQTT-2.2.2-1]
   no('5-no-properties', malformed, name, '05 02 003C'),
   no('5-no-keep-alive', malformed, name, '05 02'),
   no('5-half-keep-alive', malformed, name, '05 02 00'),
@@ -161,8 +199,10 @@ const illegal: readonly Case[] = [
   no('no-level', malformed, name),
   no('half-name', malformed, '0004 4D51'),
   no('empty', malformed, ''),
+  // [MQTT3-3.1.2-9]
   no('4-no-will', malformed, name, '04 06 003C', c),
   no('4-no-will-payload', malformed, name, '04 06 003C', c, str('w')),
+  // [MQTT-3.1.2-9]
   no('5-no-will-properties', malformed, name, '05 06 003C 00', c),
   no('5-no-will-topic', malformed, name, '05 06 003C 00', c, '00'),
   no('5-no-will-payload', malformed, name, '05 06 003C 00', c, '00', str('w')),
@@ -198,7 +238,9 @@ const illegal: readonly Case[] = [
     str('+'),
     '0000',
   ),
+  // [MQTT3-3.1.3-4] [MQTT3-1.5.3-2]
   unwritable('client-id-null', malformed, { ...plain, clientId: 'a\0' }, name, '04 02 003C', bin('61 00')),
+  // [MQTT-3.1.3-4]
   unwritable(
     'client-id-surrogate',
     malformed,
@@ -208,7 +250,13 @@ const illegal: readonly Case[] = [
     bin('ED A0 80'),
   ),
   no('5-client-id-overlong', malformed, name, '05 02 003C 00', bin('C0 AF')),
+  // [MQTT-3.1.3-12]
+  no('5-username-invalid', malformed, name, '05 82 003C 00', c, bin('FF')),
+  // [MQTT-3.1.3-11]
+  no('5-will-topic-invalid', malformed, name, '05 06 003C 00', c, '00', bin('80'), '0000'),
+  // [MQTT3-3.1.3-11]
   no('4-username-invalid', malformed, name, '04 82 003C', c, bin('FF')),
+  // [MQTT3-3.1.3-10]
   no('4-will-topic-invalid', malformed, name, '04 06 003C', c, bin('80'), '0000'),
   no('5-property-length-past-end', malformed, name, '05 02 003C 7F', c),
   no('5-property-length-over-long', malformed, name, '05 02 003C 8000', c),
@@ -232,6 +280,7 @@ const connackCodes = [
 ];
 
 const connacks: readonly Case[] = [
+  // [MQTT-3.2.2-8]
   ...connackCodes.map((code) => {
     const hex = code.toString(16).padStart(2, '0');
     return good(`connack-5-code-${hex}`, 5, 'server', `20 03 00 ${hex} 00`, connack(code));
@@ -247,8 +296,10 @@ const connacks: readonly Case[] = [
   bad('connack-5-code-8b', 5, 'server', '20 03 00 8B 00', protocolError, connack(0x8b)),
   bad('connack-5-code-8e', 5, 'server', '20 03 00 8E 00', protocolError, connack(0x8e)),
   bad('connack-5-code-ff', 5, 'server', '20 03 00 FF 00', protocolError, connack(0xff)),
+  // [MQTT-3.2.2-6] [MQTT3-3.2.2-4]
   bad('connack-4-session-present-refusal', 4, 'server', '20 02 01 05', protocolError, connack(5, true)),
   bad('connack-5-session-present-refusal', 5, 'server', '20 03 01 87 00', protocolError, connack(0x87, true)),
+  // [MQTT-3.2.2-1]
   bad('connack-4-reserved-flag', 4, 'server', '20 02 02 00', malformed),
   bad('connack-5-reserved-flag', 5, 'server', '20 03 81 00 00', malformed),
   bad('connack-5-no-properties', 5, 'server', '20 02 00 00', malformed),

@@ -31,6 +31,7 @@ const disconnects: readonly Case[] = [
   variant('disconnect-5-code-00', 5, 'client', 'E0 01 00', disconnect()),
   variant('disconnect-5-code-00-no-properties', 5, 'client', 'E0 02 00 00', disconnect()),
   variant('disconnect-5-code-8e-no-properties', 5, 'server', 'E0 02 8E 00', disconnect(0x8e)),
+  // [MQTT-3.14.2-1]
   ...codes('client', clientCodes),
   ...codes('server', serverCodes),
   good('disconnect-5-session-expiry', 5, 'client', frame('E0', '00 05 11 00000000'), {
@@ -41,6 +42,7 @@ const disconnects: readonly Case[] = [
     ...disconnect(0x9d),
     properties: { serverReference: 'b', reasonString: 'r' },
   }),
+  // [MQTT-3.14.2-2]
   bad('disconnect-5-session-expiry-from-server', 5, 'server', 'E0 07 00 05 11 00000001', protocolError, {
     ...disconnect(),
     properties: { sessionExpiryInterval: 1 },
@@ -90,6 +92,7 @@ const auths: readonly Case[] = [
       },
     },
   ),
+  // [MQTT-3.15.2-1]
   bad('auth-5-success-from-client', 5, 'client', frame('F0', '00', method), protocolError, auth(0)),
   bad('auth-5-again-from-server', 5, 'server', frame('F0', '19', method), protocolError, auth(0x19)),
   bad('auth-5-code-80', 5, 'server', frame('F0', '80', method), protocolError, auth(0x80)),

@@ -37,11 +37,14 @@ function* wrongFlags(): Generator<Case> {
 }
 
 export const fixedHeaderCases: readonly Case[] = [
+  // [MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1]
+  // [MQTT3-2.2.2-1] [MQTT3-2.2.2-2] [MQTT3-3.6.1-1] [MQTT3-3.8.1-1] [MQTT3-3.10.1-1] [MQTT3-3.14.1-1]
   ...wrongFlags(),
   bad('type-0', 5, 'client', '00 00', malformed),
   bad('type-0-flags-15', 5, 'server', '0F 02 00 00', malformed),
   bad('auth-3', 3, 'client', 'F0 00', malformed),
   bad('auth-4', 4, 'client', 'F0 00', malformed),
+  // [MQTT-3.15.1-1]
   bad('auth-5-flags-1', 5, 'client', frame('F1', '18 05 15', str('SC')), malformed),
   bad('pingreq-5-flags-1', 5, 'client', 'C1 00', malformed),
   bad('pubrel-5-flags-0', 5, 'client', '60 02 0001', malformed),
@@ -83,6 +86,7 @@ export const fixedHeaderCases: readonly Case[] = [
 
   bad('remaining-length-five-bytes', 5, 'client', 'C0 80 80 80 80 00', malformed),
   bad('remaining-length-five-bytes-full', 5, 'client', '30 FF FF FF FF 7F', malformed),
+  // [MQTT-1.5.5-1]
   bad('remaining-length-over-long-two', 5, 'client', 'C0 80 00', malformed),
   bad('remaining-length-over-long-three', 4, 'client', '40 82 80 00 0001', malformed),
   bad('remaining-length-over-long-four', 4, 'client', '40 82 80 80 00 0001', malformed),

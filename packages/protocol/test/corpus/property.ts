@@ -174,6 +174,7 @@ const samples: readonly Sample[] = [
   { id: 0x01, name: 'payloadFormatIndicator', bytes: '00', value: 0, illegal: [['02', 2]] },
   seconds(0x02, 'messageExpiryInterval'),
   text(0x03, 'contentType'),
+  // [MQTT-3.3.2-13] [MQTT-3.3.2-14]
   {
     id: 0x08,
     name: 'responseTopic',
@@ -227,6 +228,7 @@ const samples: readonly Sample[] = [
       ['FFFF', 65_535],
     ],
   },
+  // [MQTT-3.3.2-8]
   { id: 0x23, name: 'topicAlias', bytes: '0001', value: 1, legal: [['FFFF', 65_535]], illegal: [['0000', 0, 0x94]] },
   {
     id: 0x24,

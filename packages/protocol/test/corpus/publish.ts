@@ -1,7 +1,7 @@
 /** PUBLISH and its four acknowledgements. Properties one by one are in property.ts. */
 import { PacketType, type PublishPacket } from '@pipit/protocol';
 import type { Case } from './case.ts';
-import { bad, bin, bytes, frame, good, props, str, variant } from './case.ts';
+import { bad, bin, bytes, frame, good, props, str, tolerated, variant } from './case.ts';
 
 const malformed = 0x81;
 const protocolError = 0x82;
@@ -28,6 +28,7 @@ const legal: readonly Case[] = [
   good('publish-3-qos-0', 3, 'client', frame('30', t, '0102'), plain),
   good('publish-3-qos-1', 3, 'server', frame('32', t, '000A 0102'), qos1),
   good('publish-3-qos-2-dup', 3, 'client', frame('3C', t, '000A 0102'), { ...qos2, dup: true }),
+  // [MQTT3-2.3.1-5]
   v4('qos-0', frame('30', t, '0102'), plain),
   v4('qos-0-retain', frame('31', t, '0102'), { ...plain, retain: true }),
   v4('qos-1', frame('32', t, '000A 0102'), qos1),
@@ -47,6 +48,7 @@ const legal: readonly Case[] = [
   v4('length-128', frame('30', t, '00'.repeat(125)), { ...plain, payload: new Uint8Array(125) }),
   v4('length-16383', frame('30', t, 'AB'.repeat(16_380)), { ...plain, payload: new Uint8Array(16_380).fill(0xab) }),
   v4('length-16384', frame('30', t, 'AB'.repeat(16_381)), { ...plain, payload: new Uint8Array(16_381).fill(0xab) }),
+  // [MQTT-2.2.1-2]
   v5('qos-0', frame('30', t, '00 0102'), plain),
   v5('qos-1', frame('32', t, '000A 00 0102'), qos1),
   v5('qos-2', frame('34', t, '000A 00 0102'), qos2),
@@ -74,11 +76,18 @@ const legal: readonly Case[] = [
     payload: bytes('FF'),
     properties: { payloadFormatIndicator: 1 },
   }),
-  variant('publish-5-client-text-unchecked', 5, 'client', frame('30', t, '02 01 01', 'FF'), {
-    ...plain,
-    payload: bytes('FF'),
-    properties: { payloadFormatIndicator: 1 },
-  }),
+  tolerated(
+    'publish-5-client-text-unchecked',
+    5,
+    'client',
+    frame('30', t, '02 01 01', 'FF'),
+    {
+      ...plain,
+      payload: bytes('FF'),
+      properties: { payloadFormatIndicator: 1 },
+    },
+    0x99,
+  ),
   good('publish-5-subscription-identifiers', 5, 'server', frame('30', t, props('0B 01 0B 01 0BFFFFFF7F'), '0102'), {
     ...plain,
     properties: { subscriptionIdentifiers: [1, 1, 268_435_455] },
@@ -157,12 +166,14 @@ const badText: readonly (readonly [what: string, hex: string])[] = [
 ];
 
 const illegal: readonly Case[] = [
+  // [MQTT-3.3.1-4] [MQTT3-3.3.1-4]
   ...[3, 4, 5].map((version) =>
     bad(`publish-${version}-qos-3`, version as 4, 'client', frame('36', t, '000A 00 0102'), malformed, {
       ...qos1,
       qos: 3 as 2,
     }),
   ),
+  // [MQTT-3.3.1-2] [MQTT3-3.3.1-2]
   ...[3, 4, 5].map((version) =>
     bad(`publish-${version}-dup-qos-0`, version as 4, 'client', frame('38', t, '00 0102'), malformed, {
       ...plain,
@@ -170,14 +181,18 @@ const illegal: readonly Case[] = [
     }),
   ),
   bad('publish-4-dup-qos-0-retain', 4, 'server', frame('39', t), malformed),
+  // [MQTT-2.2.1-3] [MQTT-2.2.1-4] [MQTT3-2.3.1-1]
   bad('publish-4-packet-id-0', 4, 'client', frame('32', t, '0000 0102'), protocolError, { ...qos1, packetId: 0 }),
   bad('publish-5-packet-id-0', 5, 'server', frame('34', t, '0000 00 0102'), protocolError, { ...qos2, packetId: 0 }),
   bad('publish-3-topic-empty', 3, 'client', frame('30', '0000 0102'), malformed, { ...plain, topic: '' }),
+  // [MQTT3-4.7.3-1]
   bad('publish-4-topic-empty', 4, 'client', frame('30', '0000 0102'), malformed, { ...plain, topic: '' }),
   bad('publish-5-topic-empty', 5, 'client', frame('30', '0000 00 0102'), protocolError, { ...plain, topic: '' }),
   bad('publish-5-topic-empty-from-server', 5, 'server', frame('32', '0000 000A 00'), protocolError),
+  // [MQTT3-3.3.2-2] [MQTT3-4.7.1-1]
   bad('publish-4-topic-plus', 4, 'client', frame('30', str('a/+'), '0102'), topicInvalid, utf8('a/+')),
   bad('publish-4-topic-hash', 4, 'server', frame('30', str('#'), '0102'), topicInvalid, utf8('#')),
+  // [MQTT-3.3.2-2] [MQTT-4.7.0-1]
   bad('publish-5-topic-plus', 5, 'client', frame('30', str('a+b'), '00 0102'), topicInvalid, utf8('a+b')),
   bad('publish-5-topic-hash', 5, 'client', frame('30', str('a/#'), '00 0102'), topicInvalid, utf8('a/#')),
   bad('publish-4-empty', 4, 'client', '30 00', malformed),
@@ -196,6 +211,7 @@ const illegal: readonly Case[] = [
     ...plain,
     properties: { subscriptionIdentifiers: [1] },
   }),
+  // [MQTT-3.3.2-14]
   bad('publish-5-response-topic-wildcard', 5, 'client', frame('30', t, props(`08${str('a/#')}`)), protocolError, {
     ...plain,
     properties: { responseTopic: 'a/#' },
@@ -205,12 +221,15 @@ const illegal: readonly Case[] = [
     properties: { responseTopic: '' },
   }),
   bad('publish-4-properties', 4, 'client', '30 02 0001', malformed, { ...plain, properties: { contentType: 'x' } }),
+  // [MQTT-3.3.2-1] [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT3-3.3.2-1] [MQTT3-1.5.3-1] [MQTT3-1.5.3-2]
   ...badText.map(([what, hex]) =>
     bad(`publish-4-topic-${what}`, 4, 'client', frame('30', bin(hex), '0102'), malformed),
   ),
+  // [MQTT-3.3.2-19]
   ...badText.map(([what, hex]) =>
     bad(`publish-5-content-type-${what}`, 5, 'client', frame('30', t, props(`03${bin(hex)}`)), malformed),
   ),
+  // [MQTT-1.5.7-1]
   ...badText.map(([what, hex]) =>
     bad(`publish-5-user-property-name-${what}`, 5, 'server', frame('30', t, props(`26${bin(hex)}0000`)), malformed),
   ),
@@ -250,6 +269,7 @@ function* ackCases(name: string, type: Ack, first: string): Generator<Case> {
     yield good(`${name}-5-code-${hex}`, 5, 'client', `${first} 03 000A ${hex}`, ack(type, code));
     yield variant(`${name}-5-code-${hex}-no-properties`, 5, 'server', `${first} 04 000A ${hex} 00`, ack(type, code));
   }
+  // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
   for (const code of wrong) {
     const hex = code.toString(16).padStart(2, '0');
     yield bad(`${name}-5-code-${hex}`, 5, 'client', `${first} 03 000A ${hex}`, protocolError, ack(type, code));
