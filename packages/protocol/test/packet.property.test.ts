@@ -266,7 +266,7 @@ test('PublishFrame agrees with decodePacket on every PUBLISH, whole or damaged, 
   );
 });
 
-test('reading a frame allocates nothing that survives it: one instance serves every packet', () => {
+test('a PublishFrame keeps nothing of the packet it read before', () => {
   const frame = new PublishFrame();
   const rich = encodePacket(
     {

@@ -140,6 +140,18 @@ test('memory grows with the bytes received, not with the length declared', () =>
   assert.equal(framers[0]?.bufferedBytes, 100);
 });
 
+test('the start of one packet does not hold on to the buffer of many', () => {
+  const framer = new Framer(1000);
+  feed(framer, ...Array.from({ length: 500 }, () => publish(100)).flat(), 0x30);
+  framer.keepRest();
+  while (framer.next());
+  assert.equal(framer.bufferedBytes, 1);
+  feed(framer, 0x02, 0x00, 0x00);
+  assert.equal(framer.next(), true);
+  assert.deepEqual(shown(framer), [0x30, 0x02, 0x00, 0x00]);
+  assert.ok(framer.bytes.length < 100, `${framer.bytes.length} bytes for 4`);
+});
+
 test('a packet of the maximum size passes, one byte more is refused before its body arrives', () => {
   for (const size of [2, 3, 129, 131, 1000, 16_386]) {
     const packet = size === 2 ? pingreq : size === 3 ? [0x30, 0x01, 0x00] : publish(size);

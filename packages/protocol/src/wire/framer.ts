@@ -92,7 +92,6 @@ export class Framer {
       this.#chunkAt = start + size;
       return this.#show(this.#chunk, this.#chunkView, start, bodyOf(this.#chunk, start), start + size);
     }
-    this.#rest = noBytes;
     this.#take(this.#chunkEnd - start, size);
     return this.#showNothing();
   }
@@ -101,7 +100,11 @@ export class Framer {
     let size = this.#packetSize(this.#rest, this.#restAt, this.#restEnd);
     while (size === unknown || size > this.bufferedBytes) {
       const available = this.#chunkEnd - this.#chunkAt;
-      if (available === 0) return this.#showNothing();
+      if (available === 0) {
+        // The start of one packet must not hold on to a buffer that was made for many.
+        if (this.#restAt > 0) this.#moveRest(this.bufferedBytes);
+        return this.#showNothing();
+      }
       // While the size is unknown the header is completed byte by byte: five bytes at most.
       const missing = size === unknown ? 1 : size - this.bufferedBytes;
       this.#take(Math.min(missing, available), size);
@@ -140,12 +143,16 @@ export class Framer {
     if (this.#restEnd + count <= this.#rest.length && held > 0) return;
     // Doubled for the sake of what follows, but never past the packet's own end.
     const doubled = Math.max(need, 2 * held, restBytesMin);
-    const grown = new Uint8Array(packetSize === unknown ? doubled : Math.max(need, Math.min(doubled, packetSize)));
-    grown.set(this.#rest.subarray(this.#restAt, this.#restEnd));
-    this.#rest = grown;
-    this.#restView = viewOf(grown);
+    this.#moveRest(packetSize === unknown ? doubled : Math.max(need, Math.min(doubled, packetSize)));
+  }
+
+  #moveRest(capacity: number): void {
+    const held = this.#rest.subarray(this.#restAt, this.#restEnd);
+    this.#rest = new Uint8Array(capacity);
+    this.#rest.set(held);
+    this.#restView = viewOf(this.#rest);
     this.#restAt = 0;
-    this.#restEnd = held;
+    this.#restEnd = held.length;
   }
 
   #show(bytes: Uint8Array, view: DataView, start: number, body: number, end: number): true {

@@ -161,7 +161,7 @@ const rows: readonly Row[] = [
 ];
 
 /** The table, in the order properties are written in. */
-export const properties: readonly Property[] = rows.map(([id, name, title, type, places, rule], index) => ({
+const properties: readonly Property[] = rows.map(([id, name, title, type, places, rule], index) => ({
   id,
   name,
   title,
@@ -313,7 +313,7 @@ export function writeProperties(
   }
   if (version !== 5) writer.fail(ReasonCode.MalformedPacket, 'properties exist since 5.0 only');
   const record = values as Readonly<Record<string, unknown>>;
-  let left = 0;
+  let present = 0;
   for (const name of Object.keys(record)) {
     if (isAbsent(record[name])) continue;
     const property = byName.get(name);
@@ -322,11 +322,11 @@ export function writeProperties(
     }
     const problem = senderProblem(property, place, sender);
     if (problem !== undefined) writer.fail(ReasonCode.ProtocolError, problem);
-    left |= property.bit;
+    present |= property.bit;
   }
   writer.block('Property Length', () => {
     for (const property of properties) {
-      if ((left & property.bit) !== 0) writeProperty(writer, property, record[property.name]);
+      if ((present & property.bit) !== 0) writeProperty(writer, property, record[property.name]);
     }
   });
 }
@@ -358,7 +358,8 @@ function writePropertyValue(writer: Writer, property: Property, value: unknown):
     case 'binary':
       return writer.binary(value as Uint8Array, title);
     case 'userProperty': {
-      const [name, text] = value as UserProperty;
+      if (!Array.isArray(value)) writer.fail(ReasonCode.MalformedPacket, `${title} must be a name and a value`);
+      const [name, text] = value as unknown as UserProperty;
       writer.string(name, title);
       return writer.string(text, title);
     }
