@@ -86,14 +86,12 @@ export class Message {
       retain: this.retain,
       properties: this.bytes.subarray(this.propertiesStart, this.propertiesEnd),
       payload: this.bytes.subarray(this.payloadStart, this.payloadEnd),
+      expiryAt: this.expiryAt < 0 ? -1 : this.expiryAt - this.propertiesStart,
       expiresAtWall: this.expiresAt + wallOffsetMs,
       publisher: this.publisher,
     };
   }
 }
-
-/** Bytes of the Message Expiry Interval property: identifier and four bytes. */
-const expiryIdentifier = 0x02;
 
 /** A message read back. */
 export function messageFromStored(stored: StoredMessage, topic: Topic, wallOffsetMs: number): Message {
@@ -107,8 +105,7 @@ export function messageFromStored(stored: StoredMessage, topic: Topic, wallOffse
   message.expiresAt = stored.expiresAtWall - wallOffsetMs;
   message.publisher = stored.publisher;
   message.id = stored.id;
-  // The interval is put first by whoever makes properties for keeping (see publication.ts), so one look is enough.
-  if (message.expiresAt !== Number.POSITIVE_INFINITY && bytes[0] === expiryIdentifier) message.expiryAt = 1;
+  message.expiryAt = stored.expiryAt;
   return message;
 }
 
@@ -129,7 +126,13 @@ export class Delivery {
   /** A record of it was handed to the store. */
   isRecorded = false;
 
-  constructor(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: SharedGroup | null) {
+  constructor(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    group: SharedGroup | null,
+  ) {
     this.message = message;
     this.qos = qos;
     this.retain = retain;

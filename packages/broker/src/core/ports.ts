@@ -106,6 +106,8 @@ export interface StoredMessage {
   /** 5.0 properties as they go on the wire, without their length. */
   readonly properties: Uint8Array;
   readonly payload: Uint8Array;
+  /** Offset in `properties` of the four bytes of the Message Expiry Interval, which are counted down when it is sent; -1: none. */
+  readonly expiryAt: number;
   /** Wall-clock milliseconds; Infinity: never. */
   readonly expiresAtWall: number;
   /** The client id whose own No Local subscriptions do not get it. */
@@ -199,8 +201,13 @@ export interface StoredState {
     /** Deliveries that were sent, in the order of sending. */
     readonly inFlight: readonly StoredDelivery[];
     readonly received: readonly number[];
-    /** What waits behind them. */
-    readonly waiting: { readonly count: number; readonly bytes: number; readonly lastSequence: number };
+    /** What waits behind them, above `afterSequence`; `bytes` as the core counted them (Message.cost). */
+    readonly waiting: {
+      readonly count: number;
+      readonly bytes: number;
+      readonly afterSequence: number;
+      readonly lastSequence: number;
+    };
   }>;
   readonly retained: Iterable<{ readonly topic: string; readonly message: StoredMessage }>;
 }

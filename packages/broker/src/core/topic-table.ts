@@ -14,6 +14,8 @@ export class Topic {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly hash: number;
+  /** Below `$SYS`, where only the broker publishes. */
+  readonly isSystem: boolean;
   plan: Plan | null = null;
 
   constructor(name: string, bytes: Uint8Array, hash: number) {
@@ -21,6 +23,7 @@ export class Topic {
     this.bytes = bytes;
     this.view = viewOf(bytes);
     this.hash = hash;
+    this.isSystem = name === '$SYS' || name.startsWith('$SYS/');
   }
 
   /** Whether this is the topic whose UTF-8 is view[start, end). */
@@ -40,10 +43,13 @@ export class TopicTable {
   private bytes = 0;
   private readonly topicsMax: number;
   private readonly levelsMax: number;
+  private readonly emptied: () => void;
 
-  constructor(topicsMax: number, levelsMax: number) {
+  /** `emptied` is called when all topics were forgotten because the table was full. */
+  constructor(topicsMax: number, levelsMax: number, emptied: () => void) {
     this.topicsMax = topicsMax;
     this.levelsMax = levelsMax;
+    this.emptied = emptied;
   }
 
   /** The topic whose UTF-8 is bytes[start, end); null when the name is not a legal topic. Throws DecodeError on bad UTF-8. */
@@ -71,12 +77,22 @@ export class TopicTable {
     return this.intern(text, viewOf(text), 0, text.length);
   }
 
+  /** A topic outside the table, for a name that today's limits would refuse. */
+  internAnyway(name: string): Topic {
+    const text = encodeUtf8(name);
+    const wire = new Uint8Array(text.length + 2);
+    viewOf(wire).setUint16(0, text.length);
+    wire.set(text, 2);
+    return new Topic(name, wire, 0);
+  }
+
   private add(topic: Topic): Topic {
     const cost = topic.bytes.length * 2 + topicOverheadBytes;
     if (this.count >= this.topicsMax || this.bytes + cost > tableBytesMax) {
       this.slots = new Array<Topic | null>(256).fill(null);
       this.count = 0;
       this.bytes = 0;
+      this.emptied();
     } else if (this.count * 2 >= this.slots.length) {
       const old = this.slots;
       this.slots = new Array<Topic | null>(old.length * 2).fill(null);

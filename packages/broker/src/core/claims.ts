@@ -1,0 +1,104 @@
+/**
+ * In-process code that claims a filter: publishes there go to it alone, and its answer decides the acknowledgement.
+ *
+ * Acknowledgements leave in the order of the publishes [MQTT-4.6.0-2], so those of a connection with an unanswered claim stand
+ * in a line; a long line stops the reading of that connection and of no other.
+ */
+
+import { filterMatches, PacketType, type QoS, ReasonCode } from '@pipit/protocol';
+import { AckLine, acknowledge, type LineEntry } from './acknowledgement.ts';
+import type { Connection } from './connection.ts';
+import type { LocalSubscriber } from './local.ts';
+import { toLocalMessage } from './local-message.ts';
+import type { Message } from './message.ts';
+import type { State } from './state.ts';
+import type { Topic } from './topic-table.ts';
+
+/** Topics remembered with who claims them. */
+const rememberedMax = 10_000;
+
+export class Claims {
+  private readonly claims: { readonly filter: string; readonly subscriber: LocalSubscriber }[] = [];
+  private readonly remembered = new Map<Topic, LocalSubscriber | null>();
+
+  get isEmpty(): boolean {
+    return this.claims.length === 0;
+  }
+
+  add(filter: string, subscriber: LocalSubscriber): void {
+    this.claims.push({ filter, subscriber });
+    this.remembered.clear();
+  }
+
+  remove(subscriber: LocalSubscriber): void {
+    for (let i = this.claims.length - 1; i >= 0; i--)
+      if (this.claims[i]?.subscriber === subscriber) this.claims.splice(i, 1);
+    this.remembered.clear();
+  }
+
+  /** Who claims this topic: the claim made first wins. */
+  find(topic: Topic): LocalSubscriber | null {
+    const known = this.remembered.get(topic);
+    if (known !== undefined) return known;
+    if (this.remembered.size >= rememberedMax) this.remembered.clear();
+    const claim = this.claims.find(({ filter }) => filterMatches(filter, topic.name))?.subscriber ?? null;
+    this.remembered.set(topic, claim);
+    return claim;
+  }
+}
+
+/** What an unsettled message of a claim owes to whom. */
+export interface Claimed {
+  readonly connection: Connection;
+  readonly entry: LineEntry;
+}
+
+/** Gives a publish to its claim. `connection`: who waits for the answer, if anybody does. */
+export function claimed(
+  state: State,
+  subscriber: LocalSubscriber,
+  message: Message,
+  connection: Connection | null,
+  qos: QoS,
+  packetId: number,
+): void {
+  const token = state.nextToken();
+  let debt: Claimed | null = null;
+  if (connection !== null) {
+    connection.line ??= new AckLine();
+    const type = qos === 0 ? 0 : qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+    debt = {
+      connection,
+      entry: connection.line.push(type, packetId, -1, qos === 2 && connection.session?.lasts === true),
+    };
+    if (connection.line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
+  }
+  subscriber.unsettled.set(token, { delivery: null, claimed: debt });
+  state.deliveriesLeft--;
+  state.effects.push({ kind: 'deliver', subscriber, token, message: toLocalMessage(message, qos, message.retain) });
+}
+
+/** The claim has answered: whatever is now at the head of the line with an answer leaves. */
+export function answered(state: State, { connection, entry }: Claimed, reasonCode: number): void {
+  entry.reasonCode = connection.version === 5 ? reasonCode : ReasonCode.Success;
+  const { line, session } = connection;
+  // Refused at QoS 2: the exchange is over with the PUBREC [MQTT-4.3.3-9].
+  if (entry.type === PacketType.Pubrec && entry.reasonCode >= 0x80 && session !== null) {
+    session.received?.delete(entry.packetId);
+    connection.inbound = Math.max(0, connection.inbound - 1);
+    const { key, incarnation, lasts } = session;
+    if (lasts) state.journal?.record({ kind: 'completed', key, incarnation, packetId: entry.packetId });
+  }
+  if (line === null || !connection.isOpen) return;
+  let done = 0;
+  while ((line.entries[done]?.reasonCode ?? -1) >= 0) done++;
+  if (done === 0) return;
+  const leaving = line.entries.splice(0, done);
+  const rest = line.entries.length > 0 ? line : null;
+  connection.line = null;
+  for (const { type, packetId, reasonCode: code, changed } of leaving) {
+    if (type !== 0) acknowledge(state, connection, type, packetId, code, changed);
+  }
+  connection.line = rest;
+  if (connection.isStalled) state.wake(connection);
+}

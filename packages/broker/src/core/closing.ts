@@ -1,0 +1,111 @@
+/**
+ * Connections end: by the peer, by the network, or by us with a reason the peer can read.
+ */
+
+import { encodePacket, PacketType, ReasonCode, reasonCodeName } from '@pipit/protocol';
+import { type Connection, Phase } from './connection.ts';
+import { Counter } from './metrics.ts';
+import { detach } from './sessions.ts';
+import type { State } from './state.ts';
+
+/** Ends a connection from our side: DISCONNECT with the reason where the version has one, then flush, half-close, drain. */
+export function disconnect(
+  state: State,
+  connection: Connection,
+  reasonCode: number,
+  reason: string,
+  serverReference?: string,
+): void {
+  if (connection.phase === Phase.Closed) return;
+  if (!connection.isOpen) {
+    refused(state, connection, reasonCode, reason);
+    shut(state, connection, true);
+    return;
+  }
+  state.metrics.count(Counter.DisconnectsByServer);
+  // Before CONNACK has left nothing else may.
+  if (connection.version === 5 && !connection.holdsAll)
+    sendDisconnect(state, connection, reasonCode, reason, serverReference);
+  const { clientId, peer } = connection;
+  state.tell({ type: 'disconnected', clientId, peer, by: 'server', reasonCode, reason });
+  leave(state, connection, true, true);
+}
+
+/** Ends a connection that never was open, after whatever was written to it. */
+export function refused(state: State, connection: Connection, reasonCode: number, reason: string): void {
+  state.metrics.count(Counter.ConnectionsRefused);
+  const { clientId, peer } = connection;
+  state.tell({ type: 'refused', clientId: clientId === '' ? null : clientId, peer, reasonCode, reason });
+}
+
+/** The peer sent DISCONNECT [MQTT-3.14.4-3]. `keepsWill`: with a reason other than 0x00. */
+export function left(state: State, connection: Connection, reasonCode: number, keepsWill: boolean): void {
+  const { clientId, peer } = connection;
+  const reason = reasonCodeName(reasonCode);
+  state.tell({ type: 'disconnected', clientId, peer, by: 'client', reasonCode, reason });
+  leave(state, connection, keepsWill, true);
+}
+
+/** The socket is gone, or the peer said it will send nothing more. */
+export function lost(state: State, connection: Connection, why: string): void {
+  if (connection.phase === Phase.Closed) return;
+  if (!connection.isOpen) {
+    if (connection.phase === Phase.Connecting) refused(state, connection, ReasonCode.UnspecifiedError, why);
+    shut(state, connection, false);
+    return;
+  }
+  const { clientId, peer } = connection;
+  state.tell({
+    type: 'disconnected',
+    clientId,
+    peer,
+    by: 'network',
+    reasonCode: ReasonCode.UnspecifiedError,
+    reason: why,
+  });
+  leave(state, connection, true, false);
+}
+
+function leave(state: State, connection: Connection, keepsWill: boolean, linger: boolean): void {
+  const { session } = connection;
+  shut(state, connection, linger);
+  connection.session = null;
+  if (session !== null && session.connection === connection) detach(state, session, keepsWill);
+}
+
+/** Ends everything about the connection but its session. */
+export function shut(state: State, connection: Connection, linger: boolean): void {
+  connection.phase = Phase.Closed;
+  connection.dropHeld(state);
+  connection.line = null;
+  if (connection.deadline !== null) state.deadlines.disarm(connection.deadline);
+  if (connection.expiryDeadline !== null) state.deadlines.disarm(connection.expiryDeadline);
+  state.unsentTotal -= connection.unsent;
+  connection.unsent = 0;
+  state.connections.delete(connection);
+  state.effects.push({ kind: 'close', connection, linger });
+}
+
+function sendDisconnect(
+  state: State,
+  connection: Connection,
+  reasonCode: number,
+  reason: string,
+  serverReference?: string,
+): void {
+  const code = reasonCode;
+  const type = PacketType.Disconnect;
+  const full = encodePacket(
+    {
+      type,
+      reasonCode: code,
+      properties: { reasonString: reason, ...(serverReference === undefined ? {} : { serverReference }) },
+    },
+    5,
+    'server',
+  );
+  // What does not fit is left out, not sent [MQTT-3.14.2-3].
+  const packet =
+    full.length <= connection.packetBytesMax ? full : encodePacket({ type, reasonCode: code }, 5, 'server');
+  if (packet.length <= connection.packetBytesMax) connection.send(state, packet, false);
+}

@@ -1,0 +1,210 @@
+/**
+ * A socket's life, seen from the core: what it agreed on at CONNECT, the bytes that wait to leave, the packets that wait to be read.
+ *
+ * Two outputs: `out` leaves this turn; what is held leaves when its batch is committed, in two parts, because one batch may be
+ * in flight while the next one fills. Acknowledgements never overtake held ones.
+ *
+ * Holds no behaviour of MQTT: that is with the roles (connect.ts, publish.ts, subscribe.ts, delivery.ts).
+ */
+
+import type { ConnectPacket, ProtocolVersion, QoS, ReceivedAliases, SentAliases } from '@pipit/protocol';
+import { Framer } from '@pipit/protocol';
+import type { AckLine } from './acknowledgement.ts';
+import type { Deadline } from './deadlines.ts';
+import type { Peer, TopicMapping } from './ports.ts';
+import type { Session } from './session.ts';
+import { Outbox, type Slab } from './slab.ts';
+import type { State } from './state.ts';
+import type { Topic } from './topic-table.ts';
+
+export const Phase = {
+  /** Waiting for CONNECT. */
+  Connecting: 0,
+  /** CONNECT is with the authority; what is behind it stays unparsed. */
+  Authenticating: 1,
+  Open: 2,
+  /** Closed by us or by the peer: nothing more is read or sent. */
+  Closed: 3,
+} as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+export class Connection {
+  readonly peer: Peer;
+  /** The driver's own: its link. The core never looks at it. */
+  tag: unknown = null;
+  phase: Phase = Phase.Connecting;
+  version: ProtocolVersion = 4;
+  session: Session | null = null;
+  clientId = '';
+  username: string | null = null;
+
+  // Reading.
+  readonly framer: Framer;
+  lastReceivedAt: number;
+  keepAliveMs = Number.POSITIVE_INFINITY;
+  deadline: Deadline | null = null;
+  /** Nothing more is parsed until the reason for it is gone: a verdict, a commit, the answer of a claim. */
+  isStalled = false;
+  /** The driver was told to stop reading. */
+  isPaused = false;
+  /** In the ring of waiting work. */
+  isWaiting = false;
+  lastTopic: Topic | null = null;
+  /** What publishing to `lastTopic` answers, at epoch `lastTopicEpoch`. */
+  lastTopicRefusal = 0;
+  lastTopicEpoch = -1;
+  aliases: ReceivedAliases<Topic> | null = null;
+  /** The greatest topic alias the peer may use: what we announced. */
+  aliasMaximum = 0;
+  /** PUBLISH packets of QoS 1 and 2 the peer has open towards us on this connection, and how many it may. */
+  inbound = 0;
+  inboundMax = 65_535;
+  line: AckLine | null = null;
+
+  // Writing.
+  readonly out = new Outbox();
+  private heldOpen: Outbox | null = null;
+  private heldSealed: Outbox | null = null;
+  heldSince = 0;
+  /** CONNACK is among what is held: so everything else is, too. */
+  holdsAll = false;
+  isDirty = false;
+  /** Bytes the socket has not taken yet, as the driver said last, and when they last became fewer. */
+  unsent = 0;
+  drainedAt = 0;
+  /** How much the last write was: the size of the next slab. */
+  private writeHint = 0;
+  /** How many PUBLISH packets of QoS 1 and 2 we may have open towards the peer. */
+  receiveMaximum = 65_535;
+  /** The peer's Maximum Packet Size. */
+  packetBytesMax = Number.POSITIVE_INFINITY;
+  sentAliases: SentAliases<Topic> | null = null;
+
+  // Agreed at CONNECT.
+  /** The peer wants Reason Strings and User Properties with failures (Request Problem Information). */
+  wantsProblems = true;
+  mapping: TopicMapping | null = null;
+  maximumQoS: QoS = 2;
+  mayRetain = true;
+  mayUseWildcards = true;
+  mayShare = true;
+  mayIdentify = true;
+  deliversAsPublished = false;
+  /** A 3.x bridge (level bit 7): never its own messages, RETAIN as published. */
+  isBridge = false;
+
+  // Authentication.
+  /** The CONNECT whose verdict is awaited. */
+  connect: ConnectPacket | null = null;
+  exchange = 0;
+  awaitsVerdict = false;
+  authenticationMethod: string | null = null;
+  isReauthenticating = false;
+  expiryDeadline: Deadline | null = null;
+  entropy: Uint8Array;
+
+  constructor(peer: Peer, entropy: Uint8Array, packetBytesMax: number, now: number) {
+    this.peer = peer;
+    this.entropy = entropy;
+    this.framer = new Framer(packetBytesMax);
+    this.lastReceivedAt = now;
+    this.drainedAt = now;
+  }
+
+  /** The next bytes to write, with the ownership of their slab; null when nothing is left. For the driver. */
+  shift(): Slab | null {
+    const slab = this.out.shift();
+    if (slab !== null) this.writeHint = slab.length;
+    return slab;
+  }
+
+  get isOpen(): boolean {
+    return this.phase === Phase.Open;
+  }
+
+  /** Bytes that have not reached the kernel. */
+  get backlog(): number {
+    return this.unsent + this.out.bytes;
+  }
+
+  get isHolding(): boolean {
+    return this.heldOpen !== null || this.heldSealed !== null;
+  }
+
+  get heldBytes(): number {
+    return (this.heldOpen?.bytes ?? 0) + (this.heldSealed?.bytes ?? 0);
+  }
+
+  /** Room for a packet of `length` bytes at [slab.length - length, slab.length) of what is returned. `waits`: for the open batch. */
+  reserve(state: State, length: number, waits: boolean): Slab {
+    state.bytesLeft -= length;
+    if (waits || this.holdsAll) return this.hold(state).reserve(state.pool, length, 0);
+    if (!this.isDirty) this.markDirty(state);
+    return this.out.reserve(state.pool, length, this.writeHint);
+  }
+
+  /** Appends bytes that never change again, without copying them. */
+  refer(state: State, bytes: Uint8Array, waits: boolean): void {
+    state.bytesLeft -= bytes.length;
+    if (waits || this.holdsAll) this.hold(state).refer(bytes);
+    else {
+      if (!this.isDirty) this.markDirty(state);
+      this.out.refer(bytes);
+    }
+  }
+
+  /** Appends a whole encoded packet. */
+  send(state: State, packet: Uint8Array, waits: boolean): void {
+    state.metrics.sent((packet[0] as number) >> 4);
+    const slab = this.reserve(state, packet.length, waits);
+    slab.bytes.set(packet, slab.length - packet.length);
+  }
+
+  /** What is held for the open batch becomes held for the one in flight. */
+  sealHeld(): void {
+    if (this.heldOpen === null) return;
+    if (this.heldSealed === null) this.heldSealed = this.heldOpen;
+    else this.heldSealed.append(this.heldOpen);
+    this.heldOpen = null;
+  }
+
+  /** The batch in flight is committed: what it held leaves this turn. */
+  releaseHeld(state: State): void {
+    const held = this.heldSealed;
+    if (held === null) return;
+    this.heldSealed = null;
+    this.holdsAll = false;
+    this.inbound = Math.max(0, this.inbound - held.acknowledgements);
+    held.acknowledgements = 0;
+    this.out.append(held);
+    if (!this.isDirty) this.markDirty(state);
+  }
+
+  /** The packet just written into the held output answers a QoS 1 PUBLISH. */
+  countHeldAcknowledgement(): void {
+    if (this.heldOpen !== null) this.heldOpen.acknowledgements++;
+  }
+
+  /** Forgets what is held: it will never be sent. */
+  dropHeld(state: State): void {
+    this.heldOpen?.clear(state.pool);
+    this.heldSealed?.clear(state.pool);
+    this.heldOpen = null;
+    this.heldSealed = null;
+    this.holdsAll = false;
+  }
+
+  private hold(state: State): Outbox {
+    if (this.heldOpen === null) {
+      this.heldOpen = new Outbox();
+      if (this.heldSealed === null) this.heldSince = state.now;
+      state.journal?.hold(this, state.now);
+    }
+    return this.heldOpen;
+  }
+
+  private markDirty(state: State): void {
+    this.isDirty = true;
+    state.dirty.push(this);
+  }
+}

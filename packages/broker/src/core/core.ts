@@ -1,0 +1,320 @@
+/**
+ * The broker without the world: bytes and the time go in, bytes and effects come out. Synchronous and deterministic.
+ *
+ * The driver calls an input for everything that happens, and `take` once per turn of its event loop; then it performs what the
+ * turn says and arms one timer for `deadline`. Inputs never throw because of what a peer did, and never call out.
+ */
+
+import { ReasonCode } from '@pipit/protocol';
+import { disconnect, lost } from './closing.ts';
+import { authenticated, connectDue } from './connect.ts';
+import { Connection, Phase } from './connection.ts';
+import { Deadline } from './deadlines.ts';
+import { committed, heldDue, paged, restore, sealBatch } from './durability.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
+import { type LocalPublish, toMessage } from './local-message.ts';
+import { subscribeLocal } from './local-subscribe.ts';
+import { Delivery } from './message.ts';
+import { Counter, type Metrics } from './metrics.ts';
+import type { Permissions, Rule } from './permissions.ts';
+import type { Peer, StoredDelivery, StoredState, Verdict } from './ports.ts';
+import { diskRefusal, publishMessage } from './publish.ts';
+import { pump } from './pump.ts';
+import { read, readOn } from './receive.ts';
+import { deliverDirect } from './sending.ts';
+import type { Session } from './session.ts';
+import { endSession } from './sessions.ts';
+import type { Slab } from './slab.ts';
+import { type CoreOptions, type Effect, State, Sweep } from './state.ts';
+import { sweepSubscriptions } from './sweeps.ts';
+import { SysTopics } from './sys.ts';
+
+/** What one turn has to say. Both arrays are used again: do not keep them. */
+export interface Turn {
+  /** Connections with bytes to write: `shift` them until null. */
+  writes: Connection[];
+  /** In order, after the writes. */
+  effects: Effect[];
+}
+
+export class Core {
+  /** For tests, invariants and the admin API; not to be changed from outside. */
+  readonly state: State;
+  private readonly turn: Turn = { writes: [], effects: [] };
+
+  /** `now`: monotonic milliseconds; `wallOffsetMs` added to it gives wall-clock milliseconds. */
+  constructor(options: CoreOptions, now: number, wallOffsetMs: number) {
+    const limits: Limits = { ...defaultLimits, ...options.limits };
+    this.state = new State(options, limits, now, wallOffsetMs);
+    const interval = options.sysIntervalMs === undefined ? 10_000 : options.sysIntervalMs;
+    if (interval !== null) new SysTopics(this.state, interval);
+  }
+
+  get metrics(): Metrics {
+    return this.state.metrics;
+  }
+
+  // ── Inputs
+
+  /** What lasted from an earlier run. Once, before anything else. */
+  restore(stored: StoredState, now: number): void {
+    this.state.now = now;
+    restore(this.state, stored);
+  }
+
+  /** The wall clock was set: only what is recorded from now on cares. */
+  wallStepped(wallOffsetMs: number, now: number): void {
+    this.state.now = now;
+    this.state.wallOffsetMs = wallOffsetMs;
+  }
+
+  /** A socket was accepted. `entropy`: 16 random bytes. */
+  opened(peer: Peer, entropy: Uint8Array, now: number): Connection {
+    const { state } = this;
+    state.now = now;
+    const connection = new Connection(peer, entropy, state.limits.connectPacketBytesMax, now);
+    state.connections.add(connection);
+    connection.deadline = Deadline.of(connection, connectDue);
+    state.deadlines.arm(connection.deadline, now + state.limits.connectTimeoutMs);
+    if (state.connections.size > state.limits.connectionsMax) {
+      disconnect(state, connection, ReasonCode.ServerBusy, 'the server has as many connections as it may');
+    }
+    return connection;
+  }
+
+  /** bytes[start, end) arrived. They stay the caller's and may be reused as soon as this returns. */
+  received(connection: Connection, bytes: Uint8Array, view: DataView, start: number, end: number, now: number): void {
+    const { state } = this;
+    state.now = now;
+    if (connection.phase === Phase.Closed) return;
+    connection.lastReceivedAt = now;
+    state.metrics.count(Counter.BytesReceived, end - start);
+    connection.framer.feed(bytes, view, start, end);
+    read(state, connection);
+  }
+
+  /**
+   * A write was made, or the socket took more: `unsentBytes` is what it has not taken yet. `slab`: the one just written, when
+   * the socket took it whole and does not need it any more; otherwise null.
+   */
+  written(connection: Connection, slab: Slab | null, unsentBytes: number, now: number): void {
+    const { state } = this;
+    if (slab !== null) state.pool.give(slab);
+    if (connection.unsent === unsentBytes || connection.phase === Phase.Closed) return;
+    state.now = now;
+    if (unsentBytes < connection.unsent) connection.drainedAt = now;
+    else if (connection.unsent === 0) connection.drainedAt = now;
+    state.unsentTotal += unsentBytes - connection.unsent;
+    const drained = unsentBytes < connection.unsent;
+    connection.unsent = unsentBytes;
+    const { session } = connection;
+    if (drained && session !== null && (session.queue !== null || session.replays !== null || session.isResending))
+      state.wake(session);
+    if (state.unsentTotal > state.limits.unsentBytesTotalMax) this.shed();
+  }
+
+  /** The socket is gone, or the peer will send nothing more. */
+  closed(connection: Connection, now: number, why = 'the connection was lost'): void {
+    this.state.now = now;
+    lost(this.state, connection, why);
+  }
+
+  /** The authority's answer to an `authenticate` effect. */
+  authenticated(connection: Connection, exchange: number, verdict: Verdict, now: number): void {
+    this.state.now = now;
+    authenticated(this.state, connection, exchange, verdict);
+  }
+
+  /** The answer to a `commit` effect; `error` null: the whole batch lasts. */
+  committed(batch: number, error: string | null, now: number): void {
+    this.state.now = now;
+    committed(this.state, batch, error);
+  }
+
+  /** The answer to a `page` effect. */
+  paged(request: number, deliveries: readonly StoredDelivery[] | null, error: string | null, now: number): void {
+    this.state.now = now;
+    paged(this.state, request, deliveries, error);
+  }
+
+  /** Replaces the rules of a set of permissions: effective at once, then subscriptions that lost their right go in steps. */
+  permissionsChanged(permissions: Permissions, rules: readonly Rule[], now: number): void {
+    const { state } = this;
+    state.now = now;
+    permissions.replace(rules);
+    state.permissionEpoch++;
+    state.router.version++;
+    state.wake(sweepSubscriptions(state, permissions));
+  }
+
+  /** Says goodbye to everybody (0x8B) and accepts nobody any more. Undelayed wills are published. */
+  stop(now: number): void {
+    const { state } = this;
+    state.now = now;
+    state.isStopping = true;
+    for (const connection of [...state.connections]) {
+      disconnect(state, connection, ReasonCode.ServerShuttingDown, 'the server is shutting down');
+    }
+  }
+
+  /** Nothing is left to write, to commit or to do. */
+  isQuiet(): boolean {
+    const { state } = this;
+    const isIdle = state.dirty.length === 0 && state.effects.length === 0 && state.work.length === 0;
+    return isIdle && state.pages.size === 0 && (state.journal === null || state.journal.isIdle);
+  }
+
+  // ── In-process code
+
+  /** Answered by the effect `published`, after the commit if one is needed. Throws EncodeError or Violation on what is not legal. */
+  publish(publish: LocalPublish, token: number, now: number): void {
+    const { state } = this;
+    state.now = now;
+    const message = toMessage(state, publish);
+    const before = state.journal?.mark;
+    state.publication.fromMessage(message);
+    const refusal = diskRefusal(state, null, state.publication);
+    const reasonCode =
+      refusal !== 0 ? refusal : publishMessage(state, message) === 0 ? ReasonCode.NoMatchingSubscribers : 0;
+    if (state.journal !== null && state.journal.mark !== before) state.journal.holdPublish({ token, reasonCode });
+    else state.effects.push({ kind: 'published', token, reasonCode });
+  }
+
+  /** Throws Violation on a filter that is not legal. */
+  subscribe(options: LocalSubscribe, now: number): LocalSubscriber {
+    this.state.now = now;
+    return subscribeLocal(this.state, options);
+  }
+
+  unsubscribe(subscriber: LocalSubscriber, now: number): void {
+    const { state } = this;
+    state.now = now;
+    if (subscriber.isClosed) return;
+    closeLocal(state, subscriber, ReasonCode.UnspecifiedError);
+    endSession(state, subscriber.session, 'closed');
+  }
+
+  /** One message of an in-process subscriber is dealt with; `reasonCode` is a claim's answer to the publisher. */
+  settled(subscriber: LocalSubscriber, token: number, reasonCode: number, now: number): void {
+    this.state.now = now;
+    settled(this.state, subscriber, token, reasonCode);
+  }
+
+  /** Sends to one connected client outside any subscription; `published` answers: 0, or 0x10 when it is not there. */
+  send(clientId: string, publish: LocalPublish, token: number, now: number): void {
+    const { state } = this;
+    state.now = now;
+    const message = toMessage(state, publish);
+    const connection = this.find(clientId);
+    const session = connection?.session ?? null;
+    if (connection !== null && session !== null) {
+      deliverDirect(state, session, connection, new Delivery(message, publish.qos, publish.retain, null, null));
+    }
+    state.effects.push({
+      kind: 'published',
+      token,
+      reasonCode: session === null ? ReasonCode.NoMatchingSubscribers : 0,
+    });
+  }
+
+  /** Disconnects a client. False when it is not connected. */
+  disconnect(clientId: string, reasonCode: number, reason: string, now: number): boolean {
+    const { state } = this;
+    state.now = now;
+    const connection = this.find(clientId);
+    if (connection === null) return false;
+    disconnect(state, connection, reasonCode, reason);
+    return true;
+  }
+
+  private find(clientId: string): Connection | null {
+    const direct = this.state.sessions.get(clientId);
+    if (direct?.clientId === clientId && direct.connection !== null) return direct.connection;
+    for (const session of this.state.sessions.values()) {
+      if (session.clientId === clientId && session.connection !== null) return session.connection;
+    }
+    return null;
+  }
+
+  // ── Outputs
+
+  /** Ends the turn: what is due and what waits is done within the budget, then everything there is to say is handed out. */
+  take(now: number): Turn {
+    const { state, turn } = this;
+    state.now = now;
+    state.refillBudget();
+    this.fireDeadlines();
+    this.doWork();
+    sealBatch(state);
+    for (const connection of state.dirty) {
+      connection.isDirty = false;
+      state.metrics.count(Counter.BytesSent, connection.out.bytes);
+    }
+    const writes = turn.writes;
+    const effects = turn.effects;
+    turn.writes = state.dirty;
+    turn.effects = state.effects;
+    writes.length = 0;
+    effects.length = 0;
+    state.dirty = writes;
+    state.effects = effects;
+    state.refillBudget();
+    return turn;
+  }
+
+  /** When `take` must be called next if nothing else happens: at or before now means in the next turn, Infinity never. */
+  deadline(): number {
+    const { state } = this;
+    if (state.work.length > 0 || state.dirty.length > 0 || state.effects.length > 0) return state.now;
+    return Math.min(state.deadlines.next, heldDue(state));
+  }
+
+  private fireDeadlines(): void {
+    const { state } = this;
+    for (let due = state.deadlines.take(state.now); due !== undefined; due = state.deadlines.take(state.now)) {
+      due.fire(state);
+      state.deliveriesLeft--;
+      if (state.isSpent) return;
+    }
+  }
+
+  /** Goes through the ring once at most; what the budget cuts short goes to its end. */
+  private doWork(): void {
+    const { state } = this;
+    const { work } = state;
+    if (work.length === 0) return;
+    state.work = [];
+    let at = 0;
+    for (; at < work.length && !state.isSpent; at++) {
+      const each = work[at] as (typeof work)[number];
+      each.isWaiting = false;
+      if (this.step(each)) state.wake(each);
+    }
+    if (at < work.length) state.work = [...work.slice(at), ...state.work];
+  }
+
+  private step(work: Connection | Session | Sweep): boolean {
+    if (work instanceof Sweep) return work.step();
+    if (work instanceof Connection) {
+      readOn(this.state, work);
+      return false;
+    }
+    return work.local === null ? pump(this.state, work) : pumpLocal(this.state, work.local);
+  }
+
+  /** All readers together have too much unsent: the one with the most goes. */
+  private shed(): void {
+    let worst: Connection | null = null;
+    for (const connection of this.state.connections) {
+      if (worst === null || connection.unsent > worst.unsent) worst = connection;
+    }
+    if (worst === null) return;
+    disconnect(
+      this.state,
+      worst,
+      ReasonCode.QuotaExceeded,
+      'reads too slowly: all readers together have too many bytes unsent',
+    );
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A message is due to a session: at which QoS, now or later, or not at all.
+ *
+ * Live QoS 1 and 2 messages join the end of the session's line (line.ts) unless it is empty and the window has room.
+ */
+
+import type { QoS } from '@pipit/protocol';
+import { drop, enqueue } from './line.ts';
+import { deliverLocal } from './local.ts';
+import { Delivery } from './message.ts';
+import type { Publication } from './publication.ts';
+import { isClogged, openPacketId, send, writeAlone } from './sending.ts';
+import type { Session } from './session.ts';
+import type { SharedGroup } from './shared-group.ts';
+import type { State } from './state.ts';
+
+/** Hands the publication being routed to one session, by one (merged) subscription. */
+export function deliver(
+  state: State,
+  session: Session,
+  publication: Publication,
+  grantedQos: QoS,
+  retainAsPublished: boolean,
+  identifiers: readonly number[] | null,
+  group: SharedGroup | null,
+): void {
+  state.deliveriesLeft--;
+  const { message } = publication;
+  const { connection } = session;
+  const asPublished = connection?.deliversAsPublished === true;
+  const qos = asPublished || message.qos < grantedQos ? message.qos : grantedQos; // [MQTT-3.8.4-8]
+  const retain = retainAsPublished && message.retain; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+  if (connection === null) {
+    if (session.local !== null) deliverLocal(state, session.local, publication.keep(), qos, retain, identifiers);
+    else deliverAway(state, session, publication, qos, retain, identifiers, group);
+    return;
+  }
+  if (qos > 0 && !(session.hasRoom && !isClogged(state, connection))) {
+    enqueue(state, session, new Delivery(publication.keep(), qos, retain, identifiers, group));
+    return;
+  }
+  const isPlain = connection.sentAliases === null && connection.mapping === null && identifiers === null;
+  if (qos === 0) {
+    if (isClogged(state, connection)) drop(state, session, message, 'unsent-full');
+    else if (!isPlain) writeAlone(state, session, connection, new Delivery(message, 0, retain, identifiers, null));
+    else if (publication.size(connection.version === 5, 0) > connection.packetBytesMax)
+      drop(state, session, message, 'packet-too-large');
+    else publication.write(state, connection, 0, retain, 0, false);
+    return;
+  }
+  if (!isPlain || session.lasts || group !== null) {
+    send(state, session, connection, new Delivery(publication.keep(), qos, retain, identifiers, group));
+    return;
+  }
+  // A session that ends with its connection never sends again: it holds the state of the packet id, not the message.
+  if (publication.size(connection.version === 5, qos) > connection.packetBytesMax) {
+    drop(state, session, message, 'packet-too-large');
+    return;
+  }
+  publication.write(state, connection, qos, retain, openPacketId(session, qos, null), false);
+}
+
+function deliverAway(
+  state: State,
+  session: Session,
+  publication: Publication,
+  qos: QoS,
+  retain: boolean,
+  identifiers: readonly number[] | null,
+  group: SharedGroup | null,
+): void {
+  if (qos === 0 && state.options.queueQos0 !== true) {
+    drop(state, session, publication.message, 'offline-qos0');
+    return;
+  }
+  enqueue(state, session, new Delivery(publication.keep(), qos, retain, identifiers, group));
+}

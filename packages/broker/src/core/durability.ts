@@ -1,0 +1,196 @@
+/**
+ * The core's side of the store: batches go out, acknowledgements come free, queues are paged in, an earlier run is restored.
+ */
+
+import { FlightState, ReasonCode, ReceiveIds, SendWindow } from '@pipit/protocol';
+import { disconnect } from './closing.ts';
+import { Deadline } from './deadlines.ts';
+import type { Released } from './journal.ts';
+import { dropDelivery } from './line.ts';
+import { Delivery, type Message, messageFromStored } from './message.ts';
+import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from './ports.ts';
+import { Queue } from './queue.ts';
+import { put } from './retaining.ts';
+import { Session } from './session.ts';
+import { expireSession } from './sessions.ts';
+import type { State } from './state.ts';
+import { scheduleWill } from './will.ts';
+
+/** Hands out the open batch for its commit, if it is its turn. At the end of every turn. */
+export function sealBatch(state: State): void {
+  const { journal } = state;
+  if (journal === null) return;
+  closeOverdue(state);
+  const batch = journal.seal(state.now, state.wall, state.wallOffsetMs, (released) => release(state, released));
+  if (batch !== null) state.effects.push({ kind: 'commit', batch });
+}
+
+/** When the journal wants the turn to end next, without any input. */
+export function heldDue(state: State): number {
+  const { journal } = state;
+  if (journal === null) return Number.POSITIVE_INFINITY;
+  const overdue = journal.heldSince + state.limits.heldMsMax;
+  return journal.isCommitting || !journal.hasOpen ? overdue : Math.min(overdue, Math.max(journal.retryAt, state.now));
+}
+
+export function committed(state: State, number: number, error: string | null): void {
+  const { journal } = state;
+  const batch = journal?.inFlight ?? null;
+  if (journal === null || batch?.number !== number) return;
+  const attempts = journal.failures;
+  journal.committed(batch, error, state.now, (released) => release(state, released));
+  if (error !== null) state.tell({ type: 'commit-failed', reason: error, attempts: journal.failures });
+  else {
+    for (const session of journal.takePagers()) wake(state, session);
+    if (attempts > 0) state.tell({ type: 'commit-recovered', attempts });
+  }
+}
+
+function release(state: State, released: Released): void {
+  for (const connection of released.connections) {
+    connection.releaseHeld(state);
+    if (connection.isStalled) state.wake(connection);
+  }
+  for (const { token, reasonCode } of released.publishes) state.effects.push({ kind: 'published', token, reasonCode });
+}
+
+/** Acknowledgements that waited too long for the disk will not come: the peer is told by the end of its connection. */
+function closeOverdue(state: State): void {
+  const { journal, limits, now } = state;
+  if (journal === null || now < journal.heldSince + limits.heldMsMax) return;
+  const overdue = [...journal.holders()].filter(
+    (connection) => connection.isHolding && now >= connection.heldSince + limits.heldMsMax,
+  );
+  for (const connection of overdue) {
+    disconnect(state, connection, ReasonCode.ServerUnavailable, 'the store has not answered in time');
+  }
+  journal.forgetClosed();
+}
+
+// ── Paging
+
+const pageRetryMs = 1_000;
+
+/** The answer to a page request. One for a queue that is gone, or another by now, is thrown away. */
+export function paged(
+  state: State,
+  number: number,
+  deliveries: readonly StoredDelivery[] | null,
+  error: string | null,
+): void {
+  const request = state.pages.get(number);
+  if (request === undefined) return;
+  state.pages.delete(number);
+  const { session, queue } = request;
+  if (session.isEnded || session.queue !== queue || queue.page !== number) return;
+  queue.page = 0;
+  if (deliveries === null) {
+    state.tell({ type: 'page-failed', clientId: session.clientId, reason: error ?? 'unknown' });
+    state.deadlines.arm(Deadline.of(session, wake), state.now + pageRetryMs);
+    return;
+  }
+  for (const stored of deliveries) {
+    if (stored.sequence > queue.loadedThrough) queue.load(restoreDelivery(state, stored, state.wallOffsetMs));
+  }
+  const isAllCommitted = (state.journal?.committedNumber ?? 0) >= queue.tailBatch;
+  if (deliveries.length === 0 && isAllCommitted && queue.tailCount > 0) {
+    const dropped = queue.loseTail();
+    state.metrics.drop('store-lost', dropped);
+    state.tell({ type: 'dropped', clientId: session.clientId, topic: '', reason: 'store-lost', count: dropped });
+  }
+  if (deliveries.length > 0 || isAllCommitted) state.wake(session);
+  else state.journal?.awaitCommit(session);
+}
+
+function wake(state: State, session: Session): void {
+  if (!session.isEnded) state.wake(session);
+}
+
+function restoreDelivery(state: State, stored: StoredDelivery, offsetMs: number): Delivery {
+  const { qos, retain, identifiers, group } = stored;
+  const message = restoreMessage(state, stored.message, offsetMs);
+  const delivery = new Delivery(
+    message,
+    qos,
+    retain,
+    identifiers,
+    group === null ? null : (state.router.group(group) ?? null),
+  );
+  delivery.sequence = stored.sequence;
+  delivery.packetId = stored.packetId;
+  delivery.isRecorded = true;
+  return delivery;
+}
+
+function restoreMessage(state: State, stored: StoredMessage, offsetMs: number): Message {
+  const topic = state.topics.internName(stored.topic);
+  // A topic that was legal when it was stored and is not under today's limits is still delivered.
+  return messageFromStored(stored, topic ?? state.topics.internAnyway(stored.topic), offsetMs);
+}
+
+// ── Start
+
+/** Restores an earlier run. Downtime counts: what expired meanwhile goes, and every connection counts as closed now. */
+export function restore(state: State, stored: StoredState): void {
+  const downtimeMs = Math.max(0, state.wall - stored.wall);
+  const offsetMs = stored.wall + (Number.isFinite(downtimeMs) ? downtimeMs : 0) - state.now;
+  state.journal?.startAfter(stored.lastId);
+  state.startIncarnationsAfter(stored.lastId);
+  for (const { topic, message } of stored.retained) {
+    const restored = restoreMessage(state, message, offsetMs);
+    if (restored.topic.name === topic && restored.expiresAt > state.now) put(state, restored);
+  }
+  const loaded = [...stored.sessions].map((entry) => ({
+    entry,
+    session: restoreSession(state, entry.session, entry.subscriptions, offsetMs),
+  }));
+  // Groups are whole only now: deliveries may belong to one.
+  for (const { entry, session } of loaded) {
+    for (const delivery of entry.inFlight) restoreFlight(state, session, delivery, offsetMs);
+    for (const packetId of entry.received) {
+      session.received ??= new ReceiveIds();
+      session.received.add(packetId);
+    }
+    const { count, bytes, lastSequence } = entry.waiting;
+    session.sequence = Math.max(session.sequence, lastSequence);
+    if (count > 0) session.queue = Queue.stored(count, bytes, entry.waiting.afterSequence);
+    scheduleWill(state, session);
+  }
+}
+
+function restoreSession(
+  state: State,
+  stored: StoredSession,
+  subscriptions: readonly StoredSubscription[],
+  offsetMs: number,
+): Session {
+  const session = new Session(stored.key, stored.clientId, stored.principal, stored.incarnation);
+  state.sessions.set(stored.key, session);
+  session.expirySeconds = stored.expirySeconds;
+  session.closedAt = Number.isFinite(stored.closedAtWall) ? stored.closedAtWall - offsetMs : state.now;
+  if (stored.will !== null) {
+    session.will = {
+      message: restoreMessage(state, stored.will.message, offsetMs),
+      delaySeconds: stored.will.delaySeconds,
+    };
+  }
+  for (const { filter, shareName, ...options } of subscriptions)
+    state.router.subscribe(session, filter, shareName, options);
+  session.deadline = Deadline.of(session, expireSession);
+  state.deadlines.arm(session.deadline, session.closedAt + session.expirySeconds * 1000);
+  return session;
+}
+
+function restoreFlight(state: State, session: Session, stored: StoredDelivery, offsetMs: number): void {
+  const delivery = restoreDelivery(state, stored, offsetMs);
+  session.sequence = Math.max(session.sequence, delivery.sequence);
+  session.window ??= new SendWindow<Delivery>();
+  const flight = stored.released
+    ? FlightState.AwaitPubcomp
+    : stored.qos === 1
+      ? FlightState.AwaitPuback
+      : FlightState.AwaitPubrec;
+  if (session.window.stateOf(delivery.packetId) === FlightState.Free)
+    session.window.restore(delivery.packetId, flight, delivery);
+  else dropDelivery(state, session, delivery, 'store-lost');
+}

@@ -1,0 +1,33 @@
+/** The pure core of the broker: for drivers, tests and simulators. Applications use `createBroker`. */
+
+export { Connection, Phase } from './connection.ts';
+export { Core, type Turn } from './core.ts';
+export type { BrokerEvent, DropReason } from './events.ts';
+export { defaultLimits, type Limits } from './limits.ts';
+export { type LocalSubscribe, LocalSubscriber } from './local.ts';
+export type { LocalMessage, LocalPublish } from './local-message.ts';
+export { Counter, Metrics, packetNames } from './metrics.ts';
+export { filterCovers, Permissions, type Rule } from './permissions.ts';
+export type {
+  Acceptance,
+  AuthenticationRequest,
+  Authority,
+  Batch,
+  Capabilities,
+  Change,
+  Continuation,
+  PageRequest,
+  Peer,
+  Refusal,
+  Store,
+  StoredDelivery,
+  StoredMessage,
+  StoredSession,
+  StoredState,
+  StoredSubscription,
+  TopicMapping,
+  Verdict,
+} from './ports.ts';
+export { Slab } from './slab.ts';
+export type { CoreOptions, Effect } from './state.ts';
+export { Violation } from './violation.ts';

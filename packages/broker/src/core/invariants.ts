@@ -1,0 +1,61 @@
+/**
+ * What must be true of the whole state after every step, whatever happened: for scenarios and the simulator, never in production.
+ *
+ * Throws an Error that names the rule and the place.
+ */
+
+import { Phase } from './connection.ts';
+import type { Core } from './core.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+
+export function checkInvariants(core: Core): void {
+  const { state } = core;
+  let unsent = 0;
+  for (const connection of state.connections) {
+    unsent += connection.unsent;
+    expect(connection.phase !== Phase.Closed, 'a closed connection is in no table', connection.clientId);
+    const { session } = connection;
+    expect((session !== null) === connection.isOpen, 'an open connection has a session, another has none', connection.clientId);
+    expect(session === null || session.connection === connection, 'one owner per session', connection.clientId);
+    expect(state.journal !== null || !connection.isHolding, 'nothing is held without a store', connection.clientId);
+  }
+  expect(unsent === state.unsentTotal, 'the unsent bytes of all are the sum of each', '');
+  let subscriptions = 0;
+  for (const [key, session] of state.sessions) {
+    expect(session.key === key && !session.isEnded, 'the session table holds living sessions under their keys', key);
+    subscriptions += session.subscriptionCount;
+    checkSession(state, session);
+  }
+  expect(subscriptions === state.router.count, 'subscriptions are those of the sessions', '');
+}
+
+function checkSession(state: State, session: Session): void {
+  const { connection, queue, window, key, local } = session;
+  const { limits } = state;
+  expect(connection !== null || local !== null || session.lasts, 'a session without a connection lasts', key);
+  expect(connection === null || connection.session === session, 'a connection knows its session', key);
+  expect(session.deadline?.isArmed !== true || connection === null, 'only a session without a connection expires', key);
+  expect(session.willDeadline?.isArmed !== true || (connection === null && session.will !== null), 'only a closed session has a will due', key);
+  expect(queue === null || queue.count <= limits.queueMessagesMax, 'a queue is within its count', key);
+  expect(queue === null || queue.bytes <= limits.queueBytesMax, 'a queue is within its bytes', key);
+  expect(session.subscriptionCount <= limits.subscriptionsPerSessionMax, 'subscriptions are within their limit', key);
+  if (connection !== null && !session.isResending) {
+    expect(session.quota >= 0 && session.quota <= connection.receiveMaximum, 'the quota is within Receive Maximum', key);
+    expect(
+      window === null || local !== null || session.quota + window.inUse >= connection.receiveMaximum,
+      'what is not in the quota is in flight',
+      key,
+    );
+  }
+  let last = 0;
+  for (const delivery of queue ?? []) {
+    expect(!delivery.isSettled, 'nothing settled waits', key);
+    expect(!session.lasts || delivery.sequence > last, 'a line is in order', key);
+    last = delivery.sequence;
+  }
+}
+
+function expect(truth: boolean, rule: string, where: string): void {
+  if (!truth) throw new Error(`Invariant broken: ${rule}${where === '' ? '' : ` (${where})`}`);
+}

@@ -1,0 +1,217 @@
+/**
+ * A PUBLISH comes in: admitted or refused, retained, routed, acknowledged.
+ *
+ * Follow a QoS 1 PUBLISH from here: `publishReceived` reads it where it lies, `route` asks the router for the topic's plan and
+ * hands it to each recipient (delivery.ts), `acknowledge` writes the PUBACK, now or with the batch that makes it durable.
+ */
+
+import { hasUnwantedCharacters, PacketType, type QoS, ReasonCode, ReceivedAliases, ReceiveIds } from '@pipit/protocol';
+import { acknowledge } from './acknowledgement.ts';
+import { claimed } from './claims.ts';
+import type { Connection } from './connection.ts';
+import { deliver } from './delivery.ts';
+import type { Message } from './message.ts';
+import { Counter } from './metrics.ts';
+import type { Publication } from './publication.ts';
+import { retain } from './retaining.ts';
+import type { Plan } from './router.ts';
+import { writeAck } from './sending.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+import type { Topic } from './topic-table.ts';
+import { Violation } from './violation.ts';
+
+/** Handles the PUBLISH that the connection's framer shows. Throws DecodeError or Violation when the connection must end. */
+export function publishReceived(state: State, connection: Connection, session: Session): void {
+  const { frame, publication } = state;
+  const { framer } = connection;
+  const isV5 = connection.version === 5;
+  frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
+  const { qos, packetId } = frame;
+  countReceived(state, qos, frame.end - frame.payloadStart);
+  const topic = resolveTopic(state, connection);
+  if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);
+  if (frame.retain && !connection.mayRetain)
+    throw new Violation(ReasonCode.RetainNotSupported, 'RETAIN is not available'); // [MQTT-3.2.2-14]
+  if (qos === 2 && session.received?.has(packetId) === true) {
+    // The same message once more [MQTT-4.3.3-10].
+    acknowledge(state, connection, PacketType.Pubrec, packetId, ReasonCode.Success, false);
+    return;
+  }
+  if (qos > 0 && isV5 && connection.inbound >= connection.inboundMax) {
+    throw new Violation(ReasonCode.ReceiveMaximumExceeded, `more than ${connection.inboundMax} messages are open`);
+  }
+  publication.fromFrame(frame, topic, session.clientId, isV5, state.now);
+  const refusal = refusalOf(state, connection, session, topic) || diskRefusal(state, session, publication);
+  if (refusal !== 0) {
+    refuse(state, connection, topic, qos, packetId, refusal);
+    return;
+  }
+  const before = state.journal?.mark;
+  if (qos === 2) receive(state, connection, session, packetId);
+  const claim = state.claims?.find(topic) ?? null;
+  if (claim !== null) {
+    claimed(state, claim, publication.keep(), connection, qos, packetId);
+    return;
+  }
+  if (frame.retain) retain(state, publication);
+  const matched = route(state, publication);
+  if (qos === 0) return;
+  const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
+  const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+  acknowledge(state, connection, type, packetId, reasonCode, state.journal?.mark !== before);
+}
+
+/** Publishes a message of the broker's own or of in-process code. The number of sessions it matched. */
+export function publishMessage(state: State, message: Message): number {
+  const { publication } = state;
+  publication.fromMessage(message);
+  const claim = state.claims?.find(message.topic) ?? null;
+  if (claim !== null) {
+    claimed(state, claim, message, null, message.qos, 0);
+    return 1;
+  }
+  if (message.retain) retain(state, publication);
+  return route(state, publication);
+}
+
+/** Hands the publication to everybody who is due it. The number of sessions that matched. */
+export function route(state: State, publication: Publication): number {
+  const { message } = publication;
+  const plan = state.router.plan(message.topic);
+  const { recipients } = plan;
+  let matched = recipients.length;
+  for (let i = 0; i < recipients.length; i++) {
+    let recipient = recipients[i] as Plan['recipients'][number];
+    if (recipient.hasNoLocal && recipient.session.clientId === message.publisher) {
+      if (recipient.own === null) {
+        matched--;
+        continue;
+      }
+      recipient = recipient.own;
+    }
+    const { session, qos, retainAsPublished, identifiers } = recipient;
+    deliver(state, session, publication, qos, retainAsPublished, identifiers, null);
+  }
+  if (plan.groups === null) return matched;
+  for (const group of plan.groups) {
+    const member = group.choose(message.topic.name, message.qos);
+    if (member === undefined) continue;
+    matched++;
+    deliver(state, member.session, publication, member.qos, member.retainAsPublished, member.identifiers, group);
+  }
+  return matched;
+}
+
+/** Topics by name or alias. Interned, so the same topic is the same object. */
+function resolveTopic(state: State, connection: Connection): Topic {
+  const { frame } = state;
+  const { bytes, view, topicStart, topicEnd, topicAlias } = frame;
+  if (topicAlias > connection.aliasMaximum) {
+    throw new Violation(
+      ReasonCode.TopicAliasInvalid,
+      `topic alias ${topicAlias} is above the maximum of ${connection.aliasMaximum}`,
+    );
+  }
+  if (topicEnd === topicStart) {
+    const topic = connection.aliases?.get(topicAlias);
+    if (topic == null) throw new Violation(ReasonCode.ProtocolError, `topic alias ${topicAlias} was never set`);
+    return topic;
+  }
+  let topic = connection.lastTopic;
+  if (topic === null || connection.mapping !== null || !topic.equals(view, topicStart, topicEnd)) {
+    topic = admitTopic(state, connection, state.topics.intern(bytes, view, topicStart, topicEnd));
+  }
+  if (topicAlias > 0) {
+    connection.aliases ??= new ReceivedAliases<Topic>();
+    connection.aliases.set(topicAlias, topic);
+  }
+  return topic;
+}
+
+function admitTopic(state: State, connection: Connection, named: Topic | null): Topic {
+  let topic = named;
+  if (topic !== null && connection.mapping !== null) {
+    const name = connection.mapping.topicIn(topic.name);
+    topic = name === null ? null : state.topics.internName(name);
+  }
+  if (topic === null) throw new Violation(ReasonCode.TopicNameInvalid, 'the topic name is not valid here'); // [MQTT-3.3.2-2]
+  if (state.options.strictText === true && hasUnwantedCharacters(topic.name)) {
+    throw new Violation(ReasonCode.MalformedPacket, 'the topic name contains control characters or non-characters');
+  }
+  return topic;
+}
+
+/** Whether this connection may publish to a topic: 0, or the reason code. Remembered for the connection's last topic. */
+function refusalOf(state: State, connection: Connection, session: Session, topic: Topic): number {
+  if (connection.lastTopic === topic && connection.lastTopicEpoch === state.permissionEpoch)
+    return connection.lastTopicRefusal;
+  connection.lastTopic = topic;
+  connection.lastTopicEpoch = state.permissionEpoch;
+  connection.lastTopicRefusal = topic.isSystem
+    ? ReasonCode.NotAuthorized
+    : (session.permissions?.publish(topic.name) ?? 0);
+  return connection.lastTopicRefusal;
+}
+
+/** While commits fail, what needs the disk is refused before it touches anything. */
+export function diskRefusal(state: State, session: Session | null, publication: Publication): number {
+  if (state.journal?.isFailing !== true) return 0;
+  const { message } = publication;
+  if (message.retain || (message.qos === 2 && session?.lasts === true)) return ReasonCode.QuotaExceeded;
+  if (message.qos === 0) return 0;
+  const { recipients, groups } = state.router.plan(message.topic);
+  const needsDisk =
+    recipients.some(({ session: to, qos }) => to.lasts && qos > 0) ||
+    groups?.some((group) => group.members.some(({ session: to }) => to.lasts)) === true;
+  return needsDisk ? ReasonCode.QuotaExceeded : 0;
+}
+
+/** 5.0: the reason code. 3.x cannot be told: acknowledged and dropped, or closed without ack when the disk is the reason. */
+function refuse(
+  state: State,
+  connection: Connection,
+  topic: Topic,
+  qos: QoS,
+  packetId: number,
+  reasonCode: number,
+): void {
+  const isDisk = reasonCode === ReasonCode.QuotaExceeded && state.journal?.isFailing === true;
+  const reason = isDisk ? 'the store does not accept writes' : 'publishing to this topic is not allowed';
+  state.metrics.count(Counter.PublishRefused);
+  const { clientId } = connection;
+  const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;
+  state.events.count(event, state.deadlines, state.now);
+  if (qos === 0) return;
+  if (isDisk && connection.version !== 5) throw new Violation(reasonCode, reason);
+  const code = connection.version === 5 ? reasonCode : ReasonCode.Success;
+  acknowledge(state, connection, qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, code, false);
+}
+
+/** Notes a QoS 2 message as received: until its PUBREL, the same id is the same message. */
+function receive(state: State, connection: Connection, session: Session, packetId: number): void {
+  session.received ??= new ReceiveIds();
+  session.received.add(packetId);
+  if (connection.version === 5) connection.inbound++;
+  if (!session.lasts) return;
+  state.journal?.record({ kind: 'received', key: session.key, incarnation: session.incarnation, packetId });
+}
+
+/** PUBREL: the id is free again. */
+export function pubrelReceived(state: State, connection: Connection, session: Session, packetId: number): void {
+  const wasOpen = session.received?.delete(packetId) === true;
+  if (wasOpen && connection.version === 5) connection.inbound = Math.max(0, connection.inbound - 1);
+  let waits = connection.isHolding;
+  if (wasOpen && session.lasts && state.journal !== null) {
+    state.journal.record({ kind: 'completed', key: session.key, incarnation: session.incarnation, packetId });
+    waits = true;
+  }
+  const reasonCode = wasOpen ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
+  writeAck(state, connection, PacketType.Pubcomp, packetId, reasonCode, waits); // [MQTT-4.3.3-11]
+}
+
+function countReceived(state: State, qos: QoS, payloadBytes: number): void {
+  const { counters } = state.metrics;
+  counters[Counter.PublishReceived + qos] = (counters[Counter.PublishReceived + qos] as number) + 1;
+  counters[Counter.PayloadBytesReceived] = (counters[Counter.PayloadBytesReceived] as number) + payloadBytes;
+}

@@ -1,0 +1,117 @@
+/**
+ * A session's line moves on, in steps under the turn's budget: sent again after a resume, then what waits, then retained replays;
+ * never more in flight than the peer's Receive Maximum allows.
+ */
+
+import { FlightState, PacketType, ReasonCode, type SendWindow } from '@pipit/protocol';
+import type { Connection } from './connection.ts';
+import type { DropReason } from './events.ts';
+import { dropDelivery, releaseQueue } from './line.ts';
+import { Delivery } from './message.ts';
+import type { Queue } from './queue.ts';
+import { isClogged, send, writeAck, writePublish } from './sending.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+
+/** Sends what the session may be sent, within the budget. True when more could go at once. */
+export function pump(state: State, session: Session): boolean {
+  const { connection } = session;
+  if (connection === null || !connection.isOpen) return false;
+  while (!state.isSpent) {
+    if (isClogged(state, connection)) return false;
+    if (session.isResending) {
+      if (!resendNext(state, session, connection)) return false;
+    } else if (session.queue !== null) {
+      if (!sendNext(state, session, connection)) return false;
+    } else if (session.replays !== null) {
+      if (!replayNext(state, session, connection)) return false;
+    } else return false;
+  }
+  return true;
+}
+
+/** After a resume: what was in flight goes again, in its order and under its ids [MQTT-4.4.0-1]. False: it must wait. */
+function resendNext(state: State, session: Session, connection: Connection): boolean {
+  const window = session.window as SendWindow<Delivery>;
+  const packetId = window.nextAfter(session.resentId);
+  if (packetId === 0) {
+    session.isResending = false;
+    return true;
+  }
+  const delivery = window.itemOf(packetId) as Delivery;
+  const isReleased = window.stateOf(packetId) === FlightState.AwaitPubcomp;
+  if (!isReleased && session.quota <= 0) return false;
+  session.resentId = packetId;
+  state.deliveriesLeft--;
+  if (isReleased) writeAck(state, connection, PacketType.Pubrel, packetId, ReasonCode.Success, connection.isHolding);
+  else if (!session.mayReceive(delivery.message.topic.name)) dropFlight(state, session, delivery, 'not-authorized');
+  else if (writePublish(state, connection, delivery, true, false))
+    session.quota--; // [MQTT-3.3.1-1]
+  else dropFlight(state, session, delivery, 'packet-too-large');
+  return true;
+}
+
+function dropFlight(state: State, session: Session, delivery: Delivery, reason: DropReason): void {
+  session.window?.close(delivery.packetId);
+  dropDelivery(state, session, delivery, reason);
+}
+
+function sendNext(state: State, session: Session, connection: Connection): boolean {
+  const queue = session.queue as Queue;
+  const delivery = queue.peek();
+  if (delivery === undefined) {
+    if (queue.tailCount === 0) session.queue = null;
+    else requestPage(state, session, queue);
+    return queue.tailCount === 0;
+  }
+  const reason = unwanted(state, session, delivery);
+  if (reason === null && delivery.qos > 0 && !session.hasSlot) return false;
+  queue.shift();
+  state.deliveriesLeft--;
+  if (reason === null) send(state, session, connection, delivery);
+  else dropDelivery(state, session, delivery, reason);
+  if (queue.tailCount > 0 && queue.prefixCount * 2 < state.limits.queuePrefixMessages)
+    requestPage(state, session, queue);
+  releaseQueue(session);
+  return true;
+}
+
+/** Why something that waited must not be sent any more; null: it may be. */
+function unwanted(state: State, session: Session, delivery: Delivery): DropReason | null {
+  if (delivery.message.expiresAt <= state.now) return 'expired'; // [MQTT-3.3.2-5]
+  if (!session.mayReceive(delivery.message.topic.name)) return 'not-authorized';
+  return null;
+}
+
+function replayNext(state: State, session: Session, connection: Connection): boolean {
+  const replays = session.replays as NonNullable<Session['replays']>;
+  const cursor = replays[0];
+  if (cursor === undefined) {
+    session.replays = null;
+    return true;
+  }
+  // Every message needs a free slot before it is looked for: a step cannot be taken back.
+  if (cursor.options.qos > 0 && !session.hasSlot) return false;
+  const step = cursor.next();
+  state.deliveriesLeft--;
+  if (step === 'end') replays.shift();
+  else if (step !== null && step.expiresAt > state.now && session.mayReceive(step.topic.name)) {
+    const { qos, identifiers } = cursor.options;
+    const delivered = step.qos < qos ? step.qos : qos;
+    send(state, session, connection, new Delivery(step, delivered, true, identifiers, null)); // [MQTT-3.3.1-8]
+  }
+  return true;
+}
+
+function requestPage(state: State, session: Session, queue: Queue): void {
+  const { journal } = state;
+  if (journal === null || queue.page !== 0) return;
+  queue.page = state.nextToken();
+  const { key, incarnation } = session;
+  state.pages.set(queue.page, { session, queue });
+  const count = Math.min(queue.tailCount, state.limits.queuePrefixMessages);
+  state.effects.push({
+    kind: 'page',
+    request: { number: queue.page, key, incarnation, after: queue.loadedThrough, count },
+  });
+}

@@ -1,0 +1,220 @@
+/**
+ * Bytes of a connection become packets, and packets go to the roles: the dispatch of the broker.
+ *
+ * Reading stops when the turn's budget is spent, or when the connection must wait (for a verdict, a commit, a claim): the rest
+ * stays unparsed, the driver is told to pause, and the connection goes on in the ring of waiting work. One packet is the atom.
+ */
+
+import {
+  type AuthPacket,
+  DecodeError,
+  type DisconnectPacket,
+  decodePacket,
+  encodePacket,
+  FlightState,
+  type Packet,
+  PacketType,
+  ReasonCode,
+} from '@pipit/protocol';
+import { disconnect, left, refused, shut } from './closing.ts';
+import { authReceived, connectReceived, reject } from './connect.ts';
+import { type Connection, Phase } from './connection.ts';
+import { publishReceived, pubrelReceived } from './publish.ts';
+import { acknowledged, released, writeAck } from './sending.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+import { subscribeReceived, unsubscribeReceived } from './subscribe.ts';
+import { Violation } from './violation.ts';
+
+/** Parses and handles what the connection's framer has, as far as this turn goes. True when it needs more input to go on. */
+export function read(state: State, connection: Connection): boolean {
+  const { framer } = connection;
+  try {
+    while (!connection.isStalled && !state.isSpent) {
+      if (!framer.next()) return true;
+      handle(state, connection);
+      if (connection.phase === Phase.Closed) return false;
+    }
+    framer.keepRest();
+  } catch (error) {
+    fail(state, connection, error);
+    return false;
+  }
+  if (framer.bufferedBytes === 0) return !connection.isStalled;
+  pause(state, connection);
+  if (!connection.isStalled) state.wake(connection);
+  return false;
+}
+
+/** The connection's turn in the ring. */
+export function readOn(state: State, connection: Connection): void {
+  if (connection.phase === Phase.Closed) return;
+  connection.isStalled = mustWait(state, connection);
+  if (connection.isStalled || !read(state, connection) || !connection.isPaused) return;
+  connection.isPaused = false;
+  state.effects.push({ kind: 'resume', connection });
+}
+
+function mustWait(state: State, connection: Connection): boolean {
+  const { limits } = state;
+  return (
+    connection.awaitsVerdict ||
+    (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
+    connection.heldBytes > limits.heldBytesMax ||
+    (connection.version !== 5 && connection.inbound >= connection.inboundMax)
+  );
+}
+
+function pause(state: State, connection: Connection): void {
+  if (connection.isPaused) return;
+  connection.isPaused = true;
+  state.effects.push({ kind: 'pause', connection });
+}
+
+function handle(state: State, connection: Connection): void {
+  const { framer } = connection;
+  const first = framer.bytes[framer.start] as number;
+  const type = first >> 4;
+  state.metrics.received(type);
+  const { session } = connection;
+  if (session === null) {
+    handleFirst(state, connection);
+    return;
+  }
+  if (type === PacketType.Publish) {
+    publishReceived(state, connection, session);
+    return;
+  }
+  const isAck = type >= PacketType.Puback && type <= PacketType.Pubcomp;
+  // An acknowledgement of four bytes: the packet id is all there is to it.
+  if (isAck && framer.end - framer.body === 2 && (first & 15) === (type === PacketType.Pubrel ? 2 : 0)) {
+    const packetId = framer.view.getUint16(framer.body);
+    if (packetId !== 0) {
+      ackReceived(state, connection, session, type as AckType, packetId, ReasonCode.Success);
+      return;
+    }
+  }
+  const packet = decodePacket(framer.bytes, framer.start, framer.end, connection.version, 'client');
+  handlePacket(state, connection, session, packet);
+}
+
+/** A packet before CONNACK: CONNECT, or the steps of enhanced authentication [MQTT-3.1.0-1]. */
+function handleFirst(state: State, connection: Connection): void {
+  if (connection.phase === Phase.Connecting) {
+    connectReceived(state, connection);
+    return;
+  }
+  const { framer } = connection;
+  const packet = decodePacket(framer.bytes, framer.start, framer.end, connection.version, 'client');
+  if (packet.type === PacketType.Auth) authReceived(state, connection, packet as AuthPacket);
+  else if (packet.type === PacketType.Disconnect) {
+    refused(state, connection, (packet as DisconnectPacket).reasonCode, 'the client gave up authenticating');
+    shut(state, connection, true);
+  } else throw new Violation(ReasonCode.ProtocolError, 'only AUTH or DISCONNECT may come before CONNACK'); // [MQTT-3.1.2-30]
+}
+
+function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
+  switch (packet.type) {
+    case PacketType.Puback:
+    case PacketType.Pubrec:
+    case PacketType.Pubrel:
+    case PacketType.Pubcomp:
+      ackReceived(state, connection, session, packet.type, packet.packetId, packet.reasonCode);
+      return;
+    case PacketType.Subscribe:
+      subscribeReceived(state, connection, session, packet);
+      return;
+    case PacketType.Unsubscribe:
+      unsubscribeReceived(state, connection, session, packet);
+      return;
+    case PacketType.Pingreq:
+      connection.send(state, pingresp, false); // [MQTT-3.12.4-1]
+      return;
+    case PacketType.Disconnect:
+      disconnectReceived(state, connection, session, packet);
+      return;
+    case PacketType.Auth:
+      authReceived(state, connection, packet);
+      return;
+    case PacketType.Connect:
+      throw new Violation(ReasonCode.ProtocolError, 'a second CONNECT'); // [MQTT-3.1.0-2]
+    default:
+      throw new Violation(ReasonCode.ProtocolError, 'a packet that only servers send');
+  }
+}
+
+const pingresp = encodePacket({ type: PacketType.Pingresp }, 4, 'server');
+
+type AckType =
+  | typeof PacketType.Puback
+  | typeof PacketType.Pubrec
+  | typeof PacketType.Pubrel
+  | typeof PacketType.Pubcomp;
+
+function ackReceived(
+  state: State,
+  connection: Connection,
+  session: Session,
+  type: AckType,
+  packetId: number,
+  reasonCode: number,
+): void {
+  if (type === PacketType.Pubrel) {
+    pubrelReceived(state, connection, session, packetId);
+    return;
+  }
+  const flight = session.window?.stateOf(packetId) ?? FlightState.Free;
+  if (flight === FlightState.Free) {
+    // Nothing to be done about it: a message dropped meanwhile, or one of a session that ended.
+    if (type === PacketType.Pubrec) {
+      writeAck(
+        state,
+        connection,
+        PacketType.Pubrel,
+        packetId,
+        ReasonCode.PacketIdentifierNotFound,
+        connection.isHolding,
+      );
+    }
+    return;
+  }
+  if (type === PacketType.Pubrec && flight !== FlightState.AwaitPuback) {
+    if (reasonCode >= 0x80)
+      acknowledged(state, session, packetId); // [MQTT-4.3.3-4]
+    else released(state, session, connection, packetId);
+    return;
+  }
+  const awaited = type === PacketType.Puback ? FlightState.AwaitPuback : FlightState.AwaitPubcomp;
+  if (flight !== awaited)
+    throw new Violation(ReasonCode.ProtocolError, `an acknowledgement of the wrong kind for packet id ${packetId}`);
+  acknowledged(state, session, packetId);
+}
+
+function disconnectReceived(state: State, connection: Connection, session: Session, packet: DisconnectPacket): void {
+  const expiry = packet.properties?.sessionExpiryInterval;
+  if (expiry !== undefined) {
+    if (session.expirySeconds === 0 && expiry > 0) {
+      throw new Violation(ReasonCode.ProtocolError, 'a session expiry in DISCONNECT after none in CONNECT');
+    }
+    const lasted = session.lasts;
+    session.expirySeconds = Math.min(expiry, state.limits.sessionExpiryMax);
+    if (lasted && !session.lasts) {
+      state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+    }
+  }
+  left(state, connection, packet.reasonCode, packet.reasonCode !== ReasonCode.NormalDisconnection);
+}
+
+/** An error while handling a packet: the peer's doing ends its connection; ours ends it too, and nobody else's. */
+function fail(state: State, connection: Connection, error: unknown): void {
+  if (error instanceof DecodeError || error instanceof Violation) {
+    if (connection.phase === Phase.Connecting) reject(state, connection, null, error.reasonCode, error.message);
+    else if (connection.phase === Phase.Authenticating)
+      reject(state, connection, connection.version, error.reasonCode, error.message);
+    else disconnect(state, connection, error.reasonCode, error.message); // [MQTT-4.13.1-1]
+    return;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  state.tell({ type: 'internal-error', clientId: connection.clientId, error: text });
+  disconnect(state, connection, ReasonCode.UnspecifiedError, 'an internal error');
+}

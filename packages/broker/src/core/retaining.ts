@@ -1,0 +1,59 @@
+/**
+ * Retained messages are set, cleared and expire.
+ */
+
+import { Deadline } from './deadlines.ts';
+import type { Message } from './message.ts';
+import type { Publication } from './publication.ts';
+import type { State } from './state.ts';
+
+/** Stores the publication as its topic's retained message, or clears it when its payload is empty [MQTT-3.3.1-6]. */
+export function retain(state: State, publication: Publication): void {
+  const { message } = publication;
+  if (message.payloadLength === 0) {
+    unretain(state, message.topic.name);
+    return;
+  }
+  const { limits, retained } = state;
+  const old = retained.get(message.topic.name);
+  const isFull =
+    (old === null && retained.count >= limits.retainedMessagesMax) ||
+    retained.bytes + message.cost - (old?.message.cost ?? 0) > limits.retainedBytesMax;
+  if (isFull) {
+    const event = {
+      type: 'dropped',
+      clientId: message.publisher ?? '',
+      topic: message.topic.name,
+      reason: 'retained-full',
+      count: 1,
+    } as const;
+    state.metrics.drop('retained-full');
+    state.events.count(event, state.deadlines, state.now);
+    return;
+  }
+  const kept = publication.keep();
+  put(state, kept);
+  if (state.journal === null || kept.topic.isSystem) return;
+  if (kept.id === 0) kept.id = state.journal.nextMessageId();
+  state.journal.record({ kind: 'retained', topic: kept.topic.name, message: kept.toStored(state.wallOffsetMs) });
+}
+
+/** Puts an owned message in its place, with its lifetime. */
+export function put(state: State, message: Message): void {
+  const expiresAt = Math.min(message.expiresAt, state.now + state.limits.retainedExpiryMax * 1000);
+  const deadline = Number.isFinite(expiresAt) ? Deadline.of(message, expire) : null;
+  const old = state.retained.put(message, deadline);
+  if (old?.deadline != null) state.deadlines.disarm(old.deadline);
+  if (deadline !== null) state.deadlines.arm(deadline, expiresAt);
+}
+
+export function unretain(state: State, topic: string): void {
+  const old = state.retained.delete(topic);
+  if (old === null) return;
+  if (old.deadline !== null) state.deadlines.disarm(old.deadline);
+  if (!old.message.topic.isSystem) state.journal?.record({ kind: 'unretained', topic });
+}
+
+function expire(state: State, message: Message): void {
+  if (state.retained.get(message.topic.name)?.message === message) unretain(state, message.topic.name);
+}

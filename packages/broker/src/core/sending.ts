@@ -1,0 +1,135 @@
+/**
+ * One message to one connection: under a packet id of its own, in the form of its version, and what the peer's answer does.
+ */
+
+import { FlightState, PacketType, type QoS, ReasonCode, SendWindow } from '@pipit/protocol';
+import type { Connection } from './connection.ts';
+import { drop, dropDelivery, enqueue, settle } from './line.ts';
+import type { Delivery } from './message.ts';
+import { writeMessage } from './publication.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+
+/** Backlog below which nobody asks whether the peer drains. */
+const backlogIgnoredBytes = 1024 * 1024;
+
+/** Whether a peer takes too little: nothing but acknowledgements is added to what waits for its socket. */
+export function isClogged(state: State, connection: Connection): boolean {
+  const { backlog } = connection;
+  if (backlog <= backlogIgnoredBytes && backlog <= state.limits.unsentBytesStalledMax) return false;
+  if (backlog > state.limits.unsentBytesMax) return true;
+  const isStalled = connection.unsent > 0 && state.now - connection.drainedAt > state.limits.stalledAfterMs;
+  return isStalled && backlog > state.limits.unsentBytesStalledMax;
+}
+
+/** Sends a delivery that is next in line, under a packet id of its own when its QoS asks for one. */
+export function send(state: State, session: Session, connection: Connection, delivery: Delivery): void {
+  if (delivery.qos === 0) {
+    writeAlone(state, session, connection, delivery);
+    settle(state, session, delivery);
+    return;
+  }
+  const { journal } = state;
+  const packetId = openPacketId(session, delivery.qos, session.lasts || delivery.group !== null ? delivery : null);
+  delivery.packetId = packetId;
+  let waits = false;
+  if (journal !== null && session.lasts) {
+    if (delivery.sequence === 0) {
+      delivery.sequence = ++session.sequence;
+      journal.queued(session, delivery);
+    } else journal.sent(session, delivery, false);
+    waits = delivery.qos === 2;
+  }
+  if (writePublish(state, connection, delivery, false, waits)) return;
+  closePacketId(session, packetId);
+  // To the peer it is as if it had been delivered [MQTT-3.1.2-25].
+  dropDelivery(state, session, delivery, 'packet-too-large');
+}
+
+/** Sends outside any subscription, in the session's line. */
+export function deliverDirect(state: State, session: Session, connection: Connection, delivery: Delivery): void {
+  state.deliveriesLeft--;
+  const { qos, message } = delivery;
+  if (qos > 0 && (!session.hasRoom || isClogged(state, connection))) enqueue(state, session, delivery);
+  else if (qos === 0 && isClogged(state, connection)) drop(state, session, message, 'unsent-full');
+  else send(state, session, connection, delivery);
+}
+
+export function writeAlone(state: State, session: Session, connection: Connection, delivery: Delivery): void {
+  if (!writePublish(state, connection, delivery, false, false))
+    drop(state, session, delivery.message, 'packet-too-large');
+}
+
+export function writePublish(
+  state: State,
+  connection: Connection,
+  delivery: Delivery,
+  dup: boolean,
+  waits: boolean,
+): boolean {
+  const { qos, retain, packetId, identifiers } = delivery;
+  return writeMessage(state, connection, delivery.message, { qos, retain, dup, packetId, identifiers, waits });
+}
+
+/** The session must have a slot (`hasSlot`). */
+export function openPacketId(session: Session, qos: QoS, delivery: Delivery | null): number {
+  session.window ??= new SendWindow<Delivery>();
+  const packetId = session.window.open(qos === 1 ? FlightState.AwaitPuback : FlightState.AwaitPubrec, delivery);
+  session.quota--;
+  return packetId;
+}
+
+function closePacketId(session: Session, packetId: number): void {
+  session.window?.close(packetId);
+  session.quota++;
+}
+
+// ── Acknowledgements
+
+/** PUBACK, or PUBREC with a failure: the message is done. The hot path of QoS 1. */
+export function acknowledged(state: State, session: Session, packetId: number): void {
+  const window = session.window as SendWindow<Delivery>;
+  const delivery = window.itemOf(packetId);
+  window.close(packetId);
+  returnQuota(session);
+  if (delivery !== null) settle(state, session, delivery);
+  if (session.queue !== null || session.replays !== null || session.isResending) state.wake(session);
+}
+
+/** A slot of Receive Maximum is free again; a PUBCOMP for a PUBREL sent again may find none taken (4.9). */
+function returnQuota(session: Session): void {
+  const maximum = session.connection?.receiveMaximum ?? 0;
+  if (session.quota < maximum) session.quota++;
+}
+
+/** PUBREC: from here on only PUBREL is sent for this id. The message is not needed any more. */
+export function released(state: State, session: Session, connection: Connection, packetId: number): void {
+  const window = session.window as SendWindow<Delivery>;
+  const delivery = window.itemOf(packetId);
+  window.advance(packetId, FlightState.AwaitPubcomp, delivery);
+  let waits = connection.isHolding;
+  if (delivery !== null && session.lasts && state.journal !== null) {
+    state.journal.sent(session, delivery, true);
+    waits = true;
+  }
+  writeAck(state, connection, PacketType.Pubrel, packetId, ReasonCode.Success, waits);
+}
+
+/** Four bytes, or five with a reason code that is not 0 (5.0 only). */
+export function writeAck(
+  state: State,
+  connection: Connection,
+  type: PacketType,
+  packetId: number,
+  reasonCode: number,
+  waits: boolean,
+): void {
+  const length = reasonCode === 0 || connection.version !== 5 ? 4 : 5;
+  state.metrics.sent(type);
+  const slab = connection.reserve(state, length, waits);
+  const at = slab.length - length;
+  slab.view.setUint8(at, (type << 4) | (type === PacketType.Pubrel ? 2 : 0));
+  slab.view.setUint8(at + 1, length - 2);
+  slab.view.setUint16(at + 2, packetId);
+  if (length === 5) slab.view.setUint8(at + 4, reasonCode);
+}

@@ -1,0 +1,105 @@
+/**
+ * A client id's state: what outlives a network connection, or ends with it.
+ *
+ * Every table here is null until first needed: an idle session is one object. Behaviour lives with the roles: delivery.ts sends
+ * and settles, sessions.ts creates, resumes and ends, subscribe.ts changes subscriptions.
+ */
+
+import type { ReceiveIds, SendWindow } from '@pipit/protocol';
+import type { Connection } from './connection.ts';
+import type { Deadline } from './deadlines.ts';
+import type { LocalSubscriber } from './local.ts';
+import type { Delivery, Message } from './message.ts';
+import type { Permissions } from './permissions.ts';
+import type { Queue } from './queue.ts';
+import type { RetainedCursor } from './retained.ts';
+import type { SharedGroup } from './shared-group.ts';
+
+export interface Will {
+  readonly message: Message;
+  readonly delaySeconds: number;
+}
+
+export class Session {
+  /** Its name in the session table; the client id unless the verdict chose another. */
+  readonly key: string;
+  readonly clientId: string;
+  /** Who created it. Nobody else may resume it. */
+  readonly principal: string | null;
+  /** Rises for ever over all sessions: tells a session from an earlier one of the same key. */
+  readonly incarnation: number;
+
+  // Its two ends: at most one of them.
+  connection: Connection | null = null;
+  local: LocalSubscriber | null = null;
+
+  // Life.
+  /** Session Expiry Interval in seconds, after the cap; 0: ends with its connection. */
+  expirySeconds = 0;
+  /** Monotonic milliseconds since when there is no connection. */
+  closedAt = 0;
+  deadline: Deadline | null = null;
+  will: Will | null = null;
+  willDeadline: Deadline | null = null;
+  isEnded = false;
+
+  // Sending.
+  window: SendWindow<Delivery> | null = null;
+  /** PUBLISH packets of QoS 1 and 2 that may be sent to this connection now: Receive Maximum less what is open. */
+  quota = 0;
+  queue: Queue | null = null;
+  /** The last sequence given to a delivery. */
+  sequence = 0;
+  /** What was in flight when it was resumed is being sent again; how far that has got. */
+  isResending = false;
+  resentId = 0;
+  replays: RetainedCursor[] | null = null;
+
+  // Receiving.
+  received: ReceiveIds | null = null;
+
+  // Subscribing. The router keeps the subscriptions.
+  number = -1;
+  subscriptionCount = 0;
+  groups: Set<SharedGroup> | null = null;
+  permissions: Permissions | null = null;
+
+  // Scratch of others.
+  planStamp = 0;
+  planSlot = 0;
+  /** In the ring of waiting work. */
+  isWaiting = false;
+  /** Already in the open batch as changed. */
+  isTouched = false;
+
+  constructor(key: string, clientId: string, principal: string | null, incarnation: number) {
+    this.key = key;
+    this.clientId = clientId;
+    this.principal = principal;
+    this.incarnation = incarnation;
+  }
+
+  /** Whether it outlives its connection: only then its state is kept for redelivery and recorded. */
+  get lasts(): boolean {
+    return this.expirySeconds > 0 && this.local === null;
+  }
+
+  get isOnline(): boolean {
+    return this.connection !== null || this.local !== null;
+  }
+
+  /** Whether Receive Maximum and the packet ids allow one more message in flight. */
+  get hasSlot(): boolean {
+    return this.quota > 0 && (this.window === null || !this.window.isFull);
+  }
+
+  /** Whether a QoS 1 or 2 message could be sent at once, before all others. */
+  get hasRoom(): boolean {
+    if (this.local !== null) return this.local.hasRoom;
+    return this.hasSlot && this.queue === null && !this.isResending;
+  }
+
+  mayReceive(topic: string): boolean {
+    return this.permissions === null || this.permissions.receive(topic) === 0;
+  }
+}

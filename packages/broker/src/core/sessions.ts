@@ -1,0 +1,141 @@
+/**
+ * Sessions begin, are resumed, are left by their connection, and end.
+ *
+ * One owner per session: a connection is attached only after the one before was fenced off and detached (connect.ts). Ending a
+ * session gives back everything it held: subscriptions, queue, packet ids, its place in shared groups, its will.
+ */
+
+import { FlightState } from '@pipit/protocol';
+import type { Connection } from './connection.ts';
+import { Deadline } from './deadlines.ts';
+import { deliver } from './delivery.ts';
+import type { BrokerEvent } from './events.ts';
+import { settle } from './line.ts';
+import type { Delivery } from './message.ts';
+import { Counter } from './metrics.ts';
+import type { Permissions } from './permissions.ts';
+import { Session, type Will } from './session.ts';
+import type { State } from './state.ts';
+import { cancelWill, publishWill, scheduleWill } from './will.ts';
+
+type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
+
+export function createSession(state: State, key: string, clientId: string, principal: string | null): Session {
+  const session = new Session(key, clientId, principal, state.nextIncarnation());
+  state.sessions.set(key, session);
+  state.metrics.count(Counter.SessionsCreated);
+  return session;
+}
+
+/** What a connection brings to its session. */
+export interface Terms {
+  readonly expirySeconds: number;
+  readonly will: Will | null;
+  readonly permissions: Permissions | null;
+}
+
+/** Gives the session its connection. What is in flight and waits goes out in the steps of `pump`. */
+export function attach(state: State, session: Session, connection: Connection, terms: Terms): void {
+  cancelWill(state, session);
+  if (session.deadline !== null) state.deadlines.disarm(session.deadline);
+  const lasted = session.lasts;
+  session.connection = connection;
+  connection.session = session;
+  session.expirySeconds = terms.expirySeconds;
+  session.will = terms.will;
+  if (session.permissions !== terms.permissions) {
+    session.permissions = terms.permissions;
+    state.router.version++;
+  }
+  session.quota = Math.min(connection.receiveMaximum, state.limits.sendMaximum);
+  connection.receiveMaximum = session.quota;
+  session.isResending = session.window !== null && session.window.inUse > 0;
+  session.resentId = 0;
+  if (session.lasts) state.journal?.touch(session);
+  else if (lasted) state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  if (session.isResending || session.queue !== null || session.replays !== null) state.wake(session);
+}
+
+/** The connection of a session is gone. `keepsWill`: it was not left by DISCONNECT 0x00. */
+export function detach(state: State, session: Session, keepsWill: boolean): void {
+  session.connection = null;
+  session.isResending = false;
+  session.closedAt = state.now;
+  if (!keepsWill) session.will = null;
+  if (!session.lasts) {
+    endSession(state, session, 'closed');
+    return;
+  }
+  session.deadline ??= Deadline.of(session, expireSession);
+  state.deadlines.arm(session.deadline, state.now + session.expirySeconds * 1000);
+  state.journal?.touch(session);
+  scheduleWill(state, session);
+  passOn(state, session);
+}
+
+export function expireSession(state: State, session: Session): void {
+  state.metrics.count(Counter.SessionsExpired);
+  endSession(state, session, 'expired');
+}
+
+/** Ends a session without a connection. Its will, if it has one, is published now. */
+export function endSession(state: State, session: Session, reason: EndReason): void {
+  if (session.isEnded) return;
+  session.isEnded = true;
+  if (session.deadline !== null) state.deadlines.disarm(session.deadline);
+  state.sessions.delete(session.key);
+  state.router.forget(session);
+  publishWill(state, session);
+  passOn(state, session);
+  if (session.lasts)
+    state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
+  for (const delivery of session.queue ?? []) delivery.isSettled = true;
+  if (session.lasts || dropped > 0) {
+    if (session.lasts) state.metrics.drop('session-ended', dropped);
+    state.tell({ type: 'session-ended', clientId: session.clientId, reason, dropped });
+  }
+  session.queue = null;
+  session.window = null;
+  session.received = null;
+  session.replays = null;
+}
+
+/**
+ * Shared messages that this session was given and did not finish go to another member that is online: those never sent, and
+ * those of QoS 1 without PUBACK. A QoS 2 message once sent stays with its session [MQTT-4.8.2-5].
+ */
+function passOn(state: State, session: Session): void {
+  if (session.groups === null && !session.isEnded) return;
+  const moved: Delivery[] = [];
+  const { window, queue } = session;
+  if (window !== null) {
+    for (let id = window.nextAfter(0); id !== 0; id = window.nextAfter(id)) {
+      const delivery = window.itemOf(id);
+      if (delivery?.group == null || window.stateOf(id) !== FlightState.AwaitPuback || !hasTaker(session, delivery))
+        continue;
+      window.close(id);
+      moved.push(delivery);
+    }
+  }
+  if (queue !== null) {
+    moved.push(...queue.extract((delivery) => delivery.group !== null && hasTaker(session, delivery)));
+    if (queue.count === 0) session.queue = null;
+  }
+  for (const delivery of moved) {
+    settle(state, session, delivery);
+    redispatch(state, session, delivery);
+  }
+}
+
+function hasTaker(from: Session, delivery: Delivery): boolean {
+  return delivery.group?.members.some(({ session }) => session !== from && session.isOnline) === true;
+}
+
+function redispatch(state: State, from: Session, delivery: Delivery): void {
+  const { group, message } = delivery;
+  const member = group?.choose(message.topic.name, message.qos);
+  if (group === null || member === undefined || member.session === from) return;
+  state.publication.fromMessage(message);
+  deliver(state, member.session, state.publication, member.qos, member.retainAsPublished, member.identifiers, group);
+}

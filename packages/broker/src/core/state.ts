@@ -1,0 +1,175 @@
+/**
+ * Everything the broker knows, and what this turn has to say. One object that the roles share.
+ *
+ * The roles are modules of functions over it: connect.ts (CONNECT to CONNACK), sessions.ts (create, resume, end), publish.ts
+ * (a PUBLISH comes in), delivery.ts (a message goes out), subscribe.ts, will.ts, closing.ts. Nothing here calls out: what must be
+ * done by the world is an effect, handed out by `Core.take`.
+ */
+
+import { PublishFrame } from '@pipit/protocol';
+import type { Claims } from './claims.ts';
+import type { Connection } from './connection.ts';
+import { Deadlines } from './deadlines.ts';
+import { EventLog } from './event-log.ts';
+import type { BrokerEvent } from './events.ts';
+import { Journal } from './journal.ts';
+import type { Limits } from './limits.ts';
+import type { LocalSubscriber } from './local.ts';
+import type { LocalMessage } from './local-message.ts';
+import { Metrics } from './metrics.ts';
+import type { AuthenticationRequest, Batch, PageRequest } from './ports.ts';
+import { Publication } from './publication.ts';
+import type { Queue } from './queue.ts';
+import { RetainedStore } from './retained.ts';
+import { Router } from './router.ts';
+import type { Session } from './session.ts';
+import { SlabPool } from './slab.ts';
+import { TopicTable } from './topic-table.ts';
+
+/** What the world is asked to do. See `Core.take`. */
+export type Effect =
+  | { readonly kind: 'pause' | 'resume'; readonly connection: Connection }
+  | { readonly kind: 'close'; readonly connection: Connection; readonly linger: boolean }
+  | {
+      readonly kind: 'authenticate';
+      readonly connection: Connection;
+      readonly exchange: number;
+      readonly request: AuthenticationRequest;
+    }
+  | { readonly kind: 'commit'; readonly batch: Batch }
+  | { readonly kind: 'page'; readonly request: PageRequest }
+  | {
+      readonly kind: 'deliver';
+      readonly subscriber: LocalSubscriber;
+      readonly token: number;
+      readonly message: LocalMessage;
+    }
+  | { readonly kind: 'published'; readonly token: number; readonly reasonCode: number }
+  | { readonly kind: 'event'; readonly event: BrokerEvent };
+
+export interface CoreOptions {
+  readonly limits?: Partial<Limits>;
+  /** For `$SYS/broker/version`. */
+  readonly version?: string;
+  /** Any 32-bit number: randomness of the broker's own, which is not for secrets. */
+  readonly seed: number;
+  /** There is a store: what lasts is committed before it is acknowledged. */
+  readonly durable?: boolean;
+  /** Milliseconds between updates of `$SYS`; null: there is no `$SYS`. Default 10,000. */
+  readonly sysIntervalMs?: number | null;
+  /** Refuse control characters and non-characters in topics, filters and client ids (MQTT 5.0, 1.5.4). */
+  readonly strictText?: boolean;
+  /** Queue QoS 0 messages for a session that lasts and is away. */
+  readonly queueQos0?: boolean;
+}
+
+/** Work that is done in steps under the turn's budget. */
+export interface Work {
+  isWaiting: boolean;
+}
+
+export class State {
+  readonly limits: Limits;
+  readonly options: CoreOptions;
+  readonly metrics = new Metrics();
+  readonly deadlines = new Deadlines();
+  readonly pool = new SlabPool();
+  readonly router: Router;
+  readonly topics: TopicTable;
+  readonly retained = new RetainedStore();
+  readonly sessions = new Map<string, Session>();
+  readonly connections = new Set<Connection>();
+  readonly journal: Journal | null;
+  /** Page requests under way, by number. */
+  readonly pages = new Map<number, { readonly session: Session; readonly queue: Queue }>();
+  readonly events: EventLog;
+  claims: Claims | null = null;
+
+  // Time.
+  now: number;
+  readonly startedAt: number;
+  wallOffsetMs: number;
+
+  // This turn.
+  dirty: Connection[] = [];
+  effects: Effect[] = [];
+  deliveriesLeft: number;
+  bytesLeft: number;
+  /** What goes on as soon as there is budget: connections with unparsed bytes, sessions with something to send, sweeps. */
+  work: (Connection | Session | Sweep)[] = [];
+
+  // Scratch, one of each: routing is never re-entered.
+  readonly frame = new PublishFrame();
+  readonly publication: Publication;
+
+  isStopping = false;
+  /** Bytes that sockets have not taken, all together. */
+  unsentTotal = 0;
+  /** Permissions' changes so far: verdicts on a connection's last topic hold for one value of it. */
+  permissionEpoch = 1;
+  private lastIncarnation = 0;
+  private lastToken = 0;
+
+  constructor(options: CoreOptions, limits: Limits, now: number, wallOffsetMs: number) {
+    this.options = options;
+    this.limits = limits;
+    this.now = now;
+    this.startedAt = now;
+    this.wallOffsetMs = wallOffsetMs;
+    this.router = new Router(limits.plannedRecipientsMax);
+    this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, () => this.router.forgetPlans());
+    this.journal = options.durable === true ? new Journal() : null;
+    this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
+    this.publication = new Publication(this.topics);
+    this.deliveriesLeft = limits.turnDeliveriesMax;
+    this.bytesLeft = limits.turnBytesMax;
+  }
+
+  get wall(): number {
+    return this.now + this.wallOffsetMs;
+  }
+
+  get isSpent(): boolean {
+    return this.deliveriesLeft <= 0 || this.bytesLeft <= 0;
+  }
+
+  refillBudget(): void {
+    this.deliveriesLeft = this.limits.turnDeliveriesMax;
+    this.bytesLeft = this.limits.turnBytesMax;
+  }
+
+  /** Puts work into the ring, once. */
+  wake(work: Connection | Session | Sweep): void {
+    if (work.isWaiting) return;
+    work.isWaiting = true;
+    this.work.push(work);
+  }
+
+  nextIncarnation(): number {
+    return ++this.lastIncarnation;
+  }
+
+  startIncarnationsAfter(last: number): void {
+    this.lastIncarnation = last;
+  }
+
+  nextToken(): number {
+    return ++this.lastToken;
+  }
+
+  /** Tells an event that happens once, now. */
+  tell(event: BrokerEvent): void {
+    this.effects.push({ kind: 'event', event });
+  }
+}
+
+/** A pass over a table that is done some entries at a time. */
+export class Sweep {
+  isWaiting = false;
+  /** Does one step; false when the pass is over. */
+  readonly step: () => boolean;
+
+  constructor(step: () => boolean) {
+    this.step = step;
+  }
+}

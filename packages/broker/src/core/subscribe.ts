@@ -1,0 +1,157 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: each filter granted or refused on its own, retained messages lined up, one answer for all.
+ */
+
+import {
+  encodePacket,
+  hasUnwantedCharacters,
+  PacketType,
+  parseFilter,
+  type QoS,
+  ReasonCode,
+  type SubscribePacket,
+  type SubscriptionRequest,
+  topicFilterProblem,
+  type UnsubscribePacket,
+} from '@pipit/protocol';
+import type { Connection } from './connection.ts';
+import { Counter } from './metrics.ts';
+import type { Session } from './session.ts';
+import type { State } from './state.ts';
+import { Violation } from './violation.ts';
+
+/** Throws Violation when the connection must end. */
+export function subscribeReceived(
+  state: State,
+  connection: Connection,
+  session: Session,
+  packet: SubscribePacket,
+): void {
+  limitFilters(state, packet.subscriptions.length);
+  const identifier = packet.properties?.subscriptionIdentifier ?? 0;
+  if (identifier !== 0 && !connection.mayIdentify) {
+    throw new Violation(ReasonCode.SubscriptionIdentifiersNotSupported, 'subscription identifiers are not available');
+  }
+  const before = state.journal?.mark;
+  const reasonCodes = packet.subscriptions.map((request) => {
+    const answer = subscribe(state, connection, session, request, identifier);
+    if (answer >= 0x80) refused(state, connection, request.filter, answer);
+    // 3.1.1 has one code for every failure [MQTT3-3.9.3-2]; 3.1 has none, and gets what it asked for without being subscribed.
+    return connection.version === 5 || answer < 0x80 ? answer : connection.version === 4 ? 0x80 : request.qos;
+  });
+  const suback = encodePacket(
+    { type: PacketType.Suback, packetId: packet.packetId, reasonCodes },
+    connection.version,
+    'server',
+  );
+  answer(state, connection, suback, state.journal?.mark !== before); // [MQTT-3.8.4-1]
+  if (session.replays !== null) state.wake(session);
+}
+
+/** The QoS granted, or the reason code of the refusal. */
+function subscribe(
+  state: State,
+  connection: Connection,
+  session: Session,
+  request: SubscriptionRequest,
+  identifier: number,
+): number {
+  const filter = admitFilter(state, connection, request.filter);
+  if (filter === null) return ReasonCode.TopicFilterInvalid;
+  const { shareName, filter: plain } = parseFilter(filter);
+  if (shareName !== undefined && !connection.mayShare) {
+    throw new Violation(ReasonCode.SharedSubscriptionsNotSupported, 'shared subscriptions are not available');
+  }
+  if (!connection.mayUseWildcards && /[+#]/.test(plain)) {
+    throw new Violation(ReasonCode.WildcardSubscriptionsNotSupported, 'wildcards are not available');
+  }
+  const refusal = session.permissions?.subscribe(plain) ?? 0;
+  if (refusal !== 0) return refusal;
+  const isKnown = state.router.find(session, plain, shareName) !== undefined;
+  if (!isKnown && session.subscriptionCount >= state.limits.subscriptionsPerSessionMax) return ReasonCode.QuotaExceeded;
+  const qos = Math.min(request.qos, connection.maximumQoS) as QoS;
+  const noLocal = request.noLocal || (connection.isBridge && shareName === undefined);
+  const retainAsPublished = request.retainAsPublished || connection.isBridge;
+  const options = { qos, noLocal, retainAsPublished, identifier };
+  state.router.subscribe(session, plain, shareName, options);
+  if (session.lasts) {
+    state.journal?.record({
+      kind: 'subscribed',
+      key: session.key,
+      subscription: { filter: plain, shareName, ...options },
+    });
+  }
+  const wantsRetained = request.retainHandling === 0 || (request.retainHandling === 1 && !isKnown); // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+  if (wantsRetained && shareName === undefined) {
+    const identifiers = identifier === 0 ? null : [identifier];
+    stopReplay(session, plain);
+    session.replays ??= [];
+    session.replays.push(
+      state.retained.cursor(plain, { qos, identifiers, clientId: noLocal ? session.clientId : null }),
+    );
+  }
+  return qos; // [MQTT-3.8.4-7]
+}
+
+/** Ends the replay of retained messages to a subscription that is replaced or gone. */
+function stopReplay(session: Session, filter: string): void {
+  if (session.replays !== null) session.replays = session.replays.filter((cursor) => cursor.filter !== filter);
+}
+
+/** The filter as the broker knows it; null when it is not valid here. */
+function admitFilter(state: State, connection: Connection, filter: string): string | null {
+  const mapped = connection.mapping === null ? filter : connection.mapping.filterIn(filter);
+  if (mapped === null || topicFilterProblem(mapped, state.limits.topicLevelsMax) !== undefined) return null;
+  return state.options.strictText === true && hasUnwantedCharacters(mapped) ? null : mapped;
+}
+
+function refused(state: State, connection: Connection, filter: string, reasonCode: number): void {
+  state.metrics.count(Counter.SubscribesRefused);
+  const { clientId } = connection;
+  const reason = refusalReasons.get(reasonCode) ?? 'a rule denies it';
+  const event = { type: 'subscribe-refused', clientId, filter, reasonCode, reason, count: 1 } as const;
+  state.events.count(event, state.deadlines, state.now);
+}
+
+const refusalReasons = new Map<number, string>([
+  [ReasonCode.TopicFilterInvalid, 'the filter is not valid'],
+  [ReasonCode.QuotaExceeded, 'the session has as many subscriptions as it may'],
+  [ReasonCode.NotAuthorized, 'subscribing to this filter is not allowed'],
+]);
+
+export function unsubscribeReceived(
+  state: State,
+  connection: Connection,
+  session: Session,
+  packet: UnsubscribePacket,
+): void {
+  limitFilters(state, packet.filters.length);
+  const before = state.journal?.mark;
+  const codes = packet.filters.map((filter) => unsubscribe(state, connection, session, filter));
+  const reasonCodes = connection.version === 5 ? codes : [];
+  const unsuback = encodePacket(
+    { type: PacketType.Unsuback, packetId: packet.packetId, reasonCodes },
+    connection.version,
+    'server',
+  );
+  answer(state, connection, unsuback, state.journal?.mark !== before); // [MQTT-3.10.4-4]
+}
+
+function unsubscribe(state: State, connection: Connection, session: Session, filter: string): number {
+  const admitted = admitFilter(state, connection, filter);
+  if (admitted === null) return ReasonCode.TopicFilterInvalid;
+  const { shareName, filter: plain } = parseFilter(admitted);
+  if (!state.router.unsubscribe(session, plain, shareName)) return ReasonCode.NoSubscriptionExisted;
+  if (shareName === undefined) stopReplay(session, plain);
+  if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter: plain, shareName });
+  return ReasonCode.Success;
+}
+
+function limitFilters(state: State, filters: number): void {
+  if (filters <= state.limits.filtersPerPacketMax) return;
+  throw new Violation(ReasonCode.QuotaExceeded, `more than ${state.limits.filtersPerPacketMax} filters in one packet`);
+}
+
+function answer(state: State, connection: Connection, packet: Uint8Array, changed: boolean): void {
+  connection.send(state, packet, changed || connection.isHolding);
+}

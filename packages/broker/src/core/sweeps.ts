@@ -1,0 +1,38 @@
+/**
+ * Passes over all sessions that are done in steps, so that a million of them never hold up a turn.
+ */
+
+import { dropDelivery } from './line.ts';
+import type { Permissions } from './permissions.ts';
+import type { Session } from './session.ts';
+import { type State, Sweep } from './state.ts';
+
+/** After a change of permissions: subscriptions that lost their right go, with the queued messages that only they explain. */
+export function sweepSubscriptions(state: State, permissions: Permissions): Sweep {
+  const sessions = state.sessions.values();
+  return new Sweep(() => {
+    while (!state.isSpent) {
+      const next = sessions.next();
+      if (next.done === true) return false;
+      state.deliveriesLeft--;
+      if (next.value.permissions === permissions) revoke(state, next.value);
+    }
+    return true;
+  });
+}
+
+function revoke(state: State, session: Session): void {
+  for (const { filter, shareName } of [...state.router.subscriptionsOf(session)]) {
+    state.deliveriesLeft--;
+    if ((session.permissions?.subscribe(filter) ?? 0) === 0) continue;
+    state.router.unsubscribe(session, filter, shareName);
+    if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter, shareName });
+    state.tell({ type: 'subscription-revoked', clientId: session.clientId, filter });
+  }
+  const { queue } = session;
+  if (queue === null) return;
+  const revoked = queue.extract((delivery) => !session.mayReceive(delivery.message.topic.name));
+  state.deliveriesLeft -= revoked.length;
+  for (const delivery of revoked) dropDelivery(state, session, delivery, 'not-authorized');
+  if (queue.count === 0) session.queue = null;
+}

@@ -1,0 +1,160 @@
+/**
+ * A store for scenarios: it keeps what was committed in memory, and answers at once, late (when nothing else happens), or late
+ * with every other commit failing first. What was not committed is lost in a restart, as on a real disk.
+ */
+
+import type { Batch, Change, Core, PageRequest, StoredDelivery, StoredSession, StoredState, StoredSubscription } from '../../src/core/index.ts';
+
+interface Kept {
+  session: StoredSession;
+  readonly subscriptions: Map<string, StoredSubscription>;
+  readonly queue: Map<number, StoredDelivery>;
+  readonly received: Set<number>;
+}
+
+export class StoreDouble {
+  readonly kind: 'instant' | 'late' | 'failing';
+  private readonly sessions = new Map<string, Kept>();
+  private readonly retained = new Map<string, Extract<Change, { kind: 'retained' }>>();
+  private waitingCommit: Batch | null = null;
+  private readonly waitingPages: PageRequest[] = [];
+  private wall = 0;
+  private lastId = 0;
+  private failures = 0;
+  /** Refuse every commit until it is set back. */
+  isBroken = false;
+  /** Answer nothing until it is set back. */
+  isStalled = false;
+  /** Batches made to last, for looking at. */
+  readonly committed: Batch[] = [];
+
+  constructor(kind: 'instant' | 'late' | 'failing') {
+    this.kind = kind;
+  }
+
+  commit(batch: Batch): void {
+    this.waitingCommit = batch;
+  }
+
+  page(request: PageRequest): void {
+    this.waitingPages.push(request);
+  }
+
+  /** Answers one thing that waits. False when nothing does. */
+  answer(core: Core, now: number): boolean {
+    if (this.isStalled) return false;
+    const batch = this.waitingCommit;
+    if (batch !== null) {
+      this.waitingCommit = null;
+      const fails = this.isBroken || (this.kind === 'failing' && this.failures++ % 2 === 0);
+      if (!fails) this.apply(batch);
+      core.committed(batch.number, fails ? 'the disk is full' : null, now);
+      return true;
+    }
+    const request = this.waitingPages.shift();
+    if (request === undefined) return false;
+    const kept = this.sessions.get(request.key);
+    const queue = kept?.session.incarnation === request.incarnation ? [...kept.queue.values()] : [];
+    const page = queue.filter((delivery) => delivery.sequence > request.after).slice(0, request.count);
+    core.paged(request.number, page, null, now);
+    return true;
+  }
+
+  /** What a restart finds. Commits and pages under way are gone. */
+  state(): StoredState {
+    this.waitingCommit = null;
+    this.waitingPages.length = 0;
+    const sessions = [...this.sessions.values()].map(({ session, subscriptions, queue, received }) => {
+      const all = [...queue.values()];
+      const inFlight = all.filter((delivery) => delivery.packetId !== 0);
+      const waiting = all.filter((delivery) => delivery.packetId === 0);
+      return {
+        session,
+        subscriptions: [...subscriptions.values()],
+        inFlight,
+        received: [...received],
+        waiting: {
+          count: waiting.length,
+          bytes: waiting.reduce((sum, { message }) => sum + costOf(message), 0),
+          afterSequence: (waiting[0]?.sequence ?? 1) - 1,
+          lastSequence: all.at(-1)?.sequence ?? 0,
+        },
+      };
+    });
+    const retained = [...this.retained.values()].map(({ topic, message }) => ({ topic, message }));
+    return { wall: this.wall, lastId: this.lastId, sessions, retained };
+  }
+
+  private apply(batch: Batch): void {
+    this.wall = batch.wall;
+    this.committed.push(batch);
+    for (const change of batch.changes) this.change(change);
+  }
+
+  private change(change: Change): void {
+    switch (change.kind) {
+      case 'session': {
+        const { session } = change;
+        const known = this.sessions.get(session.key);
+        this.lastId = Math.max(this.lastId, session.incarnation, session.will?.message.id ?? 0);
+        if (known !== undefined && known.session.incarnation === session.incarnation) known.session = session;
+        else this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
+        return;
+      }
+      case 'session-ended':
+        if (this.sessions.get(change.key)?.session.incarnation === change.incarnation) this.sessions.delete(change.key);
+        return;
+      case 'subscribed':
+        this.sessions.get(change.key)?.subscriptions.set(subscriptionKey(change.subscription), change.subscription);
+        return;
+      case 'unsubscribed':
+        this.sessions.get(change.key)?.subscriptions.delete(subscriptionKey(change));
+        return;
+      case 'retained':
+        this.lastId = Math.max(this.lastId, change.message.id);
+        this.retained.set(change.topic, change);
+        return;
+      case 'unretained':
+        this.retained.delete(change.topic);
+        return;
+      default: {
+        const kept = this.sessions.get(change.key);
+        if (kept !== undefined && kept.session.incarnation === change.incarnation) this.changeLine(kept, change);
+      }
+    }
+  }
+
+  private changeLine(kept: Kept, change: Extract<Change, { incarnation: number }>): void {
+    switch (change.kind) {
+      case 'queued':
+        this.lastId = Math.max(this.lastId, change.delivery.message.id);
+        kept.queue.set(change.delivery.sequence, change.delivery);
+        return;
+      case 'sent': {
+        const delivery = kept.queue.get(change.sequence);
+        if (delivery !== undefined) {
+          kept.queue.set(change.sequence, { ...delivery, packetId: change.packetId, released: change.released });
+        }
+        return;
+      }
+      case 'settled':
+        kept.queue.delete(change.sequence);
+        return;
+      case 'received':
+        kept.received.add(change.packetId);
+        return;
+      case 'completed':
+        kept.received.delete(change.packetId);
+        return;
+      default:
+    }
+  }
+}
+
+function subscriptionKey({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
+  return `${shareName ?? ''}\n${filter}`;
+}
+
+function costOf(message: StoredDelivery['message']): number {
+  return new TextEncoder().encode(message.topic).length + 2 + message.properties.length + message.payload.length + 128;
+}
