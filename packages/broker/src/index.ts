@@ -1,1 +1,38 @@
-export {};
+/** Pipit's MQTT broker for Node programs. The pure core alone is `@pipit/broker/core`. */
+
+export { anonymousAuthority } from './auth/anonymous.ts';
+export type {
+  Acceptance,
+  AuthenticationRequest,
+  Authority,
+  Batch,
+  BrokerEvent,
+  Capabilities,
+  Change,
+  Continuation,
+  DropReason,
+  Limits,
+  LocalMessage,
+  PageRequest,
+  Peer,
+  Refusal,
+  Rule,
+  Store,
+  StoredDelivery,
+  StoredMessage,
+  StoredSession,
+  StoredState,
+  StoredSubscription,
+  TopicMapping,
+  Verdict,
+} from './core/index.ts';
+export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
+export type { BrokerOptions, PublishOptions, SubscribeOptions } from './node/broker.ts';
+export { Broker, createBroker, PublishError } from './node/broker.ts';
+export type { AnyEvent, EventHandler, EventOf, EventType, ServiceEvent } from './node/event-hub.ts';
+export { ListenError } from './node/listen-error.ts';
+export type { Listener } from './node/listener.ts';
+export type { ListenerOptions } from './node/listener-options.ts';
+export { hostAndPort, listenerUrl } from './node/listener-options.ts';
+export type { ClaimHandler, MessageHandler, Subscription } from './node/subscription.ts';
+export type { TlsOptions } from './node/tls-options.ts';

@@ -1,0 +1,324 @@
+/**
+ * A broker inside a Node program: its life (start, stop), its listeners, and the program's own publishing and subscribing.
+ *
+ * Everything here is a thin layer over the driver; whatever is called only puts an input into the core, which acts in the next
+ * turn of the event loop.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { PublishProperties, QoS } from '@pipit/protocol';
+import { encodeUtf8, ReasonCode, reasonCodeName } from '@pipit/protocol';
+import { anonymousAuthority } from '../auth/anonymous.ts';
+import type {
+  Authority,
+  CoreOptions,
+  Limits,
+  LocalPublish,
+  LocalSubscriber,
+  Metrics,
+  Rule,
+  Store,
+} from '../core/index.ts';
+import { Core, defaultLimits, Permissions } from '../core/index.ts';
+import { newReadBuffer } from './accepted-socket.ts';
+import { Driver, wallOffset } from './driver.ts';
+import type { EventHandler, EventType } from './event-hub.ts';
+import { EventHub } from './event-hub.ts';
+import type { Listener } from './listener.ts';
+import { openListener } from './listener.ts';
+import type { ListenerOptions } from './listener-options.ts';
+import { memoryLink } from './stream-link.ts';
+import type { ClaimHandler, MessageHandler } from './subscription.ts';
+import { Subscription } from './subscription.ts';
+
+export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durable' | 'limits'> {
+  /** Opened by `start`; default: none. More with `listen`. */
+  readonly listeners?: readonly ListenerOptions[];
+  /** Who may connect; default: anybody, as nobody in particular. */
+  readonly authority?: Authority;
+  /** What anybody may do, when there is no authority; default: everything. An authority says it in its verdicts. */
+  readonly rules?: readonly Rule[];
+  readonly limits?: Partial<Limits>;
+  /** Where sessions, retained messages and what was acknowledged outlive the process; default: nowhere. The broker closes it. */
+  readonly store?: Store;
+  /** Milliseconds `stop` may take before it cuts off what is left; default 5,000. */
+  readonly stopGraceMs?: number;
+  /** Read TCP and Unix sockets into one shared buffer where Node allows it; default true. */
+  readonly sharedReads?: boolean;
+}
+
+export interface PublishOptions {
+  /** Default 0. */
+  readonly qos?: QoS;
+  readonly retain?: boolean;
+  readonly properties?: PublishProperties;
+}
+
+export interface SubscribeOptions {
+  /** The highest QoS delivered; default 2: as published. */
+  readonly qos?: QoS;
+  /** Messages delivered and not settled at most; default `limits.localWindow`. */
+  readonly window?: number;
+}
+
+/** The broker did not take a message; `reasonCode` is MQTT's, 0x80 or above. */
+export class PublishError extends Error {
+  override readonly name = 'PublishError';
+  readonly reasonCode: number;
+
+  constructor(reasonCode: number) {
+    super(`The message was not accepted: ${reasonCodeName(reasonCode)}`);
+    this.reasonCode = reasonCode;
+  }
+}
+
+/** Makes a broker; nothing happens before `start`. Throws a TypeError for options that exclude each other. */
+export function createBroker(options: BrokerOptions = {}): Broker {
+  return new Broker(options);
+}
+
+interface Pending {
+  readonly done: (reasonCode: number) => void;
+  readonly failed: (error: Error) => void;
+}
+
+export class Broker {
+  /** Those that are open. */
+  readonly listeners: Listener[] = [];
+  readonly #options: BrokerOptions;
+  readonly #limits: Limits;
+  readonly #core: Core;
+  readonly #driver: Driver;
+  readonly #events: EventHub;
+  readonly #readBuffer;
+  readonly #subscriptions = new Map<LocalSubscriber, Subscription>();
+  readonly #published = new Map<number, Pending>();
+  #lastToken = 0;
+  #state: 'new' | 'starting' | 'running' | 'stopping' | 'stopped' = 'new';
+  #stopped: Promise<void> | null = null;
+
+  constructor(options: BrokerOptions) {
+    const { authority, rules, store, listeners: _, ...rest } = options;
+    if (authority !== undefined && rules !== undefined) {
+      throw new TypeError('`rules` are for a broker without `authority`: put them into the verdicts.');
+    }
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#events = new EventHub(this.#limits.eventIntervalMs);
+    this.#readBuffer = options.sharedReads === false ? null : newReadBuffer();
+    const [seed] = crypto.getRandomValues(new Uint32Array(1));
+    const wallOffsetMs = wallOffset();
+    this.#core = new Core(
+      { ...rest, seed: seed as number, durable: store !== undefined },
+      performance.now(),
+      wallOffsetMs,
+    );
+    const permissions = rules === undefined ? null : new Permissions(rules);
+    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, authority ?? anonymousAuthority(permissions), {
+      event: (event) => this.#events.tell(event),
+      deliver: (subscriber, token, message) => this.#subscriptions.get(subscriber)?.deliver(token, message),
+      published: (token, reasonCode) => this.#settlePublish(token, reasonCode),
+      authorityFailed: (error) => this.#events.fault('authority', error),
+    });
+  }
+
+  /**
+   * Loads the store and opens the listeners. Rejects with a ListenError when one cannot be opened (the others are closed
+   * again), or with the store's error. A broker starts once.
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new Error('A broker starts once; make a new one.');
+    this.#state = 'starting';
+    try {
+      const { store, listeners = [] } = this.#options;
+      if (store !== undefined) this.#core.restore(await store.load(), performance.now());
+      this.#state = 'running';
+      this.#driver.schedule();
+      for (const listener of listeners) await this.listen(listener);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Opens one more listener. Rejects with a ListenError. */
+  async listen(options: ListenerOptions): Promise<Listener> {
+    this.#assertRunning();
+    const listener = await openListener(options, {
+      limits: this.#limits,
+      readBuffer: this.#readBuffer,
+      hasRoom: () => this.#connections() < this.#limits.connectionsMax,
+      arrived: (link, head) => this.#driver.open(link, head),
+      turnedAway: (name, address, reason) => this.#events.turnedAway(name, address, reason),
+    });
+    if (this.#state === 'running') this.listeners.push(listener);
+    else listener.close();
+    return listener;
+  }
+
+  /**
+   * Stops in order: no new connections, DISCONNECT 0x8B to all, wills, the last commits, the store. Subscriptions end; publishes
+   * that were not accepted by then reject. Resolves when all is done, within `stopGraceMs` and the time the store takes to close.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  /**
+   * Publishes a message as the broker's own program: no permissions apply. A string is sent as UTF-8; a
+   * Uint8Array is copied. Resolves to 0x00, or 0x10 when nobody was subscribed, once the message is as durable as its
+   * receivers. Rejects with a PublishError, or with an EncodeError or Violation for a topic or properties that are not legal.
+   */
+  publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<number> {
+    return this.#await((token) => this.#core.publish(localPublish(topic, payload, options), token, performance.now()));
+  }
+
+  /** Delivers a message to one connected client, whatever it subscribed to. As `publish` otherwise. */
+  send(clientId: string, topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<number> {
+    const message = (): LocalPublish => localPublish(topic, payload, options);
+    return this.#await((token) => this.#core.send(clientId, message(), token, performance.now()));
+  }
+
+  /** Subscribes; messages go to `handler`, or to a `for await` over what is returned. Throws a Violation on a filter that is not legal. */
+  subscribe(filters: string | readonly string[], handler: MessageHandler, options?: SubscribeOptions): Subscription;
+  subscribe(filters: string | readonly string[], options?: SubscribeOptions): Subscription;
+  subscribe(
+    filters: string | readonly string[],
+    second?: MessageHandler | SubscribeOptions,
+    third?: SubscribeOptions,
+  ): Subscription {
+    const handler = typeof second === 'function' ? second : null;
+    const options = (typeof second === 'function' ? third : second) ?? {};
+    return this.#subscribe(typeof filters === 'string' ? [filters] : filters, handler, options, false);
+  }
+
+  /**
+   * Claims a filter: what is published there goes to `handler` alone, and the reason code it answers is the publisher's
+   * acknowledgement (0x80 when it throws). The claim made first wins.
+   */
+  claim(filter: string, handler: ClaimHandler, options: SubscribeOptions = {}): Subscription {
+    return this.#subscribe([filter], handler, options, true);
+  }
+
+  /** Disconnects a client; false when it is not connected. Default: 0x98 Administrative action. */
+  disconnect(clientId: string, reasonCode: number = ReasonCode.AdministrativeAction, reason = ''): boolean {
+    this.#assertRunning();
+    const isKnown = this.#core.disconnect(clientId, reasonCode, reason, performance.now());
+    this.#driver.schedule();
+    return isKnown;
+  }
+
+  /** Changes what the holders of `permissions` may do, at once: subscriptions that lost their right are revoked. */
+  changePermissions(permissions: Permissions, rules: readonly Rule[]): void {
+    this.#assertRunning();
+    this.#core.permissionsChanged(permissions, rules, performance.now());
+    this.#driver.schedule();
+  }
+
+  /**
+   * A connection without a network: the client's end of a pipe that carries MQTT bytes. Destroying it is losing the
+   * connection; ending it is FIN.
+   */
+  connect(): Duplex {
+    this.#assertRunning();
+    const { link, end } = memoryLink({ transport: 'memory', address: 'memory', listener: 'memory:' });
+    this.#driver.open(link, null);
+    return end;
+  }
+
+  /** `event` gets every event. A handler that throws, or whose promise rejects, is told as a `fault` and harms nobody else. */
+  on<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): this {
+    this.#events.on(type, handler);
+    return this;
+  }
+
+  off<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): this {
+    this.#events.off(type, handler);
+    return this;
+  }
+
+  /** The live counters: read, do not write. */
+  get metrics(): Metrics {
+    return this.#core.metrics;
+  }
+
+  async #stop(): Promise<void> {
+    const wasRunning = this.#state === 'running';
+    this.#state = 'stopping';
+    for (const listener of this.listeners) listener.close();
+    for (const subscription of [...this.#subscriptions.values()]) subscription.close();
+    if (wasRunning) await this.#driver.stop(this.#options.stopGraceMs ?? 5_000);
+    this.#state = 'stopped';
+    for (const { failed } of this.#published.values()) failed(new PublishError(ReasonCode.ServerShuttingDown));
+    this.#published.clear();
+    this.listeners.length = 0;
+    this.#events.flush();
+    await this.#options.store?.close();
+  }
+
+  #connections(): number {
+    return this.listeners.reduce((sum, { pending }) => sum + pending, this.#driver.linkCount);
+  }
+
+  #assertRunning(): void {
+    if (this.#state !== 'running') throw new Error(`The broker is not running (${this.#state}).`);
+  }
+
+  async #await(input: (token: number) => void): Promise<number> {
+    this.#assertRunning();
+    const token = ++this.#lastToken;
+    const settled = new Promise<number>((done, failed) => {
+      this.#published.set(token, { done, failed });
+    });
+    try {
+      input(token);
+    } catch (error) {
+      this.#published.delete(token);
+      throw error;
+    }
+    this.#driver.schedule();
+    return settled;
+  }
+
+  #settlePublish(token: number, reasonCode: number): void {
+    const pending = this.#published.get(token);
+    this.#published.delete(token);
+    if (reasonCode < ReasonCode.UnspecifiedError) pending?.done(reasonCode);
+    else pending?.failed(new PublishError(reasonCode));
+  }
+
+  #subscribe(
+    filters: readonly string[],
+    handler: MessageHandler | null,
+    { qos = 2, window }: SubscribeOptions,
+    claim: boolean,
+  ): Subscription {
+    this.#assertRunning();
+    const request = { filters, qos, claim, ...(window !== undefined && { window }) };
+    const subscriber = this.#core.subscribe(request, performance.now());
+    const subscription = new Subscription(
+      filters,
+      handler,
+      (token, reasonCode) => {
+        this.#core.settled(subscriber, token, reasonCode, performance.now());
+        this.#driver.schedule();
+      },
+      (error) => this.#events.fault('subscriber', error),
+      () => {
+        this.#subscriptions.delete(subscriber);
+        this.#core.unsubscribe(subscriber, performance.now());
+        this.#driver.schedule();
+      },
+    );
+    this.#subscriptions.set(subscriber, subscription);
+    this.#driver.schedule();
+    return subscription;
+  }
+}
+
+function localPublish(topic: string, payload: string | Uint8Array, options: PublishOptions): LocalPublish {
+  const { qos = 0, retain = false, properties } = options;
+  const bytes = typeof payload === 'string' ? encodeUtf8(payload) : payload;
+  return { topic, payload: bytes, qos, retain, ...(properties !== undefined && { properties }) };
+}

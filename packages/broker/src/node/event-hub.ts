@@ -1,0 +1,99 @@
+/**
+ * The events of a broker, handed to whoever asked for them: the core's, and what only the driver sees.
+ *
+ * Handlers are called one by one; what one throws is a `fault` and reaches neither the others nor the broker. It is a Node
+ * EventEmitter inside, not an EventTarget: no object is made per event, and an EventTarget would end the process for a handler
+ * that throws.
+ */
+
+import { EventEmitter } from 'node:events';
+import type { BrokerEvent } from '../core/index.ts';
+
+/** What happens around the core. */
+export type ServiceEvent =
+  /** A socket that never became a connection: no room, a failed handshake, the wrong protocol. Told once an interval with its count. */
+  | { type: 'turned-away'; listener: string; address: string; reason: string; count: number }
+  /** Code that was handed to the broker failed. The broker goes on; this is yours to mend. */
+  | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler'; error: unknown };
+
+export type AnyEvent = BrokerEvent | ServiceEvent;
+export type EventType = AnyEvent['type'];
+export type EventOf<T extends EventType | 'event'> = T extends EventType ? Extract<AnyEvent, { type: T }> : AnyEvent;
+export type EventHandler<T extends EventType | 'event'> = (event: EventOf<T>) => unknown;
+
+/** Reasons counted at once at most; they come from peers in part. */
+const reasonsMax = 1_000;
+
+export class EventHub {
+  readonly #emitter = new EventEmitter();
+  readonly #intervalMs: number;
+  readonly #turnedAway = new Map<string, { event: Extract<ServiceEvent, { type: 'turned-away' }>; more: number }>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+    this.#emitter.setMaxListeners(0);
+  }
+
+  on<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): void {
+    this.#emitter.on(type, handler);
+  }
+
+  off<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): void {
+    this.#emitter.off(type, handler);
+  }
+
+  tell(event: AnyEvent): void {
+    this.#call(event.type, event);
+    this.#call('event', event);
+  }
+
+  /** Where nobody listens, a fault becomes a warning of the process: code that fails must not do so in silence. */
+  fault(where: Extract<ServiceEvent, { type: 'fault' }>['where'], error: unknown): void {
+    if (this.#emitter.listenerCount('fault') === 0) warn(error);
+    this.tell({ type: 'fault', where, error });
+  }
+
+  turnedAway(listener: string, address: string, reason: string): void {
+    const key = `${listener} ${reason}`;
+    const known = this.#turnedAway.get(key);
+    const event = { type: 'turned-away' as const, listener, address, reason, count: 1 };
+    if (known !== undefined) {
+      known.more++;
+      known.event = event;
+    } else if (this.#turnedAway.size < reasonsMax) {
+      this.#turnedAway.set(key, { event, more: 0 });
+      this.#timer ??= setTimeout(() => this.flush(), this.#intervalMs).unref();
+      this.tell(event);
+    }
+  }
+
+  /** Tells what was counted and not told yet. */
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const counted = [...this.#turnedAway.values()];
+    this.#turnedAway.clear();
+    for (const { event, more } of counted) if (more > 0) this.tell({ ...event, count: more });
+  }
+
+  #call(type: EventType | 'event', event: AnyEvent): void {
+    for (const handler of this.#emitter.listeners(type)) {
+      try {
+        const result: unknown = handler(event);
+        if (result instanceof Promise) result.catch((error: unknown) => this.#handlerFailed(event, error));
+      } catch (error) {
+        this.#handlerFailed(event, error);
+      }
+    }
+  }
+
+  #handlerFailed(event: AnyEvent, error: unknown): void {
+    if (event.type === 'fault') warn(error);
+    else this.fault('event-handler', error);
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
+}

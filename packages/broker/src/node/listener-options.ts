@@ -1,0 +1,45 @@
+/** What may be listened on, as configured, and how it is named. */
+
+import type { TlsOptions } from './tls-options.ts';
+
+interface Port {
+  /** Default `127.0.0.1`: nobody else reaches it. `::` is every IPv6 and IPv4 address. */
+  readonly host?: string;
+  /** 0: any free one; `Listener.port` tells which. */
+  readonly port: number;
+}
+
+interface WebSocketPath {
+  /** Default `/mqtt`. */
+  readonly path?: string;
+  /** Refuse clients that name no sub-protocol; default false, since many do not. One that is not MQTT is always refused. */
+  readonly requireSubprotocol?: boolean;
+}
+
+export type ListenerOptions =
+  | ({ readonly type: 'tcp' } & Port)
+  | ({ readonly type: 'tls'; readonly tls: TlsOptions } & Port)
+  | ({ readonly type: 'ws' } & Port & WebSocketPath)
+  | ({ readonly type: 'wss'; readonly tls: TlsOptions } & Port & WebSocketPath)
+  /** All of the above on one port, told apart by the first bytes; TLS when `tls` is given. */
+  | ({ readonly type: 'auto'; readonly tls?: TlsOptions } & Port & WebSocketPath)
+  /** `mode`: the permissions of the socket file, as for chmod; default: what the umask leaves. */
+  | { readonly type: 'unix'; readonly path: string; readonly mode?: number };
+
+const schemes = { tcp: 'mqtt', tls: 'mqtts', ws: 'ws', wss: 'wss', auto: 'auto' } as const;
+
+export const defaultHost = '127.0.0.1';
+export const defaultWebSocketPath = '/mqtt';
+
+/** `127.0.0.1:1883`, `[::1]:1883` */
+export function hostAndPort(host: string, port: number | string): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** How a listener is named to people and in `Peer.listener`: `mqtts://0.0.0.0:8883`, `ws://127.0.0.1:8083/mqtt`, `unix:/run/pipit.sock`. */
+export function listenerUrl(options: ListenerOptions, port: number | null): string {
+  if (options.type === 'unix') return `unix:${options.path}`;
+  const address = hostAndPort(options.host ?? defaultHost, port ?? options.port);
+  const path = options.type === 'ws' || options.type === 'wss' ? (options.path ?? defaultWebSocketPath) : '';
+  return `${schemes[options.type]}://${address}${path}`;
+}
