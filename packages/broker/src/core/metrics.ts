@@ -3,7 +3,7 @@
  * counted up and down. `$SYS` (sys.ts), events and exporters read from here.
  */
 
-import { PacketType } from '@pipit/protocol';
+import { PacketType, type QoS } from '@pipit/protocol';
 import type { DropReason } from './events.ts';
 
 /** Packet types by number, as they are named in `$SYS/broker/metrics/packets/…`. */
@@ -53,9 +53,9 @@ export type Counter = (typeof Counter)[keyof typeof Counter];
 export class Metrics {
   /** Indexed by `Counter` (a typed array: counting allocates nothing). */
   readonly counters = new Float64Array(32);
-  /** Packets by type number. */
-  readonly packetsReceived = new Float64Array(packetSlots);
-  readonly packetsSent = new Float64Array(packetSlots);
+  /** Packets by type number; PUBLISH is not among them, because its counters by QoS add up to it. */
+  private readonly othersReceived = new Float64Array(packetSlots);
+  private readonly othersSent = new Float64Array(packetSlots);
   /** Deliveries that did not happen, by reason. */
   readonly drops = new Map<DropReason, number>();
 
@@ -63,12 +63,34 @@ export class Metrics {
     this.counters[counter] = (this.counters[counter] as number) + by;
   }
 
+  /** A packet of any type but PUBLISH came in. */
   received(type: number): void {
-    this.packetsReceived[type] = (this.packetsReceived[type] as number) + 1;
+    this.othersReceived[type] = (this.othersReceived[type] as number) + 1;
   }
 
+  /** A packet of any type but PUBLISH was written. */
   sent(type: number): void {
-    this.packetsSent[type] = (this.packetsSent[type] as number) + 1;
+    this.othersSent[type] = (this.othersSent[type] as number) + 1;
+  }
+
+  publishReceived(qos: QoS, payloadBytes: number): void {
+    this.counters[Counter.PublishReceived + qos] = (this.counters[Counter.PublishReceived + qos] as number) + 1;
+    this.count(Counter.PayloadBytesReceived, payloadBytes);
+  }
+
+  publishSent(qos: QoS, payloadBytes: number): void {
+    this.counters[Counter.PublishSent + qos] = (this.counters[Counter.PublishSent + qos] as number) + 1;
+    this.count(Counter.PayloadBytesSent, payloadBytes);
+  }
+
+  /** Packets received of one type, or of all. */
+  packetsReceived(type?: number): number {
+    return total(this.othersReceived, this.counters, Counter.PublishReceived, type);
+  }
+
+  /** Packets written of one type, or of all. */
+  packetsSent(type?: number): number {
+    return total(this.othersSent, this.counters, Counter.PublishSent, type);
   }
 
   drop(reason: DropReason, by = 1): void {
@@ -79,12 +101,11 @@ export class Metrics {
   get(counter: Counter): number {
     return this.counters[counter] as number;
   }
+}
 
-  get publishesReceived(): number {
-    return this.packetsReceived[PacketType.Publish] as number;
-  }
-
-  get publishesSent(): number {
-    return this.packetsSent[PacketType.Publish] as number;
-  }
+function total(others: Float64Array, counters: Float64Array, publishAt: number, type: number | undefined): number {
+  const publishes =
+    (counters[publishAt] as number) + (counters[publishAt + 1] as number) + (counters[publishAt + 2] as number);
+  if (type === PacketType.Publish) return publishes;
+  return type === undefined ? others.reduce((sum, each) => sum + each, publishes) : (others[type] as number);
 }

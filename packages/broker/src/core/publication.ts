@@ -12,7 +12,6 @@
 import { copyBytes, noBytes, noView, type PublishFrame, type QoS } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Message } from './message.ts';
-import { Counter } from './metrics.ts';
 import { Slab } from './slab.ts';
 import type { State } from './state.ts';
 import type { Topic, TopicTable } from './topic-table.ts';
@@ -108,7 +107,7 @@ export class Publication {
     slab.view.setUint8(at, (publishType << 4) | (qos << 1) | (retain ? 1 : 0));
     if (qos > 0) slab.view.setUint16(at + form.packetIdAt, packetId);
     if (this.isReferenced) connection.refer(state, payloadOf(this.keep()), waits);
-    countSent(state, qos, this.message.payloadLength);
+    state.metrics.publishSent(qos, this.message.payloadLength);
   }
 
   private form(isV5: boolean, withPacketId: boolean): Form {
@@ -272,7 +271,7 @@ export function writeMessage(state: State, connection: Connection, message: Mess
   }
   if (isReferenced) connection.refer(state, payloadOf(message), waits);
   else copyBytes(slab.bytes, slab.view, at, message.bytes, message.view, message.payloadStart, message.payloadLength);
-  countSent(state, qos, message.payloadLength);
+  state.metrics.publishSent(qos, message.payloadLength);
   return true;
 }
 
@@ -311,14 +310,6 @@ function putExtras(view: DataView, start: number, alias: number, identifiers: re
 
 function payloadOf(message: Message): Uint8Array {
   return message.bytes.subarray(message.payloadStart, message.payloadEnd);
-}
-
-function countSent(state: State, qos: QoS, payloadBytes: number): void {
-  const { metrics } = state;
-  metrics.sent(publishType);
-  const { counters } = metrics;
-  counters[Counter.PublishSent + qos] = (counters[Counter.PublishSent + qos] as number) + 1;
-  counters[Counter.PayloadBytesSent] = (counters[Counter.PayloadBytesSent] as number) + payloadBytes;
 }
 
 function integerSize(value: number): number {

@@ -28,7 +28,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   const isV5 = connection.version === 5;
   frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
   const { qos, packetId } = frame;
-  countReceived(state, qos, frame.end - frame.payloadStart);
+  state.metrics.publishReceived(qos, frame.end - frame.payloadStart);
   const topic = resolveTopic(state, connection);
   if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);
   if (frame.retain && !connection.mayRetain)
@@ -208,10 +208,4 @@ export function pubrelReceived(state: State, connection: Connection, session: Se
   }
   const reasonCode = wasOpen ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
   writeAck(state, connection, PacketType.Pubcomp, packetId, reasonCode, waits); // [MQTT-4.3.3-11]
-}
-
-function countReceived(state: State, qos: QoS, payloadBytes: number): void {
-  const { counters } = state.metrics;
-  counters[Counter.PublishReceived + qos] = (counters[Counter.PublishReceived + qos] as number) + 1;
-  counters[Counter.PayloadBytesReceived] = (counters[Counter.PayloadBytesReceived] as number) + payloadBytes;
 }

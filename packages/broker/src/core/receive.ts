@@ -75,14 +75,14 @@ function handle(state: State, connection: Connection): void {
   const { framer } = connection;
   const first = framer.bytes[framer.start] as number;
   const type = first >> 4;
-  state.metrics.received(type);
   const { session } = connection;
-  if (session === null) {
-    handleFirst(state, connection);
+  if (type === PacketType.Publish && session !== null) {
+    publishReceived(state, connection, session);
     return;
   }
-  if (type === PacketType.Publish) {
-    publishReceived(state, connection, session);
+  state.metrics.received(type);
+  if (session === null) {
+    handleFirst(state, connection);
     return;
   }
   const isAck = type >= PacketType.Puback && type <= PacketType.Pubcomp;

@@ -3,7 +3,7 @@
  * metrics. Only what changed is published, once an interval.
  */
 
-import { encodeUtf8 } from '@pipit/protocol';
+import { encodeUtf8, PacketType } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
 import { Message } from './message.ts';
 import { Counter, packetNames } from './metrics.ts';
@@ -13,10 +13,10 @@ import type { State } from './state.ts';
 
 /** What load averages are made of, as counters that rise. */
 const loads: readonly (readonly [string, (state: State) => number])[] = [
-  ['messages/received', (state) => sum(state.metrics.packetsReceived)],
-  ['messages/sent', (state) => sum(state.metrics.packetsSent)],
-  ['publish/received', (state) => state.metrics.publishesReceived],
-  ['publish/sent', (state) => state.metrics.publishesSent],
+  ['messages/received', (state) => state.metrics.packetsReceived()],
+  ['messages/sent', (state) => state.metrics.packetsSent()],
+  ['publish/received', (state) => state.metrics.packetsReceived(PacketType.Publish)],
+  ['publish/sent', (state) => state.metrics.packetsSent(PacketType.Publish)],
   ['publish/dropped', (state) => state.metrics.get(Counter.DeliveriesDropped)],
   ['bytes/received', (state) => state.metrics.get(Counter.BytesReceived)],
   ['bytes/sent', (state) => state.metrics.get(Counter.BytesSent)],
@@ -92,10 +92,10 @@ export class SysTopics {
     yield number('clients/disconnected', remote - connected);
     yield number('clients/inactive', remote - connected);
     yield number('clients/expired', metrics.get(Counter.SessionsExpired));
-    yield number('messages/received', sum(metrics.packetsReceived));
-    yield number('messages/sent', sum(metrics.packetsSent));
-    yield number('publish/messages/received', metrics.publishesReceived);
-    yield number('publish/messages/sent', metrics.publishesSent);
+    yield number('messages/received', metrics.packetsReceived());
+    yield number('messages/sent', metrics.packetsSent());
+    yield number('publish/messages/received', metrics.packetsReceived(PacketType.Publish));
+    yield number('publish/messages/sent', metrics.packetsSent(PacketType.Publish));
     yield number('publish/messages/dropped', metrics.get(Counter.DeliveriesDropped));
     yield number('publish/bytes/received', metrics.get(Counter.PayloadBytesReceived));
     yield number('publish/bytes/sent', metrics.get(Counter.PayloadBytesSent));
@@ -124,8 +124,8 @@ export class SysTopics {
 function* metricValues(state: State): Generator<readonly [string, string]> {
   const { metrics } = state;
   for (let type = 1; type < packetNames.length; type++) {
-    yield [`metrics/packets/${packetNames[type]}/received`, String(metrics.packetsReceived[type])];
-    yield [`metrics/packets/${packetNames[type]}/sent`, String(metrics.packetsSent[type])];
+    yield [`metrics/packets/${packetNames[type]}/received`, String(metrics.packetsReceived(type))];
+    yield [`metrics/packets/${packetNames[type]}/sent`, String(metrics.packetsSent(type))];
   }
   for (let qos = 0; qos <= 2; qos++) {
     yield [`metrics/messages/qos${qos}/received`, String(metrics.counters[Counter.PublishReceived + qos])];
@@ -134,10 +134,4 @@ function* metricValues(state: State): Generator<readonly [string, string]> {
   yield ['metrics/messages/dropped', String(metrics.get(Counter.DeliveriesDropped))];
   yield ['metrics/bytes/received', String(metrics.get(Counter.BytesReceived))];
   yield ['metrics/bytes/sent', String(metrics.get(Counter.BytesSent))];
-}
-
-function sum(values: Float64Array): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }
