@@ -15,7 +15,7 @@ const sentences: Readonly<Record<string, string>> = {
 };
 
 /** `what` is an address or a path as it was configured. */
-export function listenError(what: string, error: NodeJS.ErrnoException): ListenError {
+export function listenError(what: string, error: { code?: string; message?: string }): ListenError {
   const sentence = sentences[error.code ?? ''] ?? `cannot be opened: ${error.message}`;
   return new ListenError(`${what} ${sentence}.`, { cause: error });
 }

@@ -5,7 +5,7 @@
  * is too much before any of the work is done. It does not know what links are used for.
  */
 
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, stat, unlink } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
   type Server as HttpServer,
@@ -13,6 +13,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { WebSocketServer } from 'ws';
@@ -237,7 +238,8 @@ export class Listener {
     server.on('request', (request, response) => this.#answered(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgraded(request, socket as Socket, head));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      this.#refuse(socket as Socket, `HTTP: ${error.code ?? error.message}`);
+      const reason = `HTTP: ${error.code ?? error.message}`;
+      this.#refuseUpgrade(socket as Socket, { status: '400 Bad Request', reason });
     });
     return server;
   }
@@ -255,16 +257,21 @@ export class Listener {
 
   #upgraded(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const refusal = refusalOf(request, this.#upgrade);
-    if (refusal !== null) {
-      this.#reception.turnedAway(this.url, addressOf(socket, this.#options), refusal.reason);
-      socket.end(`HTTP/1.1 ${refusal.status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-      return;
-    }
+    if (refusal !== null) return this.#refuseUpgrade(socket, refusal);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       if (!this.#handshakes.delete(keyOf(socket))) return webSocket.terminate();
       const peer = this.#peerOf(socket, 'encrypted' in socket ? 'wss' : 'ws');
       this.#reception.arrived(webSocketLink(peer, webSocket, socket, this.#upgrade), null);
     });
+  }
+
+  #refuseUpgrade(socket: Socket, { status, reason }: { status: string; reason: string }): void {
+    const address = addressOf(socket, this.#options);
+    if (socket.writable) {
+      socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroySoon();
+    } else socket.destroy();
+    this.#reception.turnedAway(this.url, address, reason);
   }
 
   #timedOut(socket: Socket): void {
@@ -295,6 +302,9 @@ function addressOf(socket: Socket, options: ListenerOptions): string {
 
 /** Removes a socket file that nobody answers on; anything else in its place is left alone. Throws ListenError. */
 async function removeStale(path: string): Promise<void> {
+  // Asked for by hand: listening there says EACCES.
+  const folder = dirname(path);
+  if ((await stat(folder).catch(() => null)) === null) throw listenError(path, { code: 'ENOENT' });
   const found = await lstat(path).catch(() => null);
   if (found === null) return;
   if (!found.isSocket()) throw new ListenError(`${path} exists and is not a socket.`);
