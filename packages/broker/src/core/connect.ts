@@ -27,6 +27,7 @@ import { type Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { Counter } from './metrics.ts';
 import type { Acceptance, AuthenticationRequest, Refusal, Verdict } from './ports.ts';
+import { isClogged } from './sending.ts';
 import type { Session, Will } from './session.ts';
 import { attach, createSession, endSession } from './sessions.ts';
 import type { State } from './state.ts';
@@ -432,10 +433,12 @@ function watchKeepAlive(state: State, connection: Connection): void {
 
 /** Packets only stamp the connection; here is where the stamp is looked at. */
 function keepAliveDue(state: State, connection: Connection): void {
-  const dueAt = connection.lastReceivedAt + connection.keepAliveMs;
-  // A peer we do not read cannot keep itself alive.
-  if (connection.isPaused) state.deadlines.arm(connection.deadline as Deadline, state.now + connection.keepAliveMs);
-  else if (dueAt > state.now) state.deadlines.arm(connection.deadline as Deadline, dueAt);
+  // A peer we do not read cannot keep itself alive, unless it is not read because it does not read either.
+  const isClog = isClogged(state, connection);
+  const aliveAt =
+    connection.isPaused && !isClog ? state.now : Math.max(connection.lastReceivedAt, isClog ? connection.drainedAt : 0);
+  const dueAt = aliveAt + connection.keepAliveMs;
+  if (dueAt > state.now) state.deadlines.arm(connection.deadline as Deadline, dueAt);
   else disconnect(state, connection, ReasonCode.KeepAliveTimeout, 'nothing received within 1.5 times the keep alive'); // [MQTT-3.1.2-22]
 }
 

@@ -22,7 +22,7 @@ import type { Peer, StoredDelivery, StoredState, Verdict } from './ports.ts';
 import { diskRefusal, publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
-import { deliverDirect } from './sending.ts';
+import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import { endSession } from './sessions.ts';
 import type { Slab } from './slab.ts';
@@ -103,14 +103,15 @@ export class Core {
     if (slab !== null) state.pool.give(slab);
     if (connection.unsent === unsentBytes || connection.phase === Phase.Closed) return;
     state.now = now;
-    if (unsentBytes < connection.unsent) connection.drainedAt = now;
-    else if (connection.unsent === 0) connection.drainedAt = now;
-    state.unsentTotal += unsentBytes - connection.unsent;
     const drained = unsentBytes < connection.unsent;
+    if (drained || connection.unsent === 0) connection.drainedAt = now;
+    state.unsentTotal += unsentBytes - connection.unsent;
     connection.unsent = unsentBytes;
     const { session } = connection;
-    if (drained && session !== null && (session.queue !== null || session.replays !== null || session.isResending))
-      state.wake(session);
+    // Who does not take our answers is not asked anything more: acknowledgements alone could pile up without end.
+    if (!drained && isClogged(state, connection)) connection.isStalled = true;
+    if (drained && connection.isStalled) state.wake(connection);
+    if (drained && session?.hasLine === true) state.wake(session);
     if (state.unsentTotal > state.limits.unsentBytesTotalMax) this.shed();
   }
 

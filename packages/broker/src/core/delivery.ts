@@ -42,7 +42,8 @@ export function deliver(
   const isPlain = connection.sentAliases === null && connection.mapping === null && identifiers === null;
   if (qos === 0) {
     if (isClogged(state, connection)) drop(state, session, message, 'unsent-full');
-    else if (!isPlain) writeAlone(state, session, connection, new Delivery(message, 0, retain, identifiers, null));
+    else if (!isPlain)
+      writeAlone(state, session, connection, new Delivery(publication.forOne(), 0, retain, identifiers, null));
     else if (publication.size(connection.version === 5, 0) > connection.packetBytesMax)
       drop(state, session, message, 'packet-too-large');
     else publication.write(state, connection, 0, retain, 0, false);

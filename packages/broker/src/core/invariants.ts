@@ -16,7 +16,11 @@ export function checkInvariants(core: Core): void {
     unsent += connection.unsent;
     expect(connection.phase !== Phase.Closed, 'a closed connection is in no table', connection.clientId);
     const { session } = connection;
-    expect((session !== null) === connection.isOpen, 'an open connection has a session, another has none', connection.clientId);
+    expect(
+      (session !== null) === connection.isOpen,
+      'an open connection has a session, another has none',
+      connection.clientId,
+    );
     expect(session === null || session.connection === connection, 'one owner per session', connection.clientId);
     expect(state.journal !== null || !connection.isHolding, 'nothing is held without a store', connection.clientId);
   }
@@ -36,12 +40,20 @@ function checkSession(state: State, session: Session): void {
   expect(connection !== null || local !== null || session.lasts, 'a session without a connection lasts', key);
   expect(connection === null || connection.session === session, 'a connection knows its session', key);
   expect(session.deadline?.isArmed !== true || connection === null, 'only a session without a connection expires', key);
-  expect(session.willDeadline?.isArmed !== true || (connection === null && session.will !== null), 'only a closed session has a will due', key);
+  expect(
+    session.willDeadline?.isArmed !== true || (connection === null && session.will !== null),
+    'only a closed session has a will due',
+    key,
+  );
   expect(queue === null || queue.count <= limits.queueMessagesMax, 'a queue is within its count', key);
   expect(queue === null || queue.bytes <= limits.queueBytesMax, 'a queue is within its bytes', key);
   expect(session.subscriptionCount <= limits.subscriptionsPerSessionMax, 'subscriptions are within their limit', key);
   if (connection !== null && !session.isResending) {
-    expect(session.quota >= 0 && session.quota <= connection.receiveMaximum, 'the quota is within Receive Maximum', key);
+    expect(
+      session.quota >= 0 && session.quota <= connection.receiveMaximum,
+      'the quota is within Receive Maximum',
+      key,
+    );
     expect(
       window === null || local !== null || session.quota + window.inUse >= connection.receiveMaximum,
       'what is not in the quota is in flight',

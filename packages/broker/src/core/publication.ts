@@ -47,8 +47,8 @@ export class Publication {
     this.message = this.borrowed;
   }
 
-  /** Takes a PUBLISH as it came in. `now`: monotonic milliseconds. */
-  fromFrame(frame: PublishFrame, topic: Topic, publisher: string | null, isV5: boolean, now: number): void {
+  /** Takes a PUBLISH as it came in on a connection, for `topic` as the broker knows it. */
+  fromFrame(frame: PublishFrame, topic: Topic, connection: Connection, now: number): void {
     const message = this.borrowed;
     message.topic = topic;
     message.qos = frame.qos;
@@ -62,13 +62,13 @@ export class Publication {
     message.expiryAt = frame.messageExpiryAt;
     message.expiresAt =
       frame.messageExpiryInterval < 0 ? Number.POSITIVE_INFINITY : now + frame.messageExpiryInterval * 1000;
-    message.publisher = publisher;
+    message.publisher = connection.clientId;
     message.id = 0;
     this.message = message;
     this.kept = null;
     this.made = 0;
     if (frame.topicAlias > 0) this.cutAlias(frame.topicAliasAt);
-    else this.useInput(frame, isV5);
+    else if (connection.mapping === null) this.useInput(frame, connection.version === 5);
   }
 
   /** Takes a message that is owned already: a will, an in-process publish, one that changes its shared group member. */
@@ -85,6 +85,11 @@ export class Publication {
       this.message = this.kept;
     }
     return this.kept;
+  }
+
+  /** The message for encoding it once more in this turn: kept only if its payload will be referred to. */
+  forOne(): Message {
+    return this.isReferenced ? this.keep() : this.message;
   }
 
   get isReferenced(): boolean {
@@ -246,7 +251,8 @@ export function writeMessage(state: State, connection: Connection, message: Mess
   const extraOf = (aliasUsed: number) => (aliasUsed > 0 ? 3 : 0) + identifiersSize(ids);
   let layout = layOut(message, known > 0 ? 2 : topic.bytes.length, isV5, qos > 0, extraOf(known));
   if (layout.size > connection.packetBytesMax) return false; // [MQTT-3.1.2-24]
-  if (aliases !== null && known === 0) {
+  // What is held may be overtaken: the packet that sets an alias must not be.
+  if (aliases !== null && known === 0 && !waits && !connection.holdsAll) {
     const withAlias = layOut(message, topic.bytes.length, isV5, qos > 0, extraOf(1));
     if (withAlias.size <= connection.packetBytesMax) alias = aliases.assign(topic);
     if (alias > 0) layout = withAlias;

@@ -41,7 +41,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   if (qos > 0 && isV5 && connection.inbound >= connection.inboundMax) {
     throw new Violation(ReasonCode.ReceiveMaximumExceeded, `more than ${connection.inboundMax} messages are open`);
   }
-  publication.fromFrame(frame, topic, session.clientId, isV5, state.now);
+  publication.fromFrame(frame, topic, connection, state.now);
   const refusal = refusalOf(state, connection, session, topic) || diskRefusal(state, session, publication);
   if (refusal !== 0) {
     refuse(state, connection, topic, qos, packetId, refusal);

@@ -20,7 +20,7 @@ import { disconnect, left, refused, shut } from './closing.ts';
 import { authReceived, connectReceived, reject } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
-import { acknowledged, released, writeAck } from './sending.ts';
+import { acknowledged, isClogged, released, writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { subscribeReceived, unsubscribeReceived } from './subscribe.ts';
@@ -59,6 +59,7 @@ function mustWait(state: State, connection: Connection): boolean {
   const { limits } = state;
   return (
     connection.awaitsVerdict ||
+    isClogged(state, connection) ||
     (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
     connection.heldBytes > limits.heldBytesMax ||
     (connection.version !== 5 && connection.inbound >= connection.inboundMax)

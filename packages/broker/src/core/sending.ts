@@ -93,7 +93,7 @@ export function acknowledged(state: State, session: Session, packetId: number): 
   window.close(packetId);
   returnQuota(session);
   if (delivery !== null) settle(state, session, delivery);
-  if (session.queue !== null || session.replays !== null || session.isResending) state.wake(session);
+  if (session.hasLine) state.wake(session);
 }
 
 /** A slot of Receive Maximum is free again; a PUBCOMP for a PUBREL sent again may find none taken (4.9). */

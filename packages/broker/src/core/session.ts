@@ -99,6 +99,11 @@ export class Session {
     return this.hasSlot && this.queue === null && !this.isResending;
   }
 
+  /** Whether something waits to be sent. */
+  get hasLine(): boolean {
+    return this.queue !== null || this.replays !== null || this.isResending;
+  }
+
   mayReceive(topic: string): boolean {
     return this.permissions === null || this.permissions.receive(topic) === 0;
   }

@@ -53,7 +53,7 @@ export function attach(state: State, session: Session, connection: Connection, t
   session.resentId = 0;
   if (session.lasts) state.journal?.touch(session);
   else if (lasted) state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
-  if (session.isResending || session.queue !== null || session.replays !== null) state.wake(session);
+  if (session.hasLine) state.wake(session);
 }
 
 /** The connection of a session is gone. `keepsWill`: it was not left by DISCONNECT 0x00. */

@@ -141,7 +141,7 @@ export class Outbox {
     const old = this.slab;
     const needed = old.length + length;
     if (old.length > 0 && needed > largest) this.seal();
-    const next = pool.take(this.slab === emptySlab ? Math.max(length, hint) : needed);
+    const next = pool.take(this.slab === emptySlab ? Math.max(length, Math.min(hint, largest)) : needed);
     if (this.slab !== emptySlab) {
       next.bytes.set(old.bytes.subarray(0, old.length));
       next.length = old.length;
