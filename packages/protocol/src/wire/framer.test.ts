@@ -202,6 +202,13 @@ test('type 0 and a bad Remaining Length are refused at the byte that shows them 
   }
 });
 
+test('type 0 is refused although its packet is whole', () => {
+  const framer = new Framer(1000);
+  feed(framer, ...pingreq, 0x00, 0x00);
+  assert.equal(framer.next(), true);
+  assert.equal(refusal(framer).reasonCode, 0x81);
+});
+
 test('after a refusal the framer is dead: it refuses again and holds nothing', () => {
   const framer = new Framer(1000);
   feed(framer, ...pingreq, 0x00, ...pingreq);
