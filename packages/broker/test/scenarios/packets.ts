@@ -29,7 +29,10 @@ export function publish(fields: Loose<PublishPacket> & { topic: string }): Publi
   };
 }
 
-export function subscribe(packetId: number, ...filters: (string | (Partial<SubscriptionRequest> & { filter: string }))[]): SubscribePacket {
+export function subscribe(
+  packetId: number,
+  ...filters: (string | (Partial<SubscriptionRequest> & { filter: string }))[]
+): SubscribePacket {
   return {
     type: PacketType.Subscribe,
     packetId,
@@ -56,12 +59,24 @@ export function unsubscribe(packetId: number, ...filters: string[]): Unsubscribe
   return { type: PacketType.Unsubscribe, packetId, filters };
 }
 
-export const suback = (packetId: number, ...reasonCodes: number[]): Packet => ({ type: PacketType.Suback, packetId, reasonCodes });
-export const unsuback = (packetId: number, ...reasonCodes: number[]): UnsubackPacket => ({ type: PacketType.Unsuback, packetId, reasonCodes });
+export const suback = (packetId: number, ...reasonCodes: number[]): Packet => ({
+  type: PacketType.Suback,
+  packetId,
+  reasonCodes,
+});
+export const unsuback = (packetId: number, ...reasonCodes: number[]): UnsubackPacket => ({
+  type: PacketType.Unsuback,
+  packetId,
+  reasonCodes,
+});
 export const puback = (packetId: number, reasonCode = 0): Packet => ({ type: PacketType.Puback, packetId, reasonCode });
 export const pubrec = (packetId: number, reasonCode = 0): Packet => ({ type: PacketType.Pubrec, packetId, reasonCode });
 export const pubrel = (packetId: number, reasonCode = 0): Packet => ({ type: PacketType.Pubrel, packetId, reasonCode });
-export const pubcomp = (packetId: number, reasonCode = 0): Packet => ({ type: PacketType.Pubcomp, packetId, reasonCode });
+export const pubcomp = (packetId: number, reasonCode = 0): Packet => ({
+  type: PacketType.Pubcomp,
+  packetId,
+  reasonCode,
+});
 export const pingreq: Packet = { type: PacketType.Pingreq };
 export const pingresp: Packet = { type: PacketType.Pingresp };
 
@@ -69,10 +84,16 @@ export function connack(fields: Partial<ConnackPacket> = {}): ConnackPacket {
   return { type: PacketType.Connack, sessionPresent: false, reasonCode: 0, ...fields };
 }
 
+/** What every 5.0 client is told by a broker with default limits. */
+export const announced = { receiveMaximum: 1_000, maximumPacketSize: 16 * 1024 * 1024, topicAliasMaximum: 64 };
+
 export function disconnect(reasonCode = 0, properties?: DisconnectPacket['properties']): DisconnectPacket {
   return { type: PacketType.Disconnect, reasonCode, ...(properties === undefined ? {} : { properties }) };
 }
 
-export function auth(reasonCode: number, properties: Extract<Packet, { type: typeof PacketType.Auth }>['properties']): Packet {
+export function auth(
+  reasonCode: number,
+  properties: Extract<Packet, { type: typeof PacketType.Auth }>['properties'],
+): Packet {
   return { type: PacketType.Auth, reasonCode, ...(properties === undefined ? {} : { properties }) };
 }

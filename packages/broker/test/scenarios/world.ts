@@ -12,7 +12,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ConnectPacket, decodePacket, encodePacket, Framer, type Packet, PacketType, type ProtocolVersion, viewOf } from '@pipit/protocol';
+import {
+  type ConnectPacket,
+  decodePacket,
+  encodePacket,
+  Framer,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  viewOf,
+} from '@pipit/protocol';
 import {
   type AuthenticationRequest,
   type BrokerEvent,
@@ -61,7 +70,11 @@ export class World {
     this.now = after === undefined ? 1_000 : 5_000;
     this.wallOffsetMs = after === undefined ? 1_700_000_000_000 : after.now + after.wallOffsetMs - this.now;
     this.store = store === 'none' ? null : (after?.store ?? new StoreDouble(store));
-    this.core = new Core({ seed: 1, sysIntervalMs: null, durable: store !== 'none', ...rest }, this.now, this.wallOffsetMs);
+    this.core = new Core(
+      { seed: 1, sysIntervalMs: null, durable: store !== 'none', ...rest },
+      this.now,
+      this.wallOffsetMs,
+    );
     if (after !== undefined && this.store !== null) this.core.restore(this.store.state(), this.now);
     this.settle();
   }
@@ -94,7 +107,11 @@ export class World {
   }
 
   /** In-process publish; its reason code once its promise is settled, else undefined. */
-  publish(topic: string, payload = '', options: { qos?: 0 | 1 | 2; retain?: boolean; clientId?: string } = {}): () => number | undefined {
+  publish(
+    topic: string,
+    payload = '',
+    options: { qos?: 0 | 1 | 2; retain?: boolean; clientId?: string } = {},
+  ): () => number | undefined {
     const token = ++this.tokens;
     const { qos = 0, retain = false, ...rest } = options;
     this.core.publish({ topic, payload: text(payload), qos, retain, ...rest }, token, this.now);
@@ -237,7 +254,10 @@ export class Client {
 
   /** Sends bytes: a Uint8Array or hexadecimal digits. */
   sendRaw(bytes: Uint8Array | string): void {
-    const raw = typeof bytes === 'string' ? Uint8Array.from(bytes.match(/[0-9a-f]{2}/gi) ?? [], (byte) => Number.parseInt(byte, 16)) : bytes;
+    const raw =
+      typeof bytes === 'string'
+        ? Uint8Array.from(bytes.match(/[0-9a-f]{2}/gi) ?? [], (byte) => Number.parseInt(byte, 16))
+        : bytes;
     this.world.core.received(this.connection, raw, viewOf(raw), 0, raw.length, this.world.now);
     this.world.settle();
   }
@@ -293,6 +313,28 @@ export class Client {
     assert.ok(this.isClosed, 'the connection is still open');
   }
 
+  /** The broker refused the CONNECT with this code, and said nothing else; null: without a CONNACK. */
+  expectRefused(reasonCode: number | null, properties: object = {}): void {
+    this.expectEnd(PacketType.Connack, reasonCode, properties);
+  }
+
+  /** The broker ended the connection: 5.0 is told this reason code, 3.x is not; null: nobody is. */
+  expectDisconnected(reasonCode: number | null, properties: object = {}): void {
+    this.expectEnd(PacketType.Disconnect, this.version === 5 ? reasonCode : null, properties);
+  }
+
+  /** One packet whose Reason String, which is for people, may say anything; then the end. */
+  private expectEnd(type: PacketType, reasonCode: number | null, properties: object): void {
+    const packets = this.takeAll().map((packet) => {
+      const { reasonString: _, ...rest } = ('properties' in packet ? packet.properties : undefined) ?? {
+        reasonString: '',
+      };
+      return { type: packet.type, reasonCode: 'reasonCode' in packet ? packet.reasonCode : -1, properties: rest };
+    });
+    assert.deepEqual(packets, reasonCode === null ? [] : [{ type, reasonCode, properties }]);
+    assert.ok(this.isClosed, 'the connection is still open');
+  }
+
   /** The next packet, whatever it is. */
   take(what = 'a packet'): Packet {
     this.world.settle();
@@ -311,7 +353,10 @@ export class Client {
 /** Packets compare by what they say: payloads as text or hexadecimal, absent properties as none. */
 function comparable(packet: Packet): unknown {
   const { properties, ...rest } = packet as Packet & { properties?: object; payload?: Uint8Array };
-  const shown = properties !== undefined && Object.keys(properties).length > 0 ? { ...rest, properties: { ...properties } } : { ...rest };
+  const shown =
+    properties !== undefined && Object.keys(properties).length > 0
+      ? { ...rest, properties: { ...properties } }
+      : { ...rest };
   return 'payload' in shown && shown.payload !== undefined ? { ...shown, payload: readable(shown.payload) } : shown;
 }
 
