@@ -1,5 +1,9 @@
 /** MQTT packets and the rules both ends share: everything public of this package. */
 
+// flow: what both ends must agree on
+export { ReceiveIds } from './flow/receive-ids.ts';
+export { FlightState, SendWindow } from './flow/send-window.ts';
+export { ReceivedAliases, SentAliases } from './flow/topic-alias.ts';
 // wire: bytes ↔ packets
 export type { AckPacket, AckProperties, PubackPacket, PubcompPacket, PubrecPacket, PubrelPacket } from './wire/ack.ts';
 export type { AuthPacket, AuthProperties } from './wire/auth.ts';
@@ -31,8 +35,3 @@ export {
 } from './wire/topic.ts';
 export type { UnsubackPacket, UnsubscribePacket, UnsubscribeProperties } from './wire/unsubscribe.ts';
 export { decodeUtf8, encodeUtf8, hasUnwantedCharacters, isUtf8, utf8Length } from './wire/utf8.ts';
-
-// flow: what both ends must agree on
-export { ReceiveIds } from './flow/receive-ids.ts';
-export { FlightState, SendWindow } from './flow/send-window.ts';
-export { ReceivedAliases, SentAliases } from './flow/topic-alias.ts';

@@ -75,7 +75,7 @@ test('a shared subscription has a share name and a filter [MQTT-4.8.2-1] [MQTT-4
   assert.equal(isSharedFilter('$share'), false);
 });
 
-test('65,535 bytes are the most [MQTT-4.7.3-3]', () => {
+test('65,535 bytes are the most [MQTT-4.7.3-3] [MQTT3-4.7.3-3]', () => {
   for (const problem of [topicNameProblem, topicFilterProblem]) {
     assert.equal(problem('a'.repeat(65_535)), undefined);
     assert.equal(typeof problem('a'.repeat(65_536)), 'string');
