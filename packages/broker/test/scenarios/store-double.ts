@@ -3,7 +3,17 @@
  * with every other commit failing first. What was not committed is lost in a restart, as on a real disk.
  */
 
-import type { Batch, Change, Core, PageRequest, StoredDelivery, StoredSession, StoredState, StoredSubscription } from '../../src/core/index.ts';
+import assert from 'node:assert/strict';
+import type {
+  Batch,
+  Change,
+  Core,
+  PageRequest,
+  StoredDelivery,
+  StoredSession,
+  StoredState,
+  StoredSubscription,
+} from '../../src/core/index.ts';
 
 interface Kept {
   session: StoredSession;
@@ -25,6 +35,10 @@ export class StoreDouble {
   isBroken = false;
   /** Answer nothing until it is set back. */
   isStalled = false;
+  /** Answer commits only. */
+  isPagingStalled = false;
+  /** Fail every page. */
+  isPagingBroken = false;
   /** Batches made to last, for looking at. */
   readonly committed: Batch[] = [];
 
@@ -33,6 +47,7 @@ export class StoreDouble {
   }
 
   commit(batch: Batch): void {
+    assert.equal(this.waitingCommit, null, 'at most one commit is in flight');
     this.waitingCommit = batch;
   }
 
@@ -51,13 +66,44 @@ export class StoreDouble {
       core.committed(batch.number, fails ? 'the disk is full' : null, now);
       return true;
     }
+    if (this.isPagingStalled) return false;
     const request = this.waitingPages.shift();
     if (request === undefined) return false;
+    if (this.isPagingBroken) {
+      core.paged(request.number, null, 'unreadable', now);
+      return true;
+    }
     const kept = this.sessions.get(request.key);
     const queue = kept?.session.incarnation === request.incarnation ? [...kept.queue.values()] : [];
     const page = queue.filter((delivery) => delivery.sequence > request.after).slice(0, request.count);
     core.paged(request.number, page, null, now);
     return true;
+  }
+
+  /** Page requests not answered yet. */
+  get pagesWaiting(): number {
+    return this.waitingPages.length;
+  }
+
+  /** Damage: everything queued for this session above a sequence is gone. */
+  lose(key: string, above: number): void {
+    const queue = this.sessions.get(key)?.queue;
+    for (const sequence of [...(queue?.keys() ?? [])]) if (sequence > above) queue?.delete(sequence);
+  }
+
+  /** Keys of the sessions that last. */
+  get sessionKeys(): string[] {
+    return [...this.sessions.keys()];
+  }
+
+  /** Sequences queued for a session, in flight included. */
+  queued(key: string): number[] {
+    return [...(this.sessions.get(key)?.queue.keys() ?? [])];
+  }
+
+  /** Topics with a retained message. */
+  get retainedTopics(): string[] {
+    return [...this.retained.keys()];
   }
 
   /** What a restart finds. Commits and pages under way are gone. */
@@ -98,7 +144,8 @@ export class StoreDouble {
         const known = this.sessions.get(session.key);
         this.lastId = Math.max(this.lastId, session.incarnation, session.will?.message.id ?? 0);
         if (known !== undefined && known.session.incarnation === session.incarnation) known.session = session;
-        else this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
+        else
+          this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
         return;
       }
       case 'session-ended':

@@ -12,7 +12,10 @@
  */
 
 import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import {
+  type ConnackProperties,
   type ConnectPacket,
   decodePacket,
   encodePacket,
@@ -20,6 +23,7 @@ import {
   type Packet,
   PacketType,
   type ProtocolVersion,
+  type PublishPacket,
   viewOf,
 } from '@pipit/protocol';
 import {
@@ -47,6 +51,8 @@ export interface WorldOptions extends Partial<CoreOptions> {
   readonly authority?: (request: AuthenticationRequest) => Verdict | undefined;
   /** Continue on the store of an earlier world: a restart. */
   readonly after?: World;
+  /** How far the wall clock moved between the end of `after` and this start; negative when it was set back. */
+  readonly downtimeMs?: number;
 }
 
 /** What a scenario may say of a packet: what is left out takes the default of its builder (see packets.ts). */
@@ -65,10 +71,17 @@ export class World {
   private opened = 0;
 
   constructor(options: WorldOptions = {}) {
-    const { store = 'none', authority = () => ({ outcome: 'accept', principal: null }), after, ...rest } = options;
+    const {
+      store = 'none',
+      authority = () => ({ outcome: 'accept', principal: null }),
+      after,
+      downtimeMs = 0,
+      ...rest
+    } = options;
     this.authority = authority;
     this.now = after === undefined ? 1_000 : 5_000;
-    this.wallOffsetMs = after === undefined ? 1_700_000_000_000 : after.now + after.wallOffsetMs - this.now;
+    this.wallOffsetMs =
+      after === undefined ? 1_700_000_000_000 : after.now + after.wallOffsetMs + downtimeMs - this.now;
     this.store = store === 'none' ? null : (after?.store ?? new StoreDouble(store));
     this.core = new Core(
       { seed: 1, sysIntervalMs: null, durable: store !== 'none', ...rest },
@@ -258,8 +271,41 @@ export class Client {
       typeof bytes === 'string'
         ? Uint8Array.from(bytes.match(/[0-9a-f]{2}/gi) ?? [], (byte) => Number.parseInt(byte, 16))
         : bytes;
-    this.world.core.received(this.connection, raw, viewOf(raw), 0, raw.length, this.world.now);
+    const lent = raw.slice();
+    this.world.core.received(this.connection, lent, viewOf(lent), 0, lent.length, this.world.now);
+    lent.fill(0xee); // It stays the caller's: whatever the core keeps must be a copy.
     this.world.settle();
+  }
+
+  /** Sends a PUBLISH and goes through its flow; `reasonCode` is that of PUBACK or PUBREC. */
+  publishWhole(packet: PublishPacket, reasonCode = 0): void {
+    const { qos, packetId } = packet;
+    this.send(packet);
+    if (qos === 1) this.expect({ type: PacketType.Puback, packetId, reasonCode });
+    if (qos !== 2) return;
+    this.expect({ type: PacketType.Pubrec, packetId, reasonCode });
+    if (reasonCode < 0x80) this.releaseWhole(packetId);
+  }
+
+  /** The second half of sending at QoS 2. */
+  releaseWhole(packetId: number): void {
+    this.send({ type: PacketType.Pubrel, packetId, reasonCode: 0 });
+    this.expect({ type: PacketType.Pubcomp, packetId, reasonCode: 0 });
+  }
+
+  /** Exactly this PUBLISH came; it is acknowledged to the end of its flow. */
+  receiveWhole(packet: PublishPacket): void {
+    this.expect(packet);
+    this.acknowledgeWhole(packet);
+  }
+
+  /** Acknowledges a PUBLISH to the end of its flow, in which nothing else may come. */
+  acknowledgeWhole({ qos, packetId }: PublishPacket): void {
+    if (qos === 1) this.send({ type: PacketType.Puback, packetId, reasonCode: 0 });
+    if (qos !== 2) return;
+    this.send({ type: PacketType.Pubrec, packetId, reasonCode: 0 });
+    this.expect({ type: PacketType.Pubrel, packetId, reasonCode: 0 });
+    this.send({ type: PacketType.Pubcomp, packetId, reasonCode: 0 });
   }
 
   /** The socket is gone without a DISCONNECT. */
@@ -326,9 +372,8 @@ export class Client {
   /** One packet whose Reason String, which is for people, may say anything; then the end. */
   private expectEnd(type: PacketType, reasonCode: number | null, properties: object): void {
     const packets = this.takeAll().map((packet) => {
-      const { reasonString: _, ...rest } = ('properties' in packet ? packet.properties : undefined) ?? {
-        reasonString: '',
-      };
+      const said: ConnackProperties = ('properties' in packet ? packet.properties : undefined) ?? {};
+      const { reasonString: _, ...rest } = said;
       return { type: packet.type, reasonCode: 'reasonCode' in packet ? packet.reasonCode : -1, properties: rest };
     });
     assert.deepEqual(packets, reasonCode === null ? [] : [{ type, reasonCode, properties }]);
@@ -360,9 +405,13 @@ function comparable(packet: Packet): unknown {
   return 'payload' in shown && shown.payload !== undefined ? { ...shown, payload: readable(shown.payload) } : shown;
 }
 
+/** Text where it is text, digits where it is not; of long payloads the start and what tells them apart. */
 function readable(bytes: Uint8Array): string {
-  const decoded = new TextDecoder('utf-8').decode(bytes);
-  return decoded.length > 200 ? `${decoded.slice(0, 200)}… (${bytes.length} bytes)` : decoded;
+  const start = Buffer.from(bytes.subarray(0, 200));
+  if (bytes.length > 200) {
+    return `${start.toString('latin1')}… (${bytes.length} bytes, ${createHash('sha1').update(bytes).digest('hex')})`;
+  }
+  return isUtf8(start) ? start.toString() : start.toString('hex');
 }
 
 export function text(value: string): Uint8Array {
