@@ -27,6 +27,8 @@ import { UniformTimeout } from './uniform-timeout.ts';
 
 /** How long a closed connection may take to read its last bytes and say goodbye. */
 const lingerMs = 2_000;
+/** How long the end of a connection waits for the bytes before it: long for any turn's budget, short for a session to be claimed anew. */
+const departureMsMax = 10_000;
 const wallCheckIntervalMs = 1_000;
 const wallStepMs = 1_000;
 const timerMsMax = 2 ** 31 - 1;
@@ -39,6 +41,11 @@ export interface Audience {
   published(token: number, reasonCode: number): void;
   /** The authority threw, or answered with something that is no verdict. */
   authorityFailed(error: unknown): void;
+}
+
+interface Departure {
+  readonly link: Link;
+  readonly why: string;
 }
 
 type Call = Effect | { readonly kind: 'authority-failed'; readonly error: unknown };
@@ -54,8 +61,9 @@ export class Driver implements LinkOwner {
   readonly #audience: Audience;
   readonly #links = new Set<Link>();
   readonly #lingering = new UniformTimeout<Link, Link>(lingerMs, (link) => link.destroy());
-  /** Links whose end the core is to be told after this turn. */
-  #departing: { link: Link; why: string }[] = [];
+  /** Ends the core is to be told of after this turn, and those that wait until it has read what came before. */
+  #departing: Departure[] = [];
+  readonly #waitingToDepart = new UniformTimeout<Link, Departure>(departureMsMax, (each) => this.#sayGoodbye(each));
   /** What calls users. */
   #calls: Call[] = [];
   #isScheduled = false;
@@ -202,6 +210,8 @@ export class Driver implements LinkOwner {
     link.isPaused = isPaused;
     if (isPaused) link.pause();
     else link.resume();
+    const departure = this.#waitingToDepart.delete(link);
+    if (departure !== undefined) this.#departing.push(departure);
   }
 
   #close(connection: Connection, linger: boolean): void {
@@ -209,6 +219,7 @@ export class Driver implements LinkOwner {
     if (link === null) return;
     connection.tag = null;
     link.connection = null;
+    this.#waitingToDepart.delete(link);
     if (link.fate === 'gone') return;
     if (!linger) return link.destroy();
     this.#lingering.add(link, link);
@@ -221,17 +232,18 @@ export class Driver implements LinkOwner {
     const departing = this.#departing;
     this.#departing = [];
     for (const departure of departing) {
-      const { link, why } = departure;
-      const { connection } = link;
-      if (connection === null) continue;
-      if (link.isPaused && connection.isOpen) {
-        this.#departing.push(departure);
-        continue;
-      }
-      this.#core.closed(connection, performance.now(), why);
-      this.#close(connection, true);
-      this.schedule();
+      const { link } = departure;
+      if (link.isPaused && link.connection?.isOpen === true) this.#waitingToDepart.add(link, departure);
+      else this.#sayGoodbye(departure);
     }
+  }
+
+  #sayGoodbye({ link, why }: Departure): void {
+    const { connection } = link;
+    if (connection === null) return;
+    this.#core.closed(connection, performance.now(), why);
+    this.#close(connection, true);
+    this.schedule();
   }
 
   #callUsers(): void {

@@ -188,7 +188,7 @@ export class Listener {
   }
 
   #openTls(socket: TLSSocket, head: Uint8Array | null): void {
-    if (!this.#handshakes.delete(keyOf(socket))) return;
+    if (this.#handshakes.delete(keyOf(socket)) === undefined) return;
     this.#reception.arrived(tlsLink(this.#peerOf(socket, 'tls'), socket), head);
   }
 
@@ -259,7 +259,7 @@ export class Listener {
     const refusal = refusalOf(request, this.#upgrade);
     if (refusal !== null) return this.#refuseUpgrade(socket, refusal);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      if (!this.#handshakes.delete(keyOf(socket))) return webSocket.terminate();
+      if (this.#handshakes.delete(keyOf(socket)) === undefined) return webSocket.terminate();
       const peer = this.#peerOf(socket, 'encrypted' in socket ? 'wss' : 'ws');
       this.#reception.arrived(webSocketLink(peer, webSocket, socket, this.#upgrade), null);
     });

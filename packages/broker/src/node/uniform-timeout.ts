@@ -21,14 +21,15 @@ export class UniformTimeout<K, T> {
     this.#timer ??= setTimeout(() => this.#expire(), this.#ms);
   }
 
-  /** True if it was waiting. */
-  delete(key: K): boolean {
-    const wasWaiting = this.#waiting.delete(key);
+  /** Stops its waiting: what was added, or undefined when it did not wait. */
+  delete(key: K): T | undefined {
+    const waiting = this.#waiting.get(key);
+    this.#waiting.delete(key);
     if (this.#waiting.size === 0 && this.#timer !== null) {
       clearTimeout(this.#timer);
       this.#timer = null;
     }
-    return wasWaiting;
+    return waiting?.item;
   }
 
   /** Nothing waits any more; `drop` gets each. */

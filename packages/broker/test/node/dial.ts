@@ -36,7 +36,7 @@ export function dialTls(port: number, options: ConnectionOptions & { client?: st
       ? {}
       : { cert: readFileSync(certificateFile(client)), key: readFileSync(certificateFile(`${client}-key`)) };
   const ca = readFileSync(certificateFile('ca'));
-  const socket = connectTls({
+  const settings: ConnectionOptions & { allowHalfOpen: boolean } = {
     port,
     host: '127.0.0.1',
     servername: 'localhost',
@@ -44,7 +44,8 @@ export function dialTls(port: number, options: ConnectionOptions & { client?: st
     allowHalfOpen: true,
     ...shown,
     ...rest,
-  });
+  };
+  const socket = connectTls(settings);
   return new Promise((done, failed) => {
     socket.once('secureConnect', () => done(socket));
     socket.once('error', failed);
@@ -55,7 +56,7 @@ export async function dialWebSocket(
   url: string,
   protocols: string[] = ['mqtt'],
 ): Promise<{ webSocket: WebSocket; stream: Duplex }> {
-  const webSocket = new WebSocket(url, protocols, { ca: readFileSync(certificateFile('ca')), servername: 'localhost' });
+  const webSocket = new WebSocket(url, protocols, { ca: readFileSync(certificateFile('ca')) });
   const stream = createWebSocketStream(webSocket);
   await new Promise((done, failed) => {
     webSocket.once('open', done);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
-import { encodePacket, PacketType } from '@pipit/protocol';
+import { encodePacket, type Packet, PacketType } from '@pipit/protocol';
 import { WebSocket } from 'ws';
 import {
   type Broker,
@@ -169,7 +169,7 @@ test('WebSocket: packets straddle frames, and a flush is one frame', { timeout: 
     await new Promise((done) => webSocket.once('open', done));
     const frames: Buffer[] = [];
     const subscription = { filter: 'a', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
-    const subscribe = { type: PacketType.Subscribe, packetId: 1, subscriptions: [subscription] } as const;
+    const subscribe: Packet = { type: PacketType.Subscribe, packetId: 1, subscriptions: [subscription] };
     const bytes = Buffer.concat([
       encodePacket(connectPacket('straddler', 4), 4, 'client'),
       encodePacket(subscribe, 4, 'client'),
