@@ -2,7 +2,7 @@
  * Connections end: by the peer, by the network, or by us with a reason the peer can read.
  */
 
-import { encodePacket, PacketType, ReasonCode, reasonCodeName } from '@pipit/protocol';
+import { encodePacket, PacketType, ReasonCode, reasonCodeAllowed, reasonCodeName } from '@pipit/protocol';
 import { type Connection, Phase } from './connection.ts';
 import { Counter } from './metrics.ts';
 import { detach } from './sessions.ts';
@@ -93,8 +93,9 @@ function sendDisconnect(
   reason: string,
   serverReference?: string,
 ): void {
-  const code = reasonCode;
   const type = PacketType.Disconnect;
+  // Not every reason for an end is one that DISCONNECT has a code for [MQTT-3.14.2-1].
+  const code = reasonCodeAllowed(reasonCode, type, 'server') ? reasonCode : ReasonCode.UnspecifiedError;
   const full = encodePacket(
     {
       type,

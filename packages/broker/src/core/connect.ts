@@ -19,6 +19,7 @@ import {
   type ProtocolVersion,
   peekConnect,
   ReasonCode,
+  reasonCodeAllowed,
   reasonCodeName,
   SentAliases,
 } from '@pipit/protocol';
@@ -386,7 +387,8 @@ export function reject(
 ): void {
   if (version === 5) {
     const properties = { reasonString: reason, ...(serverReference === undefined ? {} : { serverReference }) };
-    sendRefusal(state, connection, 5, reasonCode, properties);
+    const isAllowed = reasonCodeAllowed(reasonCode, PacketType.Connack, 'server'); // [MQTT-3.2.2-8]
+    sendRefusal(state, connection, 5, isAllowed ? reasonCode : ReasonCode.UnspecifiedError, properties);
   } else if (version !== null) {
     const returnCode = connackReturnCode(reasonCode as ReasonCode);
     if (returnCode !== undefined && returnCode !== 0) sendRefusal(state, connection, version, returnCode, undefined);

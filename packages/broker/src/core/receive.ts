@@ -6,7 +6,6 @@
  */
 
 import {
-  type AuthPacket,
   DecodeError,
   type DisconnectPacket,
   decodePacket,
@@ -86,6 +85,7 @@ function handle(state: State, connection: Connection): void {
     handleFirst(state, connection);
     return;
   }
+  if (type === PacketType.Connect) throw new Violation(ReasonCode.ProtocolError, 'a second CONNECT'); // [MQTT-3.1.0-2]
   const isAck = type >= PacketType.Puback && type <= PacketType.Pubcomp;
   // An acknowledgement of four bytes: the packet id is all there is to it.
   if (isAck && framer.end - framer.body === 2 && (first & 15) === (type === PacketType.Pubrel ? 2 : 0)) {
@@ -106,12 +106,15 @@ function handleFirst(state: State, connection: Connection): void {
     return;
   }
   const { framer } = connection;
+  const type = (framer.bytes[framer.start] as number) >> 4;
+  if (type !== PacketType.Auth && type !== PacketType.Disconnect)
+    throw new Violation(ReasonCode.ProtocolError, 'only AUTH or DISCONNECT may come before CONNACK'); // [MQTT-3.1.2-30]
   const packet = decodePacket(framer.bytes, framer.start, framer.end, connection.version, 'client');
-  if (packet.type === PacketType.Auth) authReceived(state, connection, packet as AuthPacket);
-  else if (packet.type === PacketType.Disconnect) {
+  if (packet.type === PacketType.Auth) authReceived(state, connection, packet);
+  else {
     refused(state, connection, (packet as DisconnectPacket).reasonCode, 'the client gave up authenticating');
     shut(state, connection, true);
-  } else throw new Violation(ReasonCode.ProtocolError, 'only AUTH or DISCONNECT may come before CONNACK'); // [MQTT-3.1.2-30]
+  }
 }
 
 function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
@@ -137,8 +140,6 @@ function handlePacket(state: State, connection: Connection, session: Session, pa
     case PacketType.Auth:
       authReceived(state, connection, packet);
       return;
-    case PacketType.Connect:
-      throw new Violation(ReasonCode.ProtocolError, 'a second CONNECT'); // [MQTT-3.1.0-2]
     default:
       throw new Violation(ReasonCode.ProtocolError, 'a packet that only servers send');
   }
