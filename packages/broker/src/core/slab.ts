@@ -8,7 +8,7 @@
 
 import { noBytes, noView, viewOf } from '@pipit/protocol';
 
-/** One write's worth of bytes: bytes[0, length). */
+/** One write's worth of bytes: bytes[0, length). With no view it is a reference: bytes that are never written to. */
 export class Slab {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -43,8 +43,11 @@ export class SlabPool {
     return (this.free[index] as Slab[]).pop() ?? newSlab(sizes[index] as number);
   }
 
-  /** Takes a slab back. Slabs that are not of a pooled size (references, giants) are left to the garbage collector. */
+  /** Takes a slab back. References, which others may hold too, and slabs of no pooled size are left to the garbage collector. */
   give(slab: Slab): void {
+    if (slab.view === noView) return;
+    // A reference may have a pooled size by chance; its bytes are somebody else's.
+    if (slab.view === noView) return;
     const size = slab.bytes.length;
     const index = classFor(size);
     if (index < 0 || sizes[index] !== size) return;
