@@ -67,6 +67,8 @@ export class Driver implements LinkOwner {
   /** What calls users. */
   #calls: Call[] = [];
   #isScheduled = false;
+  /** Nothing may reach the store any more. */
+  #isStopped = false;
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   #wallOffset: number;
@@ -99,7 +101,7 @@ export class Driver implements LinkOwner {
 
   /** Something was put into the core: a turn is due. */
   schedule(): void {
-    if (this.#isScheduled) return;
+    if (this.#isScheduled || this.#isStopped) return;
     this.#isScheduled = true;
     setImmediate(this.#flush);
   }
@@ -116,7 +118,9 @@ export class Driver implements LinkOwner {
       };
     });
     this.#onQuiet = null;
+    this.#isStopped = true;
     for (const link of this.#links) link.destroy();
+    this.#waitingToDepart.dropAll(() => {});
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
@@ -162,6 +166,7 @@ export class Driver implements LinkOwner {
 
   readonly #flush = (): void => {
     this.#isScheduled = false;
+    if (this.#isStopped) return;
     const now = performance.now();
     this.#checkWallClock(now);
     const turn = this.#core.take(now);
