@@ -46,8 +46,6 @@ export class SlabPool {
   /** Takes a slab back. References, which others may hold too, and slabs of no pooled size are left to the garbage collector. */
   give(slab: Slab): void {
     if (slab.view === noView) return;
-    // A reference may have a pooled size by chance; its bytes are somebody else's.
-    if (slab.view === noView) return;
     const size = slab.bytes.length;
     const index = classFor(size);
     if (index < 0 || sizes[index] !== size) return;
