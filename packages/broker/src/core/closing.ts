@@ -2,8 +2,9 @@
  * Connections end: by the peer, by the network, or by us with a reason the peer can read.
  */
 
-import { encodePacket, PacketType, ReasonCode, reasonCodeAllowed, reasonCodeName } from '@pipit/protocol';
+import { PacketType, ReasonCode, reasonCodeAllowed, reasonCodeName } from '@pipit/protocol';
 import { type Connection, Phase } from './connection.ts';
+import { encodeFitting } from './fitting.ts';
 import { Counter } from './metrics.ts';
 import { detach } from './sessions.ts';
 import type { State } from './state.ts';
@@ -96,17 +97,7 @@ function sendDisconnect(
   const type = PacketType.Disconnect;
   // Not every reason for an end is one that DISCONNECT has a code for [MQTT-3.14.2-1].
   const code = reasonCodeAllowed(reasonCode, type, 'server') ? reasonCode : ReasonCode.UnspecifiedError;
-  const full = encodePacket(
-    {
-      type,
-      reasonCode: code,
-      properties: { reasonString: reason, ...(serverReference === undefined ? {} : { serverReference }) },
-    },
-    5,
-    'server',
-  );
-  // What does not fit is left out, not sent [MQTT-3.14.2-3].
-  const packet =
-    full.length <= connection.packetBytesMax ? full : encodePacket({ type, reasonCode: code }, 5, 'server');
-  if (packet.length <= connection.packetBytesMax) connection.send(state, packet, false);
+  const properties = { reasonString: reason, ...(serverReference === undefined ? {} : { serverReference }) };
+  const bytes = encodeFitting({ type, reasonCode: code, properties }, 5, connection.packetBytesMax);
+  if (bytes !== null) connection.send(state, bytes, false);
 }

@@ -13,7 +13,6 @@ import {
   connackReturnCode,
   DecodeError,
   decodePacket,
-  encodePacket,
   hasUnwantedCharacters,
   PacketType,
   type ProtocolVersion,
@@ -26,6 +25,7 @@ import {
 import { disconnect, refused, shut } from './closing.ts';
 import { type Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
+import { encodeFitting } from './fitting.ts';
 import { Counter } from './metrics.ts';
 import type { Acceptance, AuthenticationRequest, Refusal, Verdict } from './ports.ts';
 import { isClogged } from './sending.ts';
@@ -176,11 +176,11 @@ function sendAuth(
     ...(data === null ? {} : { authenticationData: data }),
     ...(reason === undefined || !connection.wantsProblems ? {} : { reasonString: reason }),
   };
-  connection.send(
-    state,
-    encodePacket({ type: PacketType.Auth, reasonCode, properties }, 5, 'server'),
-    connection.isHolding,
-  );
+  const bytes = encodeFitting({ type: PacketType.Auth, reasonCode, properties }, 5, connection.packetBytesMax);
+  const why = 'the AUTH packet is larger than the client accepts';
+  if (bytes !== null) connection.send(state, bytes, connection.isHolding);
+  else if (connection.isOpen) disconnect(state, connection, ReasonCode.PacketTooLarge, why);
+  else reject(state, connection, 5, ReasonCode.PacketTooLarge, why);
 }
 
 // ── Accepted
@@ -199,15 +199,20 @@ function accept(state: State, connection: Connection, verdict: Acceptance): void
     refuse(state, connection, will);
     return;
   }
+  const expirySeconds = sessionExpiry(state, connect, verdict);
+  const properties = connackProperties(state, connection, connect, verdict, expirySeconds);
+  if (welcome(connection, properties, false) === null) {
+    refuse(state, connection, { outcome: 'refuse', reasonCode: ReasonCode.PacketTooLarge });
+    return;
+  }
   const before = state.journal?.mark;
   const key = verdict.sessionKey ?? connection.clientId;
   const { session, isPresent } = claimSession(state, connection, connect, verdict, key);
-  const expirySeconds = sessionExpiry(state, connect, verdict);
   connection.phase = Phase.Open;
   attach(state, session, connection, { expirySeconds, will, permissions: verdict.permissions ?? null });
   if (!isPresent && session.lasts) state.tell({ type: 'session-created', clientId: connection.clientId });
   connection.holdsAll = state.journal?.mark !== before;
-  sendConnack(state, connection, connect, verdict, isPresent, expirySeconds);
+  connection.send(state, welcome(connection, properties, isPresent) as Uint8Array, false);
   const { clientId, username, peer, version } = connection;
   state.metrics.count(Counter.ConnectionsOpened);
   state.tell({ type: 'connected', clientId, username, peer, version, sessionPresent: isPresent });
@@ -315,25 +320,13 @@ function packetBytesMax(state: State, verdict: Acceptance): number {
   return Math.min(state.limits.packetBytesMax, verdict.limits?.packetBytesMax ?? state.limits.packetBytesMax);
 }
 
-function sendConnack(
-  state: State,
-  connection: Connection,
-  connect: ConnectPacket,
-  verdict: Acceptance,
-  isPresent: boolean,
-  expirySeconds: number,
-): void {
-  const isV5 = connection.version === 5;
+/** The CONNACK of an accepted connection; null when it cannot be made small enough for the peer. */
+function welcome(connection: Connection, properties: ConnackProperties, isPresent: boolean): Uint8Array | null {
+  const { version, packetBytesMax: bytesMax } = connection;
   // 3.1 has no Session Present: the byte is reserved there.
-  const sessionPresent = isPresent && connection.version !== 3;
-  const properties = isV5 ? connackProperties(state, connection, connect, verdict, expirySeconds) : undefined;
+  const sessionPresent = isPresent && version !== 3;
   const packet = { type: PacketType.Connack, sessionPresent, reasonCode: ReasonCode.Success };
-  let bytes = encodePacket(properties === undefined ? packet : { ...packet, properties }, connection.version, 'server');
-  if (bytes.length > connection.packetBytesMax && properties !== undefined) {
-    const { reasonString: _, userProperties: __, ...needed } = properties; // [MQTT-3.2.2-19] [MQTT-3.2.2-20]
-    bytes = encodePacket({ ...packet, properties: needed }, connection.version, 'server');
-  }
-  connection.send(state, bytes, false);
+  return encodeFitting(version === 5 ? { ...packet, properties } : packet, version, bytesMax);
 }
 
 function connackProperties(
@@ -405,9 +398,12 @@ function sendRefusal(
   properties: ConnackProperties | undefined,
 ): void {
   const packet = { type: PacketType.Connack, sessionPresent: false, reasonCode };
-  const bytes = encodePacket(properties === undefined ? packet : { ...packet, properties }, version, 'server');
-  const short = bytes.length <= connection.packetBytesMax ? bytes : encodePacket(packet, version, 'server');
-  connection.send(state, short, false);
+  const bytes = encodeFitting(
+    properties === undefined ? packet : { ...packet, properties },
+    version,
+    connection.packetBytesMax,
+  );
+  if (bytes !== null) connection.send(state, bytes, false);
 }
 
 /** An unknown level gets the answer its own version would most likely understand [MQTT-3.1.2-2]; another protocol gets none. */

@@ -15,7 +15,7 @@ export interface Limits {
   connectionsMax: number;
   /** How much longer than Keep Alive a silent peer is kept, as a factor [MQTT-3.1.2-22]. */
   keepAliveFactor: number;
-  /** Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive (5.0 only). 65,535 leaves every one alone but 0. */
+  /** Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive (5.0 only). 65,535 is no cap at all, not even on 0. */
   serverKeepAliveMax: number;
   /** QoS 1 and 2 PUBLISH packets a peer may have open towards us: our Receive Maximum. */
   receiveMaximum: number;
