@@ -16,7 +16,7 @@ const CONFIGURATION = [
   '.gitignore',
   'spec',
   ...readdirSync(ROOT).filter((name) => /^tsconfig.*\.json$/.test(name)),
-  ...['protocol', 'broker', 'cli'].flatMap((name) => [
+  ...['protocol', 'broker', 'conformance', 'cli'].flatMap((name) => [
     `packages/${name}/package.json`,
     `packages/${name}/tsconfig.json`,
   ]),
@@ -40,6 +40,8 @@ const CLEAN: Readonly<Record<string, string>> = {
   'packages/broker/src/node/driver.ts':
     "import { route } from '../core/core.ts';\nimport { SEGMENT_BYTES_MAX } from '../store/log.ts';\n\nexport const driver = { route, SEGMENT_BYTES_MAX };\n",
   'packages/broker/src/index.ts': "export { driver } from './node/driver.ts';\n",
+  'packages/conformance/src/index.ts':
+    "import type { Packet } from '@pipit/protocol';\n\nexport const sent: Packet = { topic: 'a' };\n",
   'packages/cli/src/index.ts': "import { driver } from '@pipit/broker';\n\nexport const cli = driver;\n",
   'scripts/noop.ts': 'export const noop = 0;\n',
 };
@@ -67,7 +69,7 @@ before(() => {
     if (name.startsWith('.') || name === '@pipit' || name === 'pipit') continue;
     symlinkSync(join(ROOT, 'node_modules', name), join(clone, 'node_modules', name));
   }
-  for (const name of ['protocol', 'broker']) {
+  for (const name of ['protocol', 'broker', 'conformance']) {
     symlinkSync(join(clone, 'packages', name), join(clone, 'node_modules/@pipit', name));
   }
   for (const [path, text] of Object.entries(CLEAN)) write(path, text);

@@ -1,0 +1,2 @@
+/** The conformance suite: everything public of this package. */
+export {};
