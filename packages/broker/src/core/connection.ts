@@ -65,7 +65,9 @@ export class Connection {
   readonly out = new Outbox();
   private heldOpen: Outbox | null = null;
   private heldSealed: Outbox | null = null;
-  heldSince = 0;
+  /** Since when the older and the newer part of it waits. */
+  private sealedSince = 0;
+  private openSince = 0;
   /** CONNACK is among what is held: so everything else is, too. */
   holdsAll = false;
   isDirty = false;
@@ -90,6 +92,9 @@ export class Connection {
   mayShare = true;
   mayIdentify = true;
   deliversAsPublished = false;
+  /** Session Expiry Interval as CONNECT asked for it, and the most this connection may have; seconds. */
+  expiryAsked = 0;
+  expiryMax = 0;
   /** A 3.x bridge (level bit 7): never its own messages, RETAIN as published. */
   isBridge = false;
 
@@ -131,6 +136,11 @@ export class Connection {
     return this.heldOpen !== null || this.heldSealed !== null;
   }
 
+  /** Since when the oldest of what is held waits. */
+  get heldSince(): number {
+    return this.heldSealed === null ? this.openSince : this.sealedSince;
+  }
+
   get heldBytes(): number {
     return (this.heldOpen?.bytes ?? 0) + (this.heldSealed?.bytes ?? 0);
   }
@@ -138,7 +148,7 @@ export class Connection {
   /** Room for a packet of `length` bytes at [slab.length - length, slab.length) of what is returned. `waits`: for the open batch. */
   reserve(state: State, length: number, waits: boolean): Slab {
     state.bytesLeft -= length;
-    if (waits || this.holdsAll) return this.hold(state).reserve(state.pool, length, 0);
+    if (waits || this.holdsAll) return this.heldFor(state, waits).reserve(state.pool, length, 0);
     if (!this.isDirty) this.markDirty(state);
     return this.out.reserve(state.pool, length, this.writeHint);
   }
@@ -146,7 +156,7 @@ export class Connection {
   /** Appends bytes that never change again, without copying them. */
   refer(state: State, bytes: Uint8Array, waits: boolean): void {
     state.bytesLeft -= bytes.length;
-    if (waits || this.holdsAll) this.hold(state).refer(bytes);
+    if (waits || this.holdsAll) this.heldFor(state, waits).refer(bytes);
     else {
       if (!this.isDirty) this.markDirty(state);
       this.out.refer(bytes);
@@ -163,8 +173,10 @@ export class Connection {
   /** What is held for the open batch becomes held for the one in flight. */
   sealHeld(): void {
     if (this.heldOpen === null) return;
-    if (this.heldSealed === null) this.heldSealed = this.heldOpen;
-    else this.heldSealed.append(this.heldOpen);
+    if (this.heldSealed === null) {
+      this.heldSealed = this.heldOpen;
+      this.sealedSince = this.openSince;
+    } else this.heldSealed.append(this.heldOpen);
     this.heldOpen = null;
   }
 
@@ -194,10 +206,15 @@ export class Connection {
     this.holdsAll = false;
   }
 
+  /** What waits only because CONNACK does leaves with it: in a later batch, what comes after CONNACK would overtake it. */
+  private heldFor(state: State, waits: boolean): Outbox {
+    return waits || this.heldSealed === null ? this.hold(state) : this.heldSealed;
+  }
+
   private hold(state: State): Outbox {
     if (this.heldOpen === null) {
       this.heldOpen = new Outbox();
-      if (this.heldSealed === null) this.heldSince = state.now;
+      this.openSince = state.now;
       state.journal?.hold(this, state.now);
     }
     return this.heldOpen;

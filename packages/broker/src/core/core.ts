@@ -174,12 +174,11 @@ export class Core {
     state.now = now;
     const message = toMessage(state, publish);
     const before = state.journal?.mark;
-    state.publication.fromMessage(message);
+    state.publication.fromMessage(message, state.now);
     const refusal = diskRefusal(state, null, state.publication);
     const reasonCode =
       refusal !== 0 ? refusal : publishMessage(state, message) === 0 ? ReasonCode.NoMatchingSubscribers : 0;
-    if (state.journal !== null && state.journal.mark !== before) state.journal.holdPublish({ token, reasonCode });
-    else state.effects.push({ kind: 'published', token, reasonCode });
+    this.answer(token, reasonCode, before);
   }
 
   /** Throws Violation on a filter that is not legal. */
@@ -202,21 +201,28 @@ export class Core {
     settled(this.state, subscriber, token, reasonCode);
   }
 
-  /** Sends to one connected client outside any subscription; `published` answers: 0, or 0x10 when it is not there. */
+  /**
+   * Sends to one connected client outside any subscription; `published` answers, after the commit if one is needed: 0, or 0x10
+   * when it is not there. Throws like `publish`.
+   */
   send(clientId: string, publish: LocalPublish, token: number, now: number): void {
     const { state } = this;
     state.now = now;
     const message = toMessage(state, publish);
+    const before = state.journal?.mark;
     const connection = this.find(clientId);
     const session = connection?.session ?? null;
     if (connection !== null && session !== null) {
       deliverDirect(state, session, connection, new Delivery(message, publish.qos, publish.retain, null, null));
     }
-    state.effects.push({
-      kind: 'published',
-      token,
-      reasonCode: session === null ? ReasonCode.NoMatchingSubscribers : 0,
-    });
+    this.answer(token, session === null ? ReasonCode.NoMatchingSubscribers : 0, before);
+  }
+
+  /** Answers in-process code: now, or with the open batch if anything that lasts changed since `before`. */
+  private answer(token: number, reasonCode: number, before: number | undefined): void {
+    const { journal, effects } = this.state;
+    if (journal !== null && journal.mark !== before) journal.holdPublish({ token, reasonCode });
+    else effects.push({ kind: 'published', token, reasonCode });
   }
 
   /** Disconnects a client. False when it is not connected. */
