@@ -24,8 +24,7 @@ import { newReadBuffer } from './accepted-socket.ts';
 import { Driver, wallOffset } from './driver.ts';
 import type { EventHandler, EventType } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
-import type { Listener } from './listener.ts';
-import { openListener } from './listener.ts';
+import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { memoryLink } from './stream-link.ts';
 import type { ClaimHandler, MessageHandler } from './subscription.ts';
@@ -83,14 +82,13 @@ interface Pending {
 }
 
 export class Broker {
-  /** Those that are open. */
-  readonly listeners: Listener[] = [];
   readonly #options: BrokerOptions;
   readonly #limits: Limits;
   readonly #core: Core;
   readonly #driver: Driver;
   readonly #events: EventHub;
   readonly #readBuffer;
+  #listeners: Listener[] = [];
   readonly #subscriptions = new Map<LocalSubscriber, Subscription>();
   readonly #published = new Map<number, Pending>();
   #lastToken = 0;
@@ -131,7 +129,9 @@ export class Broker {
     this.#state = 'starting';
     try {
       const { store, listeners = [] } = this.#options;
-      if (store !== undefined) this.#core.restore(await store.load(), performance.now());
+      const stored = await store?.load();
+      if (this.#stopped !== null) throw new Error('The broker was stopped while it started.');
+      if (stored !== undefined) this.#core.restore(stored, performance.now());
       this.#state = 'running';
       this.#driver.schedule();
       for (const listener of listeners) await this.listen(listener);
@@ -144,16 +144,21 @@ export class Broker {
   /** Opens one more listener. Rejects with a ListenError. */
   async listen(options: ListenerOptions): Promise<Listener> {
     this.#assertRunning();
-    const listener = await openListener(options, {
+    const listener = await Listener.open(options, {
       limits: this.#limits,
       readBuffer: this.#readBuffer,
       hasRoom: () => this.#connections() < this.#limits.connectionsMax,
       arrived: (link, head) => this.#driver.open(link, head),
       turnedAway: (name, address, reason) => this.#events.turnedAway(name, address, reason),
     });
-    if (this.#state === 'running') this.listeners.push(listener);
-    else listener.close();
+    if (this.#state !== 'running') listener.close();
+    this.#listeners = [...this.listeners, listener];
     return listener;
+  }
+
+  /** Those that are open, in the order of opening. */
+  get listeners(): readonly Listener[] {
+    return this.#listeners.filter(({ isOpen }) => isOpen);
   }
 
   /**
@@ -246,19 +251,18 @@ export class Broker {
   async #stop(): Promise<void> {
     const wasRunning = this.#state === 'running';
     this.#state = 'stopping';
-    for (const listener of this.listeners) listener.close();
+    for (const listener of this.#listeners) listener.close();
     for (const subscription of [...this.#subscriptions.values()]) subscription.close();
     if (wasRunning) await this.#driver.stop(this.#options.stopGraceMs ?? 5_000);
     this.#state = 'stopped';
     for (const { failed } of this.#published.values()) failed(new PublishError(ReasonCode.ServerShuttingDown));
     this.#published.clear();
-    this.listeners.length = 0;
     this.#events.flush();
     await this.#options.store?.close();
   }
 
   #connections(): number {
-    return this.listeners.reduce((sum, { pending }) => sum + pending, this.#driver.linkCount);
+    return this.#listeners.reduce((sum, { pending }) => sum + pending, this.#driver.linkCount);
   }
 
   #assertRunning(): void {

@@ -43,13 +43,6 @@ export interface Reception {
   turnedAway(listener: string, address: string, reason: string): void;
 }
 
-/** Opens it. Rejects with ListenError. */
-export async function openListener(options: ListenerOptions, reception: Reception): Promise<Listener> {
-  const listener = new Listener(options, reception);
-  await listener.open();
-  return listener;
-}
-
 const clientHello = 0x16;
 const httpGet = 0x47;
 const mqttConnect = 0x10;
@@ -69,7 +62,16 @@ export class Listener {
   readonly #upgrade: UpgradeOptions;
   readonly #handshakes: UniformTimeout<string, Socket>;
 
-  constructor(options: ListenerOptions, reception: Reception) {
+  #isOpen = false;
+
+  /** Opens a listener. Rejects with ListenError. */
+  static async open(options: ListenerOptions, reception: Reception): Promise<Listener> {
+    const listener = new Listener(options, reception);
+    await listener.#open();
+    return listener;
+  }
+
+  private constructor(options: ListenerOptions, reception: Reception) {
     const { limits } = reception;
     this.type = options.type;
     this.url = listenerUrl(options, null);
@@ -92,12 +94,16 @@ export class Listener {
     this.#server.on('connection', (socket) => this.#accepted(socket));
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Sockets accepted that are not links yet. */
   get pending(): number {
     return this.#handshakes.size;
   }
 
-  async open(): Promise<void> {
+  async #open(): Promise<void> {
     const options = this.#options;
     if (options.type === 'unix') {
       await removeStale(options.path);
@@ -110,11 +116,13 @@ export class Listener {
       if (typeof address === 'object' && address !== null) this.port = address.port;
     }
     this.url = listenerUrl(options, this.port);
+    this.#isOpen = true;
     this.#server.on('error', (error) => this.#reception.turnedAway(this.url, '', `accept failed: ${error.message}`));
   }
 
   /** Frees the port, and drops what is still shaking hands. Links stay. */
   close(): void {
+    this.#isOpen = false;
     this.#server.close();
     this.#handshakes.dropAll((socket) => socket.destroy());
   }

@@ -142,6 +142,19 @@ test('a store that cannot be loaded fails the start', timeout, async () => {
   assert.deepEqual(store.calls, ['close']);
 });
 
+test('stopping while the store loads ends the start, too', timeout, async () => {
+  const store = new SlowStore();
+  const loaded = Promise.withResolvers<StoredState>();
+  store.load = () => loaded.promise;
+  const broker = createBroker({ store, listeners: [{ type: 'tcp', port: 0 }] });
+  const refused = assert.rejects(broker.start(), { message: 'The broker was stopped while it started.' });
+  const stopped = broker.stop();
+  loaded.resolve({ wall: Date.now(), lastId: 0, sessions: [], retained: [] });
+  await refused;
+  await stopped;
+  assert.deepEqual(broker.listeners, []);
+});
+
 test('a long queue comes back from the store in pages', timeout, async () => {
   const store = new SlowStore();
   const broker = createBroker({ store, sysIntervalMs: null, limits: { queuePrefixMessages: 5 } });

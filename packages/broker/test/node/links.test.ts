@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { defaultLimits } from '../../src/core/index.ts';
 import { newReadBuffer } from '../../src/node/accepted-socket.ts';
 import type { Link } from '../../src/node/link.ts';
-import { openListener } from '../../src/node/listener.ts';
+import { Listener } from '../../src/node/listener.ts';
 import type { ListenerOptions } from '../../src/node/listener-options.ts';
 import { memoryLink } from '../../src/node/stream-link.ts';
 import { dialTcp, dialTls, dialUnix, dialWebSocket, serverTls } from './dial.ts';
@@ -31,7 +31,7 @@ function accepted(
     isHalfOpen,
     make: async () => {
       const { promise, resolve } = Promise.withResolvers<Link>();
-      const listener = await openListener(options, {
+      const listener = await Listener.open(options, {
         limits: defaultLimits,
         readBuffer: sharedReads ? newReadBuffer() : null,
         hasRoom: () => true,
