@@ -35,6 +35,8 @@ export class StoreDouble {
   isBroken = false;
   /** Answer nothing until it is set back. */
   isStalled = false;
+  /** Answer pages only. */
+  isCommitStalled = false;
   /** Answer commits only. */
   isPagingStalled = false;
   /** Fail every page. */
@@ -58,7 +60,7 @@ export class StoreDouble {
   /** Answers one thing that waits. False when nothing does. */
   answer(core: Core, now: number): boolean {
     if (this.isStalled) return false;
-    const batch = this.waitingCommit;
+    const batch = this.isCommitStalled ? null : this.waitingCommit;
     if (batch !== null) {
       this.waitingCommit = null;
       const fails = this.isBroken || (this.kind === 'failing' && this.failures++ % 2 === 0);

@@ -175,7 +175,8 @@ export class World {
       if (said || this.core.deadline() <= this.now) continue;
       if (this.store === null || this.store.isStalled) return;
       if (this.store.answer(this.core, this.now)) continue;
-      if (this.store.isBroken || this.core.isQuiet()) return;
+      const { isBroken, isCommitStalled, isPagingStalled } = this.store;
+      if (isBroken || isCommitStalled || isPagingStalled || this.core.isQuiet()) return;
       // A failed commit is tried again after its back-off.
       this.now = this.core.deadline();
     }
