@@ -29,6 +29,9 @@ export type {
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
 export type { BrokerOptions, PublishOptions, SubscribeOptions } from './node/broker.ts';
 export { Broker, createBroker, PublishError } from './node/broker.ts';
+export { brokerOptions, formatConfiguration, readConfiguration } from './node/config.ts';
+export type { Configuration, ListenerSettings, LogLevel, TlsSettings } from './node/config-settings.ts';
+export { ConfigurationError, defaultConfiguration, logLevels } from './node/config-settings.ts';
 export type { AnyEvent, EventHandler, EventOf, EventType, ServiceEvent } from './node/event-hub.ts';
 export { ListenError } from './node/listen-error.ts';
 export type { Listener } from './node/listener.ts';

@@ -1,0 +1,109 @@
+/** The configuration as a YAML file: reading it with every problem at once, each with its line, and writing it. */
+
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { type Document, isMap, isSeq, LineCounter, parseDocument, stringify } from 'yaml';
+import type { ZodError } from 'zod';
+import { configurationSchema } from './config-schema.ts';
+import { type Configuration, ConfigurationError, type ListenerSettings } from './config-settings.ts';
+
+type Issue = ZodError['issues'][number];
+type Path = readonly PropertyKey[];
+
+/** Rejects with a ConfigurationError. */
+export async function readConfigurationFile(path: string): Promise<Configuration> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    const reason = error.code === 'ENOENT' ? 'there is no such file' : error.message;
+    throw new ConfigurationError([`${path}: cannot be read: ${reason}`]);
+  });
+  const configuration = parseConfiguration(text, path);
+  const folder = dirname(path);
+  return { ...configuration, listeners: configuration.listeners.map((listener) => withPaths(listener, folder)) };
+}
+
+/** `name` is how problems call the file. Throws a ConfigurationError. */
+export function parseConfiguration(text: string, name: string): Configuration {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const place = (offset: number): string => `${name}:${lines.linePos(offset).line}`;
+  const faults = document.errors.map(({ message, pos }) => `${place(pos[0])}: is not YAML: ${message}`);
+  if (faults.length > 0) throw new ConfigurationError(faults);
+  const read = configurationSchema.safeParse(contentOf(document, name), { error: sentenceOf });
+  if (read.success) return read.data;
+  const problems = read.error.issues.flatMap(problemsOf).map(({ path, sentence }) => {
+    const where = path.length === 0 ? '' : `${pathText(path)}: `;
+    const missing = document.hasIn(path) || path.length === 0 ? '' : ' (it is missing)';
+    return { offset: offsetOf(document, path), text: `${where}${sentence}${missing}` };
+  });
+  problems.sort((a, b) => a.offset - b.offset);
+  throw new ConfigurationError(problems.map(({ offset, text }) => `${place(offset)}: ${text}`));
+}
+
+/** Without passphrases. */
+export function configurationYaml(configuration: Configuration): string {
+  const listeners = configuration.listeners.map((listener) => {
+    if (!('passphrase' in listener)) return listener;
+    const { passphrase: _, ...rest } = listener;
+    return rest;
+  });
+  return stringify({ ...configuration, listeners });
+}
+
+function contentOf(document: Document, name: string): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch (error) {
+    throw new ConfigurationError([`${name}: is not YAML: ${(error as Error).message}`]);
+  }
+}
+
+function withPaths(listener: ListenerSettings, folder: string): ListenerSettings {
+  const paths: Record<string, string> = {};
+  for (const [name, value] of Object.entries(listener)) {
+    const isFile = name === 'cert' || name === 'key' || name === 'ca' || (name === 'path' && listener.type === 'unix');
+    if (isFile) paths[name] = resolve(folder, String(value));
+  }
+  return { ...listener, ...paths };
+}
+
+/** For what the schema has no sentence of its own. */
+function sentenceOf(issue: { code?: string; expected?: unknown; options?: unknown }): string | undefined {
+  if (issue.code === 'invalid_union') return `must be one of ${(issue.options as string[]).join(', ')}`;
+  if (issue.code !== 'invalid_type') return undefined;
+  return issue.expected === 'array' ? 'must be a list' : 'must be a mapping';
+}
+
+function problemsOf(issue: Issue): { path: Path; sentence: string }[] {
+  if (issue.code !== 'unrecognized_keys') return [{ path: issue.path, sentence: issue.message }];
+  return issue.keys.map((key) => ({ path: [...issue.path, key], sentence: 'there is no such setting' }));
+}
+
+/** `listeners[0].port` */
+function pathText(path: Path): string {
+  return path.reduce<string>((before, step) => {
+    if (typeof step === 'number') return `${before}[${step}]`;
+    return before === '' ? String(step) : `${before}.${String(step)}`;
+  }, '');
+}
+
+/** Where the last part of the path that is there begins. */
+function offsetOf(document: Document, path: Path): number {
+  let node: unknown = document.contents;
+  let offset = 0;
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => String(key) === step);
+      if (pair === undefined) return offset;
+      offset = rangeOf(pair.key);
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      offset = rangeOf(node);
+    } else return offset;
+  }
+  return offset;
+}
+
+function rangeOf(node: unknown): number {
+  return (node as { range?: readonly number[] | null }).range?.[0] ?? 0;
+}

@@ -1,0 +1,171 @@
+/** The rules for every setting, and how what breaks them is said to a person. */
+
+import { isSharedFilter, PacketType, ReasonCode, reasonCodeAllowed, topicFilterProblem } from '@pipit/protocol';
+import * as z from 'zod';
+import type { Limits } from '../core/index.ts';
+import { type Configuration, defaultConfiguration, logLevels } from './config-settings.ts';
+
+const minute = 60_000;
+const day = 24 * 60 * minute;
+const century = 100 * 365 * 24 * 3600;
+const tebibyte = 2 ** 40;
+const packetBytes = 268_435_460;
+
+/** Smallest and largest legal value of every limit; whole numbers but for `keepAliveFactor`. */
+export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: number, max: number] } = {
+  connectPacketBytesMax: [64, packetBytes],
+  packetBytesMax: [64, packetBytes],
+  connectTimeoutMs: [100, 10 * minute],
+  connectionsMax: [1, 100_000_000],
+  keepAliveFactor: [1, 100],
+  serverKeepAliveMax: [1, 65_535],
+  receiveMaximum: [1, 65_535],
+  sendMaximum: [1, 65_535],
+  topicAliasMaximum: [0, 65_535],
+  sentTopicAliasMaximum: [0, 65_535],
+  topicLevelsMax: [1, 65_536],
+  subscriptionsPerSessionMax: [1, 100_000_000],
+  filtersPerPacketMax: [1, 100_000_000],
+  userPropertiesMax: [0, 100_000_000],
+  queueMessagesMax: [1, 1_000_000_000],
+  queueBytesMax: [1024, tebibyte],
+  queuePrefixMessages: [1, 1_000_000_000],
+  queuePrefixBytes: [1024, tebibyte],
+  unsentBytesMax: [1024, tebibyte],
+  unsentBytesStalledMax: [1024, tebibyte],
+  stalledAfterMs: [10, day],
+  unsentBytesTotalMax: [1024, tebibyte],
+  heldBytesMax: [1024, tebibyte],
+  heldMsMax: [10, day],
+  sessionsMax: [1, 100_000_000],
+  sessionExpiryMax: [0, century],
+  retainedMessagesMax: [0, 1_000_000_000],
+  retainedBytesMax: [0, tebibyte],
+  retainedExpiryMax: [1, century],
+  internedTopicsMax: [1, 100_000_000],
+  plannedRecipientsMax: [1, 1_000_000_000],
+  turnDeliveriesMax: [1, 100_000_000],
+  turnBytesMax: [1024, tebibyte],
+  eventIntervalMs: [100, day],
+  localWindow: [1, 65_535],
+  claimedPublishesMax: [1, 65_535],
+};
+
+/** All that can be wrong with a number is said in one sentence. */
+function numberWithin(min: number, max: number): z.ZodNumber {
+  return z.number(`must be a number from ${min} to ${max}`).min(min).max(max);
+}
+
+function wholeNumber(min: number, max: number, what = `must be a whole number from ${min} to ${max}`): z.ZodNumber {
+  return z.int(what).min(min).max(max);
+}
+
+function oneOf<const Values extends readonly string[]>(
+  values: Values,
+): z.ZodEnum<{ [Value in Values[number]]: Value }> {
+  return z.enum(values, `must be one of ${values.join(', ')}`);
+}
+
+const text = z.string('must be a text').min(1, 'must not be empty');
+const flag = z.boolean('must be true or false');
+
+const port = { host: text.exactOptional(), port: wholeNumber(0, 65_535) };
+
+const webSocket = {
+  path: z.string('must be a path').startsWith('/', 'must begin with /').exactOptional(),
+  requireSubprotocol: flag.exactOptional(),
+};
+
+const tls = {
+  cert: text,
+  key: text,
+  passphrase: text.exactOptional(),
+  ca: text.exactOptional(),
+  clientCertificate: oneOf(['none', 'request', 'require']).exactOptional(),
+  minVersion: oneOf(['TLSv1.2', 'TLSv1.3']).exactOptional(),
+  ciphers: text.exactOptional(),
+};
+
+const refusal = 'must be a reason code of 0x80 or above that PUBACK or SUBACK may carry, such as 0x87';
+
+const octal = "must be three octal digits in quotes, such as '660'";
+
+const listener = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('tcp'), ...port }),
+  z.strictObject({ type: z.literal('tls'), ...port, ...tls }),
+  z.strictObject({ type: z.literal('ws'), ...port, ...webSocket }),
+  z.strictObject({ type: z.literal('wss'), ...port, ...webSocket, ...tls }),
+  z
+    .strictObject({ type: z.literal('auto'), ...port, ...webSocket, ...tls })
+    .extend({ cert: text.exactOptional(), key: text.exactOptional() })
+    .refine(isWholeTls, 'must have cert and key together, and both for any other setting of TLS'),
+  z.strictObject({
+    type: z.literal('unix'),
+    path: text,
+    mode: z
+      .string(octal)
+      .regex(/^[0-7]{3}$/, octal)
+      .exactOptional(),
+  }),
+]);
+
+function isWholeTls(settings: object): boolean {
+  const named = Object.keys(tls).filter((name) => name in settings);
+  return named.length === 0 || (named.includes('cert') && named.includes('key'));
+}
+
+const rule = z
+  .strictObject({
+    effect: oneOf(['allow', 'deny']),
+    action: oneOf(['publish', 'subscribe', 'all']),
+    filter: z.string('must be a topic filter').superRefine((filter, context) => {
+      const problem = topicFilterProblem(filter, Number.POSITIVE_INFINITY);
+      if (problem !== undefined) context.addIssue(`is not a topic filter: ${problem}`);
+      else if (isSharedFilter(filter)) context.addIssue('must be the filter alone, without $share and the share name');
+    }),
+    reasonCode: z.int(refusal).refine(isRefusal, refusal).exactOptional(),
+  })
+  .refine(({ effect, reasonCode }) => effect === 'deny' || reasonCode === undefined, {
+    path: ['reasonCode'],
+    message: 'must not be there: only what is denied has a reason',
+  });
+
+function isRefusal(reasonCode: number): boolean {
+  const packets = [PacketType.Puback, PacketType.Suback];
+  return (
+    reasonCode >= ReasonCode.UnspecifiedError && packets.some((type) => reasonCodeAllowed(reasonCode, type, 'server'))
+  );
+}
+
+const limitNames = Object.keys(limitRanges) as (keyof Limits)[];
+const limits = z.strictObject(
+  Object.fromEntries(
+    limitNames.map((name) => {
+      const schema = name === 'keepAliveFactor' ? numberWithin : wholeNumber;
+      return [name, schema(...limitRanges[name]).default(defaultConfiguration.limits[name])];
+    }),
+  ) as { [Name in keyof Limits]: z.ZodDefault<z.ZodNumber> },
+);
+
+const interval = 'must be false or a whole number of seconds from 1 to 86400';
+const { sys, allowAnonymous, strictText, queueQos0, logLevel } = defaultConfiguration;
+
+export const configurationSchema: z.ZodType<Configuration> = z.strictObject({
+  listeners: z
+    .array(listener)
+    .min(1, 'must have at least one listener')
+    .default([...defaultConfiguration.listeners]),
+  allowAnonymous: flag.default(allowAnonymous),
+  permissions: z.array(rule).min(1, 'must have a rule; without permissions, everything is allowed').exactOptional(),
+  limits: limits.prefault({}),
+  sys: z
+    .strictObject({
+      intervalSeconds: z
+        .union([z.literal(false), wholeNumber(1, 86_400, interval)], interval)
+        .default(sys.intervalSeconds),
+    })
+    .prefault({}),
+  strictText: flag.default(strictText),
+  queueQos0: flag.default(queueQos0),
+  logLevel: oneOf(logLevels).default(logLevel),
+});

@@ -1,0 +1,105 @@
+/**
+ * The configuration of a broker that runs as a program, and what it means for `createBroker`.
+ *
+ * The settings themselves are config-settings.ts, their rules config-schema.ts; reading and printing YAML is config-file.ts,
+ * which loads what an embedded broker has no use for and is therefore only imported when it is needed.
+ */
+
+import { BlockList, isIP } from 'node:net';
+import type { BrokerOptions } from './broker.ts';
+import type { Configuration, ListenerSettings } from './config-settings.ts';
+import { ConfigurationError } from './config-settings.ts';
+import { ListenError } from './listen-error.ts';
+import type { ListenerOptions } from './listener-options.ts';
+import { defaultHost, listenerUrl } from './listener-options.ts';
+import type { TlsOptions } from './tls-options.ts';
+import { secureContextOptions } from './tls-options.ts';
+
+/** Reads a YAML file; paths in it are relative to its folder. Rejects with a ConfigurationError that has every problem of it. */
+export async function readConfiguration(path: string): Promise<Configuration> {
+  const { readConfigurationFile } = await import('./config-file.ts');
+  return readConfigurationFile(path);
+}
+
+/** As YAML that reads back the same, but for secrets, which it leaves out. */
+export async function formatConfiguration(configuration: Configuration): Promise<string> {
+  const { configurationYaml } = await import('./config-file.ts');
+  return configurationYaml(configuration);
+}
+
+/** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */
+export function brokerOptions(configuration: Configuration): BrokerOptions {
+  const { permissions, limits, sys, strictText, queueQos0 } = configuration;
+  const problems = listenerProblems(configuration);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return {
+    listeners: configuration.listeners.map(listenerOptions),
+    limits,
+    sysIntervalMs: sys.intervalSeconds === false ? null : sys.intervalSeconds * 1000,
+    strictText,
+    queueQos0,
+    ...(permissions !== undefined && { rules: permissions }),
+  };
+}
+
+/** Certificates that cannot be used, and listeners that would let in whoever finds them. */
+function listenerProblems({ listeners, allowAnonymous }: Configuration): string[] {
+  const options = listeners.map(listenerOptions);
+  const problems = options.flatMap((listener, index) => {
+    const problem = 'tls' in listener && listener.tls !== undefined ? tlsProblem(listener.tls) : undefined;
+    return problem === undefined ? [] : [`listeners[${index}]: ${problem}`];
+  });
+  const open = allowAnonymous ? [] : options.filter((listener) => !isGuarded(listener));
+  if (open.length > 0) {
+    const urls = open.map((listener) => listenerUrl(listener, null)).join(', ');
+    problems.push(
+      `Other machines could reach ${urls}, and nobody is asked who they are: if that is meant, say so with --allow-anonymous (or allowAnonymous: true).`,
+    );
+  }
+  return problems;
+}
+
+function tlsProblem(tls: TlsOptions): string | undefined {
+  try {
+    secureContextOptions(tls);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ListenError) return error.message;
+    throw error;
+  }
+}
+
+/** Only this machine reaches it, or only holders of a certificate that an authority named here has signed get in. */
+function isGuarded(listener: ListenerOptions): boolean {
+  if (listener.type === 'unix' || isLoopback(listener.host ?? defaultHost)) return true;
+  if (listener.type === 'auto' || !('tls' in listener)) return false;
+  return listener.tls.clientCertificate === 'require' && listener.tls.ca !== undefined;
+}
+
+function isLoopback(host: string): boolean {
+  const loopback = new BlockList();
+  loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+  loopback.addAddress('::1', 'ipv6');
+  const family = isIP(host);
+  return family === 0 ? host === 'localhost' : loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+function listenerOptions(settings: ListenerSettings): ListenerOptions {
+  if (settings.type === 'unix') {
+    const { mode, ...rest } = settings;
+    return { ...rest, ...(mode !== undefined && { mode: Number.parseInt(mode, 8) }) };
+  }
+  if (settings.type === 'tcp' || settings.type === 'ws') return settings;
+  const { cert, key, passphrase, ca, clientCertificate, minVersion, ciphers, ...rest } = settings;
+  if (cert === undefined || key === undefined) return rest as ListenerOptions;
+  const tls: TlsOptions = {
+    cert,
+    key,
+    ...(passphrase !== undefined && { passphrase }),
+    ...(ca !== undefined && { ca }),
+    ...(clientCertificate !== undefined && { clientCertificate }),
+    ...(minVersion !== undefined && { minVersion }),
+    ...(ciphers !== undefined && { ciphers }),
+  };
+  return { ...rest, tls };
+}
