@@ -146,7 +146,7 @@ export class Driver implements LinkOwner {
   }
 
   gone(link: Link, why: string): void {
-    this.#links.delete(link);
+    if (!this.#links.delete(link)) return;
     this.#lingering.delete(link);
     const { connection } = link;
     link.fate = 'gone';

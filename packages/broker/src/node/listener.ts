@@ -86,7 +86,7 @@ export class Listener {
     };
     this.#webSockets = upgrader(this.#upgrade);
     const tls = 'tls' in options ? options.tls : undefined;
-    this.#tls = tls === undefined ? null : this.#tlsServer(tls, limits.connectTimeoutMs);
+    this.#tls = tls === undefined ? null : this.#tlsServer(tls);
     this.#http = options.type === 'ws' || options.type === 'wss' || options.type === 'auto' ? this.#httpServer() : null;
     // Sockets are read in the way their type needs, so nothing may be read before that is arranged.
     const pauseOnConnect = options.type === 'tcp' || options.type === 'unix' || options.type === 'auto';
@@ -161,7 +161,13 @@ export class Listener {
     socket.once('close', () => this.#handshakes.delete(key));
     if (this.type === 'auto') this.#detect(socket, false);
     else if (this.type === 'ws') this.#http?.emit('connection', socket);
-    else this.#tls?.emit('connection', socket);
+    else this.#secure(socket);
+  }
+
+  #secure(socket: Socket): void {
+    // Half a handshake is nothing to go on with; `secured` allows it again.
+    socket.allowHalfOpen = false;
+    this.#tls?.emit('connection', socket);
   }
 
   /** Looks at the first bytes, and puts them back for whoever is next. */
@@ -180,7 +186,7 @@ export class Listener {
       } else if (isSecure) this.#openTls(socket as TLSSocket, head);
       else if (first === clientHello && this.#tls !== null) {
         socket.unshift(head);
-        this.#tls.emit('connection', socket);
+        this.#secure(socket);
       } else if (first === mqttConnect) {
         this.#handshakes.delete(keyOf(socket));
         this.#openSocket(socket, addressOf(socket, this.#options), head);
@@ -208,12 +214,13 @@ export class Listener {
     return certificate === undefined ? peer : { ...peer, certificate };
   }
 
-  #tlsServer(options: TlsOptions, handshakeTimeout: number): TlsServer {
+  #tlsServer(options: TlsOptions): TlsServer {
     const { clientCertificate: asked = 'none' } = options;
     const context = secureContextOptions(options);
     const settings = {
       ...context,
-      handshakeTimeout,
+      // Only so that Node's own does not come before ours.
+      handshakeTimeout: 2 * this.#reception.limits.connectTimeoutMs,
       requestCert: asked !== 'none',
       rejectUnauthorized: asked === 'require',
     };
@@ -227,13 +234,16 @@ export class Listener {
     }
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      this.#refuse(socket, `TLS handshake: ${error.code ?? error.message}`);
+      // Gone by itself, or by our own deadline, which told.
+      if (error.code === 'ECONNRESET') socket.destroy();
+      else this.#refuse(socket, `TLS handshake: ${error.code ?? error.message}`);
     });
     return server;
   }
 
   #secured(socket: TLSSocket): void {
     socket.on('error', ignore);
+    socket.allowHalfOpen = true;
     const shown = clientCertificate(socket);
     if (shown !== null && shown.error !== '') this.#refuse(socket, `client certificate: ${shown.error}`);
     else if (this.type === 'tls') this.#openTls(socket, null);

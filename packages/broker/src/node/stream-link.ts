@@ -59,6 +59,8 @@ class StreamLink extends OutgoingLink {
 
   start(owner: LinkOwner, head: Uint8Array | null): void {
     this.owner = owner;
+    // Lost before anybody listened: nothing else would tell.
+    if (this.stream.destroyed) process.nextTick(closed.bind(this.stream));
     if (head !== null && head.length > 0) owner.received(this, head, viewOf(head), 0, head.length);
     if (!this.#readsShared) this.stream.on('data', receivedChunk);
     if (!this.isPaused) this.stream.resume();

@@ -27,7 +27,7 @@ class SlowStore implements Store {
 
   load(): Promise<StoredState> {
     this.calls.push('load');
-    return Promise.resolve({ wall: Date.now(), lastId: 0, sessions: [], retained: [] });
+    return Promise.resolve({ wall: Date.now(), clock: Date.now(), lastId: 0, sessions: [], retained: [] });
   }
 
   async commit(batch: Batch): Promise<void> {
@@ -149,7 +149,7 @@ test('stopping while the store loads ends the start, too', timeout, async () => 
   const broker = createBroker({ store, listeners: [{ type: 'tcp', port: 0 }] });
   const refused = assert.rejects(broker.start(), { message: 'The broker was stopped while it started.' });
   const stopped = broker.stop();
-  loaded.resolve({ wall: Date.now(), lastId: 0, sessions: [], retained: [] });
+  loaded.resolve({ wall: Date.now(), clock: Date.now(), lastId: 0, sessions: [], retained: [] });
   await refused;
   await stopped;
   assert.deepEqual(broker.listeners, []);

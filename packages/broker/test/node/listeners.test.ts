@@ -345,6 +345,50 @@ test('beyond connectionsMax a socket is closed at once, before TLS, and counted'
   );
 });
 
+test('a storm of broken connections leaves no room taken', { timeout: 20_000 }, async () => {
+  const connectionsMax = 20;
+  const openings = [
+    '',
+    'GET /mqtt HTTP/1.1\r\n',
+    'GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n',
+    Uint8Array.of(0x16, 3, 1, 0, 200, 1),
+    Uint8Array.of(0x10, 0xff),
+    encodePacket(connectPacket('storm', 4), 4, 'client'),
+    'x',
+  ];
+  await withBroker(
+    { type: 'auto', port: 0, tls: serverTls },
+    async (port) => {
+      for (let round = 0; round < 10; round++) {
+        const sockets = await Promise.all(openings.map(() => dialTcp(port)));
+        await Promise.all(
+          sockets.map((socket, index) => {
+            socket.on('error', () => {});
+            socket.write(openings[index] as string);
+            const closed = new Promise((done) => socket.once('close', done));
+            if (round % 3 === 0) socket.resetAndDestroy();
+            else if (round % 3 === 1) socket.destroy();
+            else
+              socket
+                .resume()
+                .end()
+                .once('end', () => socket.destroy());
+            return closed;
+          }),
+        );
+      }
+      const peers: MqttPeer[] = [];
+      while (peers.length < connectionsMax) {
+        const peer = new MqttPeer(await dialTcp(port), 4);
+        // The last ones of the storm may be on their way out still.
+        if ((await peer.connect(`after ${peers.length}`)) !== 'end') peers.push(peer);
+      }
+      assert.equal(await new MqttPeer(await dialTcp(port), 4).connect('one too many'), 'end');
+    },
+    { limits: { connectionsMax } },
+  );
+});
+
 test('what cannot be opened is one sentence', { timeout: 20_000 }, async () => {
   const taken = createServer();
   await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done));
