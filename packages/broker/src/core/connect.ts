@@ -79,6 +79,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
   }
   if (state.isStopping) throw new Violation(ReasonCode.ServerUnavailable, 'the server is shutting down');
   connection.phase = Phase.Authenticating;
+  if (connection.deadline !== null) state.deadlines.arm(connection.deadline, state.now + state.limits.connectTimeoutMs);
   connection.packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   connection.clientId = clientId;
   connection.username = connect.username ?? null;
@@ -199,7 +200,7 @@ function accept(state: State, connection: Connection, verdict: Acceptance): void
     refuse(state, connection, will);
     return;
   }
-  const expirySeconds = sessionExpiry(state, connect, verdict);
+  const expirySeconds = Math.min(connection.expiryAsked, connection.expiryMax);
   const properties = connackProperties(state, connection, connect, verdict, expirySeconds);
   if (welcome(connection, properties, false) === null) {
     refuse(state, connection, { outcome: 'refuse', reasonCode: ReasonCode.PacketTooLarge });
@@ -255,6 +256,8 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
     limits.topicAliasMaximum,
     verdict.limits?.topicAliasMaximum ?? limits.topicAliasMaximum,
   );
+  connection.expiryAsked = expiryAsked(connect);
+  connection.expiryMax = Math.min(limits.sessionExpiryMax, verdict.limits?.sessionExpiryMax ?? limits.sessionExpiryMax);
   connection.receiveMaximum = properties.receiveMaximum ?? 65_535;
   const sentAliases = Math.min(properties.topicAliasMaximum ?? 0, limits.sentTopicAliasMaximum);
   connection.sentAliases = sentAliases > 0 ? new SentAliases(sentAliases) : null;
@@ -303,10 +306,10 @@ function claimSession(
   return { session: createSession(state, key, connection.clientId, verdict.principal), isPresent: false };
 }
 
-function sessionExpiry(state: State, connect: ConnectPacket, verdict: Acceptance): number {
-  const asked =
-    connect.version === 5 ? (connect.properties?.sessionExpiryInterval ?? 0) : connect.cleanStart ? 0 : forever;
-  return Math.min(asked, state.limits.sessionExpiryMax, verdict.limits?.sessionExpiryMax ?? forever);
+/** What CONNECT asks for; what comes of it is the lower of this and `expiryMax`. */
+function expiryAsked({ version, cleanStart, properties }: ConnectPacket): number {
+  if (version === 5) return properties?.sessionExpiryInterval ?? 0;
+  return cleanStart ? 0 : forever;
 }
 
 function keepAliveSeconds(state: State, connect: ConnectPacket, verdict: Acceptance): number {

@@ -51,6 +51,8 @@ export function readOn(state: State, connection: Connection): void {
   connection.isStalled = mustWait(state, connection);
   if (connection.isStalled || !read(state, connection) || !connection.isPaused) return;
   connection.isPaused = false;
+  // Its silence so far was ours.
+  connection.lastReceivedAt = state.now;
   state.effects.push({ kind: 'resume', connection });
 }
 
@@ -195,11 +197,11 @@ function ackReceived(
 function disconnectReceived(state: State, connection: Connection, session: Session, packet: DisconnectPacket): void {
   const expiry = packet.properties?.sessionExpiryInterval;
   if (expiry !== undefined) {
-    if (session.expirySeconds === 0 && expiry > 0) {
+    if (connection.expiryAsked === 0 && expiry > 0) {
       throw new Violation(ReasonCode.ProtocolError, 'a session expiry in DISCONNECT after none in CONNECT');
     }
     const lasted = session.lasts;
-    session.expirySeconds = Math.min(expiry, state.limits.sessionExpiryMax);
+    session.expirySeconds = Math.min(expiry, connection.expiryMax);
     if (lasted && !session.lasts) {
       state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
     }
