@@ -5,18 +5,21 @@
  * a stuck reader leaves behind is bounded and then dropped.
  */
 
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import type { AnyEvent, EventType, LogLevel } from '@pipit/broker';
 import { destination, type Logger, pino } from 'pino';
 
 export interface EventLog {
   event(event: AnyEvent): void;
   logger: Logger;
-  /** Writes out what is waiting. */
-  flush(): void;
+  /** Resolves when all is written, or when nobody has read it for a second. */
+  close(): Promise<void>;
 }
 
 const stderrFd = 2;
 const waitingBytesMax = 16 * 1024 * 1024;
+const closeTimeoutMs = 1_000;
 
 const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error' } = {
   connected: 'info',
@@ -42,6 +45,8 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
 export function openEventLog(level: LogLevel): EventLog {
   const isWatched = process.stderr.isTTY === true;
   const stderr = destination({ dest: stderrFd, sync: false, maxLength: waitingBytesMax });
+  // The broker goes on when nobody can read what it logs.
+  stderr.on('error', () => undefined);
   const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
   const formatters = { level: (label: string) => ({ level: label }) };
   const sink = isWatched ? { write: (line: string) => void process.stderr.write(readable(line)) } : stderr;
@@ -52,7 +57,11 @@ export function openEventLog(level: LogLevel): EventLog {
       const { type, ...fields } = event;
       logger[levels[type]](flat(fields), type);
     },
-    flush: () => stderr.flushSync(),
+    close: async () => {
+      const written = once(stderr, 'close').catch(() => undefined);
+      stderr.end();
+      await Promise.race([written, setTimeout(closeTimeoutMs)]);
+    },
   };
 }
 

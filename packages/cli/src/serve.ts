@@ -32,7 +32,7 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   log.logger.info({ signal: await asked }, 'stopping');
   await broker.stop();
   log.logger.info('stopped');
-  log.flush();
+  await log.close();
   return 0;
 }
 

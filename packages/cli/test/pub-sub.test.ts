@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type RunningCommand, run, startServe, startSub } from './command.ts';
+
+const certificates = `${import.meta.dirname}/../../broker/test/node/certificates`;
+const tls = ['--cert', `${certificates}/server.pem`, '--key', `${certificates}/server-key.pem`];
+const rules = `strictText: true
+permissions:
+  - { effect: deny, action: publish, filter: secret/full, reasonCode: 0x97 }
+  - { effect: deny, action: all, filter: secret/# }
+  - { effect: allow, action: all, filter: '#' }
+`;
+
+describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pipit-'));
+  const socket = join(folder, 'pipit.sock');
+  let serve: RunningCommand;
+  /** Where the broker listens: the options that lead there. */
+  let tcp: string[];
+  let secure: string[];
+  let webSocket: string[];
+
+  before(async () => {
+    const config = join(folder, 'pipit.yaml');
+    writeFileSync(config, rules);
+    serve = await startServe('-c', config, '--tcp', '0', '--unix', socket, '--tls', '0', '--ws', '0', ...tls);
+    tcp = ['-p', await serve.until('stdout', /^mqtt:.*:(\d+)$/m)];
+    secure = ['-p', await serve.until('stdout', /^mqtts:.*:(\d+)$/m), '--cafile', `${certificates}/ca.pem`];
+    webSocket = ['-L', await serve.until('stdout', /^ws:.*$/m)];
+  });
+  after(async () => {
+    const { exitCode } = await serve.stop();
+    rmSync(folder, { recursive: true });
+    assert.equal(exitCode, 0);
+  });
+
+  for (const version of ['31', '3.1.1', 'mqttv5']) {
+    test(`bring QoS 0, 1 and 2 through with version ${version}, in order`, async () => {
+      const topic = `versions/${version}`;
+      const sub = await startSub(...tcp, '-V', version, '-q', '2', '-t', topic, '-C', '3');
+      for (const qos of ['0', '1', '2']) {
+        const sent = await run(['pub', ...tcp, '-V', version, '-q', qos, '-t', topic, '-m', `QoS ${qos}`, '-d']);
+        assert.equal(sent.exitCode, 0);
+        // The last thing before DISCONNECT is the acknowledgement that completes the delivery.
+        const awaited = { 0: 'sending PUBLISH', 1: 'received PUBACK', 2: 'received PUBCOMP' }[qos] as string;
+        assert.match(sent.stderr, new RegExp(`${awaited}[^\n]*\nsending DISCONNECT[^\n]*\n$`));
+      }
+      const { exitCode, stdout, stderr } = await sub.outcome();
+      assert.deepEqual({ exitCode, stdout }, { exitCode: 0, stdout: 'QoS 0\nQoS 1\nQoS 2\n' });
+      for (const qos of [0, 1, 2])
+        assert.match(stderr, new RegExp(`received PUBLISH \\(d0, q${qos}, r0, m\\d+, '${topic}'`));
+    });
+  }
+
+  test('reach the broker by Unix socket, TLS, WebSocket and URL', async () => {
+    const ways = [['--unix', socket], secure, webSocket, ['-L', `mqtt://user:p%40ss@127.0.0.1:${tcp[1]}/ways/#`]];
+    for (const way of ways) {
+      const topic = way[1]?.endsWith('#') === true ? [] : ['-t', 'ways/#'];
+      const sub = await startSub(...way, ...topic, '-C', '1');
+      assert.equal((await run(['pub', ...(topic.length > 0 ? way : tcp), '-t', 'ways/1', '-m', 'x'])).exitCode, 0);
+      assert.equal((await sub.outcome()).stdout, 'x\n');
+    }
+  });
+
+  test('keep a retained message, show it to a later subscriber, and clear it', async () => {
+    await run(['pub', ...tcp, '-t', 'kept/1', '-m', 'value', '-r', '-q', '1']);
+    const shown = await run(['sub', ...tcp, '-t', 'kept/#', '-v', '-C', '1']);
+    assert.deepEqual({ exitCode: shown.exitCode, stdout: shown.stdout }, { exitCode: 0, stdout: 'kept/1 value\n' });
+    await run(['pub', ...tcp, '-t', 'kept/1', '-n', '-r', '-q', '1']);
+    const sub = await startSub(...tcp, '-t', 'kept/#', '-v', '-C', '1');
+    await run(['pub', ...tcp, '-t', 'kept/2', '-m', 'after']);
+    assert.equal((await sub.outcome()).stdout, 'kept/2 after\n');
+  });
+
+  test('print payloads byte for byte, empty ones only with -v', async () => {
+    const file = join(folder, 'payload');
+    writeFileSync(file, Buffer.from([0, 255, 10, 13]));
+    const verbose = await startSub(...tcp, '-t', 'bytes', '-v', '-C', '7');
+    const plain = await startSub(...tcp, '-t', 'bytes', '-C', '7');
+    await run(['pub', ...tcp, '-t', 'bytes', '-f', file]);
+    await run(['pub', ...tcp, '-t', 'bytes', '-n']);
+    await run(['pub', ...tcp, '-t', 'bytes', '-s'], 'a\nb\n');
+    await run(['pub', ...tcp, '-t', 'bytes', '-q', '1', '-l'], 'one\n\nthree\nfour');
+    const expected = ['\0\xff\n\r', '(null)', 'a\nb\n', 'one', '(null)', 'three', 'four'];
+    assert.equal((await verbose.outcome()).stdout, expected.map((payload) => `bytes ${payload}\n`).join(''));
+    const shown = expected.filter((payload) => payload !== '(null)');
+    assert.equal((await plain.outcome()).stdout, shown.map((payload) => `${payload}\n`).join(''));
+  });
+
+  test('sub -W ends after that time with 27', async () => {
+    const outcome = await run(['sub', ...tcp, '-t', 'silence', '-W', '1']);
+    assert.deepEqual(outcome, { exitCode: 27, stdout: '', stderr: 'Timed out\n' });
+  });
+
+  test('publish every line of a long input, whatever the window', async () => {
+    const lines = Array.from({ length: 2_500 }, (_, index) => `line ${index}`).join('\n');
+    const sub = await startSub(...tcp, '-t', 'lines', '-q', '1', '-C', '2500');
+    assert.equal((await run(['pub', ...tcp, '-t', 'lines', '-q', '1', '-l'], lines)).exitCode, 0);
+    assert.equal((await sub.outcome()).stdout, `${lines}\n`);
+  });
+
+  test('sub -c -C leaves what it was not asked for with the session, at any QoS', async () => {
+    const session = [...tcp, '-i', 'away', '-c', '-q', '2', '-t', 'away/#', '-C', '1'];
+    const first = await startSub(...session);
+    await run(['pub', ...tcp, '-t', 'away/0', '-m', 'zero']);
+    assert.equal((await first.outcome()).stdout, 'zero\n');
+    for (const qos of ['1', '2']) await run(['pub', ...tcp, '-t', 'away/1', '-q', qos, '-l'], `${qos}a\n${qos}b`);
+    const received: string[] = [];
+    for (let i = 0; i < 4; i++) received.push((await run(['sub', ...session])).stdout);
+    assert.deepEqual(received, ['1a\n', '1b\n', '2a\n', '2b\n']);
+    const rest = await startSub(...session);
+    await run(['pub', ...tcp, '-t', 'away/2', '-m', 'end']);
+    assert.equal((await rest.outcome()).stdout, 'end\n');
+  });
+
+  test('say why the broker refused, and exit with its code', async () => {
+    const cases: readonly [args: string[], exitCode: number, stderr: string][] = [
+      [
+        ['pub', '-t', 'secret/x', '-m', 'x', '-q', '1'],
+        0x87,
+        'Error: the broker refused the message: Not authorized\n',
+      ],
+      [
+        ['pub', '-t', 'secret/full', '-m', 'x', '-q', '2'],
+        0x97,
+        'Error: the broker refused the message: Quota exceeded\n',
+      ],
+      [['sub', '-t', 'secret/x'], 0x87, 'Error: the broker refused secret/x: Not authorized\n'],
+      [['sub', '-t', 'secret/x', '-V', '311'], 0x80, 'Error: the broker refused secret/x: Refused\n'],
+      [
+        ['pub', '-t', 'a', '-m', 'x', '-i', 'a\u0001', '-V', '311'],
+        2,
+        'Connection error: Connection Refused: identifier rejected.\n',
+      ],
+    ];
+    for (const [[command = '', ...args], exitCode, stderr] of cases) {
+      assert.deepEqual(await run([command, ...tcp, ...args]), { exitCode, stdout: '', stderr });
+    }
+    const refused = await run(['pub', ...tcp, '-t', 'a', '-m', 'x', '-i', 'a\u0001']);
+    assert.equal(refused.exitCode, 0x85);
+    assert.match(refused.stderr, /^Connection error: Client Identifier not valid\./);
+  });
+
+  test('end with 1 when there is no broker, or one whose certificate is not trusted', async () => {
+    const nobody = await run(['pub', '--unix', join(folder, 'none.sock'), '-t', 'a', '-m', 'x']);
+    assert.deepEqual(nobody, { exitCode: 1, stdout: '', stderr: 'Error: No such socket\n' });
+    const refused = await run(['sub', '-p', '1', '-h', '127.0.0.1', '-t', 'a']);
+    assert.deepEqual(refused, { exitCode: 1, stdout: '', stderr: 'Error: Connection refused\n' });
+    const stranger = await run(['pub', '-L', `mqtts://localhost:${secure[1]}/a`, '-m', 'x']);
+    assert.equal(stranger.exitCode, 1);
+    assert.match(stranger.stderr, /^Error: .*certificate.*\n$/);
+  });
+
+  const mistakes: readonly [args: string[], stderr: RegExp][] = [
+    [['pub', '-m', 'x'], /^Error: a topic is needed \(-t\)\.\n$/],
+    [['pub', '-t', 'a'], /^Error: one of -m, -n, -f, -s and -l is needed\.\n$/],
+    [['pub', '-t', 'a', '-m', 'x', '-n'], /^Error: one of -m, -n, -f, -s and -l is needed\.\n$/],
+    [['pub', '-t', 'a/#', '-m', 'x'], /^Error: Topic name contains a wildcard\.\n$/],
+    [['pub', '-t', 'a', '-f', '/nowhere'], /^Error: \/nowhere cannot be read: .*\n$/],
+    [['pub', '-t', 'a', '-m', 'x', '-q', '3'], /argument '3' is invalid\. It has to be a whole number from 0 to 2\./],
+    [['pub', '-t', 'a', '-m', 'x', '-V', '4'], /argument '4' is invalid\. It has to be 5, 311 or 31/],
+    [['sub', '-t', 'a/#/b'], /^Error: a\/#\/b: Topic filter has a # before its last level\.\n$/],
+    [['sub', '-t', 'a', '-c'], /^Error: -c needs a client id \(-i\)\.\n$/],
+    [['sub', '-L', 'http://x'], /argument 'http:\/\/x' is invalid\. It has to look like mqtt:/],
+  ];
+  for (const [args, pattern] of mistakes) {
+    test(`exit with 2 and a sentence for: ${args.join(' ')}`, async () => {
+      const { exitCode, stdout, stderr } = await run(args);
+      assert.match(stderr, pattern);
+      assert.deepEqual({ exitCode, stdout }, { exitCode: 2, stdout: '' });
+    });
+  }
+});

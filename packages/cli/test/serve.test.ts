@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { encodePacket, PacketType } from '@pipit/protocol';
+import { run, startServe, startSub } from './command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'pipit-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const certificates = `${import.meta.dirname}/../../broker/test/node/certificates`;
+const cert = `${certificates}/server.pem`;
+const key = `${certificates}/server-key.pem`;
+
+describe('pipit serve', { concurrency: 4 }, () => {
+  test('prints what is kept, a line for each listener with its real port, and then ready', async () => {
+    const path = join(folder, 'pipit.sock');
+    const plain = ['--tcp', '0', '--tcp', '[::1]:0', '--ws', 'localhost:0', '--auto', '0', '--unix', path];
+    const serve = await startServe(...plain, '--tls', '0', '--wss', '0', '--cert', cert, '--key', key, '--memory');
+    const { exitCode, stdout } = await serve.stop();
+    const form = [
+      'memory: nothing survives a restart',
+      'mqtt://127.0.0.1:PORT',
+      'mqtt://[::1]:PORT',
+      'mqtts://127.0.0.1:PORT',
+      'ws://localhost:PORT/mqtt',
+      'wss://127.0.0.1:PORT/mqtt',
+      'auto://127.0.0.1:PORT',
+      `unix:${path}`,
+      'ready',
+    ];
+    assert.deepEqual(
+      stdout
+        .trimEnd()
+        .replaceAll(/(?<=:)[1-9]\d*(?=\/|\n)/g, 'PORT')
+        .split('\n'),
+      form,
+    );
+    assert.equal(exitCode, 0);
+  });
+
+  test('stops in order when asked: clients are told why, and the exit code is 0', async () => {
+    const serve = await startServe('--tcp', '0');
+    const port = await serve.until('stdout', /:(\d+)$/m);
+    const sub = await startSub('-p', port, '-t', 'a');
+    serve.process.kill('SIGINT');
+    const [served, subscribed] = await Promise.all([serve.outcome(), sub.outcome()]);
+    assert.equal(served.exitCode, 0);
+    assert.equal(subscribed.exitCode, 0x8b);
+    assert.match(subscribed.stderr, /The broker closed the connection: Server shutting down\./);
+  });
+
+  test('ends at once with 1 at a second signal', async () => {
+    const serve = await startServe('--tcp', '0');
+    // A client that does not close its side makes the stop wait.
+    const socket = connect({ port: Number(await serve.until('stdout', /:(\d+)$/m)), allowHalfOpen: true });
+    const packet = { type: PacketType.Connect, version: 5, clientId: 'c', cleanStart: true, keepAlive: 0 } as const;
+    socket.on('error', () => undefined).write(encodePacket(packet, 5, 'client'));
+    await serve.until('stderr', /connected/);
+    serve.process.kill('SIGTERM');
+    await serve.until('stderr', /stopping/);
+    assert.equal((await serve.stop()).exitCode, 1);
+    socket.destroy();
+  });
+
+  test('logs events as JSON lines, without payloads and passwords', async () => {
+    const serve = await startServe('--tcp', '0', '--log-level', 'debug');
+    const port = await serve.until('stdout', /:(\d+)$/m);
+    const secrets = ['-m', 'the-payload', '-u', 'the-user', '-P', 'the-password'];
+    await run(['pub', '-p', port, '-i', 'the-client', '-t', 'a', ...secrets]);
+    const { stderr } = await serve.stop();
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const connected = lines.find(({ msg }) => msg === 'connected');
+    assert.equal(connected?.['clientId'], 'the-client');
+    assert.equal(connected?.['username'], 'the-user');
+    assert.equal(connected?.['level'], 'info');
+    assert.match(String(connected?.['address']), /^127\.0\.0\.1:\d+$/);
+    assert.equal(lines.at(-1)?.['msg'], 'stopped');
+    assert.doesNotMatch(stderr, /the-payload|the-password/);
+  });
+
+  test('prints the configuration it would use, which reads back the same', async () => {
+    const printed = await run(['serve', '--print-config']);
+    assert.match(printed.stdout, /^ {2}- type: tcp\n {4}host: 127\.0\.0\.1\n {4}port: 1883\n/m);
+    assert.match(printed.stdout, /^ {2}- type: ws\n {4}host: 127\.0\.0\.1\n {4}port: 8083\n/m);
+    const path = join(folder, 'printed.yaml');
+    const options = ['--tls', '[::1]:8883', '--cert', cert, '--key', key, '--log-level', 'error'];
+    const changed = await run(['serve', '--print-config', ...options]);
+    writeFileSync(path, changed.stdout);
+    assert.deepEqual(await run(['serve', '--print-config', '-c', path]), changed);
+    assert.equal(changed.exitCode, 0);
+    assert.match(changed.stdout, /^logLevel: error$/m);
+  });
+
+  test('takes its settings from a file, and its listeners from the command line if there are any', async () => {
+    const path = join(folder, 'quiet.yaml');
+    writeFileSync(path, 'listeners: [{ type: tcp, host: 192.0.2.1, port: 1 }]\nlogLevel: silent\n');
+    const serve = await startServe('-c', path, '--tcp', '0');
+    const { stdout, stderr, exitCode } = await serve.stop();
+    assert.match(stdout, /^mqtt:\/\/127\.0\.0\.1:\d+$/m);
+    assert.doesNotMatch(stdout, /192\.0\.2\.1/);
+    assert.deepEqual({ stderr, exitCode }, { stderr: '', exitCode: 0 });
+  });
+
+  test('does not open what other machines reach without being asked who they are', async () => {
+    const { exitCode, stdout, stderr } = await run(['serve', '--tcp', '0.0.0.0:0', '--ws', '[::]:0', '--tcp', '0']);
+    const urls = 'mqtt://0.0.0.0:0, ws://[::]:0/mqtt';
+    const sentence = `Other machines could reach ${urls}, and nobody is asked who they are: if that is meant, say so with --allow-anonymous (or allowAnonymous: true).\n`;
+    assert.deepEqual({ exitCode, stdout, stderr }, { exitCode: 2, stdout: '', stderr: sentence });
+  });
+
+  test('says in one sentence that a port is taken, and exits with 1', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((done) => server.once('listening', done));
+    const { port } = server.address() as AddressInfo;
+    const { exitCode, stdout, stderr } = await run(['serve', '--tcp', '0', '--tcp', String(port)]);
+    server.close();
+    assert.deepEqual(
+      { exitCode, stdout, stderr },
+      { exitCode: 1, stdout: '', stderr: `127.0.0.1:${port} is already in use.\n` },
+    );
+  });
+
+  const mistakes: readonly [name: string, args: readonly string[], stderr: RegExp][] = [
+    ['a bad setting', ['-c', 'BAD'], /^\S+bad\.yaml:1: limits\.receiveMaximum: must be .*\n\S+bad\.yaml:2: sis: .*\n$/],
+    ['no file', ['-c', '/nowhere.yaml'], /^\/nowhere\.yaml: cannot be read: there is no such file\n$/],
+    [
+      'no certificate',
+      ['--tls', '0', '--cert', '/nowhere', '--key', key],
+      /^listeners\[0\]: The certificate \/nowhere cannot .*\n$/,
+    ],
+    [
+      'a key of another',
+      ['--wss', '0', '--cert', cert, '--key', `${certificates}/client-key.pem`],
+      /^.* does not belong to .*\n$/,
+    ],
+    ['half of TLS', ['--tls', '0', '--cert', cert], /^Error: --cert and --key are given together\.\n$/],
+    ['TLS without a certificate', ['--tls', '0'], /^Error: --tls and --wss need --cert and --key\.\n$/],
+    [
+      'certificates for nobody',
+      ['--tcp', '0', '--cert', cert, '--key', key],
+      /^Error: .* are for --tls, --wss and --auto\.\n$/,
+    ],
+    ['no port', ['--tcp', 'localhost'], /argument 'localhost' is invalid\. It has to be a port/],
+    ['too large a port', ['--tcp', '65536'], /argument '65536' is invalid\. It has to be a port/],
+    ['no level', ['--log-level', 'loud'], /'loud' is invalid\. Allowed choices are trace, debug/],
+    ['no option', ['--tcpp', '0'], /unknown option '--tcpp'\n\(Did you mean --tcp\?\)\n'pipit serve --help'/],
+  ];
+  const bad = join(folder, 'bad.yaml');
+  writeFileSync(bad, 'limits: { receiveMaximum: 0 }\nsis: {}\n');
+  for (const [name, args, pattern] of mistakes) {
+    test(`exits with 2 and a sentence, without opening anything: ${name}`, async () => {
+      const outcome = await run(['serve', ...args.map((arg) => (arg === 'BAD' ? bad : arg))]);
+      assert.match(outcome.stderr, pattern);
+      assert.doesNotMatch(outcome.stderr, /^ {4}at /m);
+      assert.deepEqual({ exitCode: outcome.exitCode, stdout: outcome.stdout }, { exitCode: 2, stdout: '' });
+    });
+  }
+});
+
+describe('pipit', { concurrency: 4 }, () => {
+  test('--help lists the commands, --version prints the version', async () => {
+    const [help, version] = await Promise.all([run(['--help']), run(['--version'])]);
+    for (const command of ['serve', 'pub', 'sub']) assert.match(help.stdout, new RegExp(`^ {2}${command} `, 'm'));
+    assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+    assert.deepEqual([help.exitCode, version.exitCode], [0, 0]);
+  });
+
+  test('says that there is no such command, with a hint, and exits with 2', async () => {
+    const { exitCode, stdout, stderr } = await run(['serv']);
+    const hint = "error: unknown command 'serv'\n(Did you mean serve?)\n'pipit --help' lists the commands.\n";
+    assert.deepEqual({ exitCode, stdout, stderr }, { exitCode: 2, stdout: '', stderr: hint });
+  });
+
+  test('without a command shows the help on stderr and exits with 2', async () => {
+    const { exitCode, stdout, stderr } = await run([]);
+    assert.deepEqual({ exitCode, stdout }, { exitCode: 2, stdout: '' });
+    assert.match(stderr, /^Usage: pipit /);
+  });
+});
