@@ -39,6 +39,7 @@ export class Publication {
   private readonly forms: readonly Form[] = [new Form(), new Form(), new Form(), new Form()];
   private made = 0;
   private kept: Message | null = null;
+  private now = 0;
   private readonly borrowed: Message;
   private scratch = new Slab(noBytes, noView);
 
@@ -64,18 +65,22 @@ export class Publication {
       frame.messageExpiryInterval < 0 ? Number.POSITIVE_INFINITY : now + frame.messageExpiryInterval * 1000;
     message.publisher = connection.clientId;
     message.id = 0;
-    this.message = message;
-    this.kept = null;
-    this.made = 0;
+    this.begin(message, null, now);
     if (frame.topicAlias > 0) this.cutAlias(frame.topicAliasAt);
     else if (connection.mapping === null) this.useInput(frame, connection.version === 5);
   }
 
   /** Takes a message that is owned already: a will, an in-process publish, one that changes its shared group member. */
-  fromMessage(message: Message): void {
+  fromMessage(message: Message, now: number): void {
+    this.begin(message, message, now);
+  }
+
+  private begin(message: Message, kept: Message | null, now: number): void {
     this.message = message;
-    this.kept = message;
+    this.kept = kept;
+    this.now = now;
     this.made = 0;
+    this.scratch.length = 0;
   }
 
   /** The message for keeping: one copy, however many ask. */
@@ -136,7 +141,7 @@ export class Publication {
     const { message } = this;
     const layout = layOut(message, message.topic.bytes.length, isV5, withPacketId, 0);
     const length = layout.size - (this.isReferenced ? message.payloadLength : 0);
-    const start = this.made === 0 ? 0 : this.scratch.length;
+    const start = this.scratch.length;
     const form = this.forms[index] as Form;
     if (start + length > this.scratch.bytes.length) {
       const bytes = new Uint8Array(Math.max(4096, 2 * (start + length)));
@@ -151,6 +156,7 @@ export class Publication {
     const head = putHead(scratch, form.start, layout, 0, message.topic.bytes, message.topic.view);
     form.packetIdAt = head - form.start;
     const at = putProperties(scratch, head + (withPacketId ? 2 : 0), message, isV5, layout.propertiesLength);
+    if (isV5) putExpiry(scratch.view, at - message.propertiesLength, message, this.now);
     if (!this.isReferenced) {
       copyBytes(
         scratch.bytes,
@@ -267,12 +273,9 @@ export function writeMessage(state: State, connection: Connection, message: Mess
     slab.view.setUint16(at, envelope.packetId);
     at += 2;
   }
-  const propertiesAt = at + (isV5 ? integerSize(layout.propertiesLength) : 0);
   at = putProperties(slab, at, message, isV5, layout.propertiesLength);
   if (isV5) {
-    if (message.expiryAt >= 0) {
-      slab.view.setUint32(propertiesAt + message.expiryAt - message.propertiesStart, secondsLeft(message, state.now));
-    }
+    putExpiry(slab.view, at - message.propertiesLength, message, state.now);
     at = putExtras(slab.view, at, alias, ids);
   }
   if (isReferenced) connection.refer(state, payloadOf(message), waits);
@@ -284,8 +287,10 @@ export function writeMessage(state: State, connection: Connection, message: Mess
 const emptyName = { bytes: new Uint8Array(2), view: new DataView(new ArrayBuffer(2)) };
 
 /** The time since it was received is taken off [MQTT-3.3.2-6]; never below 0, and whole seconds round up. */
-function secondsLeft(message: Message, now: number): number {
-  return Math.min(0xffff_ffff, Math.max(0, Math.ceil((message.expiresAt - now) / 1000)));
+function putExpiry(view: DataView, propertiesAt: number, message: Message, now: number): void {
+  if (message.expiryAt < 0) return;
+  const secondsLeft = Math.min(0xffff_ffff, Math.max(0, Math.ceil((message.expiresAt - now) / 1000)));
+  view.setUint32(propertiesAt + message.expiryAt - message.propertiesStart, secondsLeft);
 }
 
 function mapOut(state: State, connection: Connection, topic: Topic): Topic | null {

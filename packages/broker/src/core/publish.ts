@@ -65,7 +65,7 @@ export function publishReceived(state: State, connection: Connection, session: S
 /** Publishes a message of the broker's own or of in-process code. The number of sessions it matched. */
 export function publishMessage(state: State, message: Message): number {
   const { publication } = state;
-  publication.fromMessage(message);
+  publication.fromMessage(message, state.now);
   const claim = state.claims?.find(message.topic) ?? null;
   if (claim !== null) {
     claimed(state, claim, message, null, message.qos, 0);

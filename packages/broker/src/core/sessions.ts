@@ -136,6 +136,6 @@ function redispatch(state: State, from: Session, delivery: Delivery): void {
   const { group, message } = delivery;
   const member = group?.choose(message.topic.name, message.qos);
   if (group === null || member === undefined || member.session === from) return;
-  state.publication.fromMessage(message);
+  state.publication.fromMessage(message, state.now);
   deliver(state, member.session, state.publication, member.qos, member.retainAsPublished, member.identifiers, group);
 }

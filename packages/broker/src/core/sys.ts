@@ -55,7 +55,7 @@ export class SysTopics {
     message.retain = true;
     message.own(encodeUtf8(value), 0);
     put(state, message);
-    state.publication.fromMessage(message);
+    state.publication.fromMessage(message, state.now);
     route(state, state.publication);
   }
 
