@@ -10,7 +10,7 @@ import type { Connection } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { deliver } from './delivery.ts';
 import type { BrokerEvent } from './events.ts';
-import { settle } from './line.ts';
+import { drop, settle } from './line.ts';
 import type { Delivery } from './message.ts';
 import { Counter } from './metrics.ts';
 import type { Permissions } from './permissions.ts';
@@ -102,8 +102,9 @@ export function endSession(state: State, session: Session, reason: EndReason): v
 }
 
 /**
- * Shared messages that this session was given and did not finish go to another member that is online: those never sent, and
- * those of QoS 1 without PUBACK. A QoS 2 message once sent stays with its session [MQTT-4.8.2-5].
+ * Shared messages that this session was given and did not finish go to another member that is online (when the session ends,
+ * also to one that lasts): those never sent, and those of QoS 1 without PUBACK. A QoS 2 message once sent stays with its
+ * session [MQTT-4.8.2-5].
  */
 function passOn(state: State, session: Session): void {
   if (session.groups === null && !session.isEnded) return;
@@ -129,13 +130,18 @@ function passOn(state: State, session: Session): void {
 }
 
 function hasTaker(from: Session, delivery: Delivery): boolean {
-  return delivery.group?.members.some(({ session }) => session !== from && session.isOnline) === true;
+  const takes = (session: Session) => session !== from && (session.isOnline || (from.isEnded && session.lasts));
+  return delivery.group?.members.some(({ session }) => takes(session)) === true;
 }
 
 function redispatch(state: State, from: Session, delivery: Delivery): void {
   const { group, message } = delivery;
-  const member = group?.choose(message.topic.name, message.qos);
-  if (group === null || member === undefined || member.session === from) return;
+  const isExpired = message.expiresAt <= state.now; // [MQTT-3.3.2-5]
+  const member = isExpired ? undefined : group?.choose(message.topic.name, message.qos);
+  if (group === null || member === undefined || member.session === from) {
+    drop(state, from, message, isExpired ? 'expired' : 'not-authorized');
+    return;
+  }
   state.publication.fromMessage(message, state.now);
   deliver(state, member.session, state.publication, member.qos, member.retainAsPublished, member.identifiers, group);
 }
