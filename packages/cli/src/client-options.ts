@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { ProtocolVersion, QoS } from '@pipit/protocol';
 import { encodeUtf8 } from '@pipit/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CommandError, exitCodes } from './command-error.ts';
+import { usageError } from './command-error.ts';
 import type { ClientTls, Target } from './dial.ts';
 import type { ConnectionOptions } from './mqtt-connection.ts';
 
@@ -164,8 +164,4 @@ export function connectionOptions(options: ClientArguments): ConnectionOptions {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: encodeUtf8(password) }),
   };
-}
-
-export function usageError(sentence: string): CommandError {
-  return new CommandError(`Error: ${sentence}`, exitCodes.usage);
 }

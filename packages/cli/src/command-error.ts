@@ -12,3 +12,7 @@ export class CommandError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+export function usageError(sentence: string): CommandError {
+  return new CommandError(`Error: ${sentence}`, exitCodes.usage);
+}

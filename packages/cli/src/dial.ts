@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectSocket, isIP } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
-import { CommandError, exitCodes } from './command-error.ts';
+import { CommandError, exitCodes, usageError } from './command-error.ts';
 
 /** Paths of PEM files. */
 export interface ClientTls {
@@ -25,6 +25,14 @@ export type Target =
 
 /** Rejects with a CommandError. */
 export async function dial(target: Target): Promise<Duplex> {
+  try {
+    return await open(target);
+  } catch (error) {
+    throw error instanceof CommandError ? error : dialError(error as Error);
+  }
+}
+
+async function open(target: Target): Promise<Duplex> {
   switch (target.kind) {
     case 'tcp':
       return opened(connectSocket({ host: target.host, port: target.port, noDelay: true }), 'connect');
@@ -56,16 +64,15 @@ function readPem(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new CommandError(`Error: ${path} cannot be read: ${(error as Error).message}.`, exitCodes.usage);
+    throw usageError(`${path} cannot be read: ${(error as Error).message}.`);
   }
 }
 
 function opened(stream: Duplex, event: 'connect' | 'secureConnect'): Promise<Duplex> {
   return new Promise((done, failed) => {
-    const refuse = (error: Error): void => failed(dialError(error));
-    stream.once('error', refuse);
+    stream.once('error', failed);
     stream.once(event, () => {
-      stream.removeListener('error', refuse);
+      stream.removeListener('error', failed);
       done(stream);
     });
   });
@@ -93,7 +100,7 @@ function webSocketStream(url: string): Promise<Duplex> {
   socket.addEventListener('close', () => stream.destroy());
   return new Promise((done, failed) => {
     socket.addEventListener('open', () => done(stream));
-    socket.addEventListener('error', () => failed(dialError(new Error(`no WebSocket at ${url}`))));
+    socket.addEventListener('error', () => failed(new Error(`There is no WebSocket at ${url}`)));
   });
 }
 

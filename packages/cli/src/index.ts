@@ -1,6 +1,7 @@
 /** The `pipit` command: which command was asked for, and how it ends. What a command does is loaded when it runs. */
 
 import { readFileSync } from 'node:fs';
+import { EncodeError } from '@pipit/protocol';
 import { Command, CommanderError } from 'commander';
 import { addClientOptions, wholeNumber } from './client-options.ts';
 import { CommandError, exitCodes } from './command-error.ts';
@@ -21,6 +22,10 @@ async function run(): Promise<number> {
   } catch (error) {
     // Commander has told it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    if (error instanceof EncodeError) {
+      console.error(`Error: ${error.message}.`);
+      return exitCodes.usage;
+    }
     if (!(error instanceof CommandError)) throw error;
     console.error(error.message);
     return error.exitCode;

@@ -2,7 +2,8 @@
 
 import { createReadStream, readFileSync } from 'node:fs';
 import { encodeUtf8, ReasonCode, topicNameProblem } from '@pipit/protocol';
-import { type ClientArguments, connectionOptions, targetOf, usageError } from './client-options.ts';
+import { type ClientArguments, connectionOptions, targetOf } from './client-options.ts';
+import { usageError } from './command-error.ts';
 import { dial } from './dial.ts';
 import { MqttConnection } from './mqtt-connection.ts';
 import { refusalName } from './packet-text.ts';

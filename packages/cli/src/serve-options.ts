@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import type { Configuration, ListenerSettings, LogLevel } from '@pipit/broker';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { usageError } from './client-options.ts';
+import { usageError } from './command-error.ts';
 
 interface Address {
   readonly host: string;
@@ -50,6 +50,7 @@ export function addServeOptions(command: Command): Command {
     .addHelpText('after', `\n${notes}`);
 }
 
+/** Those of the configuration, which would have to be loaded with the broker. */
 const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 const notes = `Listeners may be given more than once; if there are any, those of the file are not opened. With none at all:

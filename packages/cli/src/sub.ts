@@ -2,8 +2,8 @@
 
 import type { PublishPacket } from '@pipit/protocol';
 import { ReasonCode, topicFilterProblem } from '@pipit/protocol';
-import { type ClientArguments, connectionOptions, targetOf, usageError } from './client-options.ts';
-import { exitCodes } from './command-error.ts';
+import { type ClientArguments, connectionOptions, targetOf } from './client-options.ts';
+import { exitCodes, usageError } from './command-error.ts';
 import { dial } from './dial.ts';
 import { MqttConnection } from './mqtt-connection.ts';
 import { refusalName } from './packet-text.ts';
