@@ -21,7 +21,7 @@ export function sealBatch(state: State): void {
   const { journal } = state;
   if (journal === null) return;
   closeOverdue(state);
-  const batch = journal.seal(state.now, state.wall, state.wallOffsetMs, (released) => release(state, released));
+  const batch = journal.seal(state.now, state.wall, state.recordOffsetMs, (released) => release(state, released));
   if (batch !== null) state.effects.push({ kind: 'commit', batch });
 }
 
@@ -90,7 +90,7 @@ export function paged(
     return;
   }
   for (const stored of deliveries) {
-    if (stored.sequence > queue.loadedThrough) queue.load(restoreDelivery(state, stored, state.wallOffsetMs));
+    if (stored.sequence > queue.loadedThrough) queue.load(restoreDelivery(state, stored));
   }
   const isAllCommitted = (state.journal?.committedNumber ?? 0) >= queue.tailBatch;
   if (deliveries.length === 0 && isAllCommitted && queue.tailCount > 0) {
@@ -106,9 +106,9 @@ function wake(state: State, session: Session): void {
   if (!session.isEnded) state.wake(session);
 }
 
-function restoreDelivery(state: State, stored: StoredDelivery, offsetMs: number): Delivery {
+function restoreDelivery(state: State, stored: StoredDelivery): Delivery {
   const { qos, retain, identifiers, group } = stored;
-  const message = restoreMessage(state, stored.message, offsetMs);
+  const message = restoreMessage(state, stored.message);
   const delivery = new Delivery(
     message,
     qos,
@@ -122,31 +122,36 @@ function restoreDelivery(state: State, stored: StoredDelivery, offsetMs: number)
   return delivery;
 }
 
-function restoreMessage(state: State, stored: StoredMessage, offsetMs: number): Message {
+function restoreMessage(state: State, stored: StoredMessage): Message {
   const topic = state.topics.internName(stored.topic);
   // A topic that was legal when it was stored and is not under today's limits is still delivered.
-  return messageFromStored(stored, topic ?? state.topics.internAnyway(stored.topic), offsetMs);
+  return messageFromStored(stored, topic ?? state.topics.internAnyway(stored.topic), state.recordOffsetMs);
 }
 
 // ── Start
 
+/** Nobody is down for ten years: one of the two clocks was wrong. */
+const downtimeMaxMs = 10 * 365 * 24 * 3600 * 1000;
+
 /** Restores an earlier run. Downtime counts: what expired meanwhile goes, and every connection counts as closed now. */
 export function restore(state: State, stored: StoredState): void {
-  const downtimeMs = Math.max(0, state.wall - stored.wall);
-  const offsetMs = stored.wall + (Number.isFinite(downtimeMs) ? downtimeMs : 0) - state.now;
+  const wallMs = state.wall - stored.wall;
+  const downtimeMs = wallMs > 0 && wallMs < downtimeMaxMs ? wallMs : 0;
+  if (stored.clock > 0) state.recordOffsetMs = stored.clock + downtimeMs - state.now;
   state.journal?.startAfter(stored.lastId);
   state.startIncarnationsAfter(stored.lastId);
   for (const { topic, message } of stored.retained) {
-    const restored = restoreMessage(state, message, offsetMs);
-    if (restored.topic.name === topic && restored.expiresAt > state.now) put(state, restored);
+    const restored = restoreMessage(state, message);
+    if (restored.expiresAt > state.now) put(state, restored);
+    else state.journal?.record({ kind: 'unretained', topic });
   }
   const loaded = [...stored.sessions].map((entry) => ({
     entry,
-    session: restoreSession(state, entry.session, entry.subscriptions, offsetMs),
+    session: restoreSession(state, entry.session, entry.subscriptions),
   }));
   // Groups are whole only now: deliveries may belong to one.
   for (const { entry, session } of loaded) {
-    for (const delivery of entry.inFlight) restoreFlight(state, session, delivery, offsetMs);
+    for (const delivery of entry.inFlight) restoreFlight(state, session, delivery);
     for (const packetId of entry.received) {
       session.received ??= new ReceiveIds();
       session.received.add(packetId);
@@ -154,23 +159,23 @@ export function restore(state: State, stored: StoredState): void {
     const { count, bytes, lastSequence } = entry.waiting;
     session.sequence = Math.max(session.sequence, lastSequence);
     if (count > 0) session.queue = Queue.stored(count, bytes, entry.waiting.afterSequence);
-    scheduleWill(state, session);
   }
+  // A will joins the end of its receivers' lines: only now are they what they were.
+  for (const { session } of loaded) scheduleWill(state, session);
 }
 
-function restoreSession(
-  state: State,
-  stored: StoredSession,
-  subscriptions: readonly StoredSubscription[],
-  offsetMs: number,
-): Session {
+function restoreSession(state: State, stored: StoredSession, subscriptions: readonly StoredSubscription[]): Session {
   const session = new Session(stored.key, stored.clientId, stored.principal, stored.incarnation);
   state.sessions.set(stored.key, session);
   session.expirySeconds = stored.expirySeconds;
-  session.closedAt = Number.isFinite(stored.closedAtWall) ? stored.closedAtWall - offsetMs : state.now;
+  session.isRecorded = true;
+  const wasOpen = !Number.isFinite(stored.closedAtClock);
+  session.closedAt = wasOpen ? state.now : stored.closedAtClock - state.recordOffsetMs;
+  // That it is closed now must be known after another crash, or its expiry would begin again.
+  if (wasOpen) state.journal?.touch(session);
   if (stored.will !== null) {
     session.will = {
-      message: restoreMessage(state, stored.will.message, offsetMs),
+      message: restoreMessage(state, stored.will.message),
       delaySeconds: stored.will.delaySeconds,
     };
   }
@@ -181,8 +186,8 @@ function restoreSession(
   return session;
 }
 
-function restoreFlight(state: State, session: Session, stored: StoredDelivery, offsetMs: number): void {
-  const delivery = restoreDelivery(state, stored, offsetMs);
+function restoreFlight(state: State, session: Session, stored: StoredDelivery): void {
+  const delivery = restoreDelivery(state, stored);
   session.sequence = Math.max(session.sequence, delivery.sequence);
   session.window ??= new SendWindow<Delivery>();
   const flight = stored.released

@@ -97,6 +97,13 @@ export class Journal {
     this.notes.push({ kind: 'session', session });
   }
 
+  /** Nothing of the session is to be found after a restart. */
+  ended(session: Session): void {
+    if (!session.isRecorded) return;
+    session.isRecorded = false;
+    this.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  }
+
   queued(session: Session, delivery: Delivery): void {
     this.noted++;
     if (delivery.message.id === 0) delivery.message.id = ++this.lastMessageId;
@@ -160,11 +167,11 @@ export class Journal {
    * Closes the open batch and hands it out for its commit; null when nothing is to be written, or one is in flight. When what
    * waits has nothing to wait for any more, `released` is called for it at once.
    */
-  seal(now: number, wall: number, wallOffsetMs: number, released: (waiters: Released) => void): Batch | null {
+  seal(now: number, wall: number, recordOffsetMs: number, released: (waiters: Released) => void): Batch | null {
     if (this.isCommitting || now < this.retryAt) return null;
     const changes = this.retrying ?? [];
     for (const note of this.notes) {
-      const change = this.write(note, wallOffsetMs);
+      const change = this.write(note, recordOffsetMs);
       if (change !== null) changes.push(change);
     }
     this.notes = [];
@@ -179,7 +186,7 @@ export class Journal {
       this.release(released);
       return null;
     }
-    this.inFlight = { number: this.number++, wall, changes };
+    this.inFlight = { number: this.number++, wall, clock: now + recordOffsetMs, changes };
     return this.inFlight;
   }
 
@@ -206,25 +213,26 @@ export class Journal {
     if (waiters.connections.length > 0 || waiters.publishes.length > 0) released(waiters);
   }
 
-  private write(note: Note, wallOffsetMs: number): Change | null {
+  private write(note: Note, recordOffsetMs: number): Change | null {
     switch (note.kind) {
       case 'change':
         return note.change;
       case 'session':
-        return this.writeSession(note.session, wallOffsetMs);
+        return this.writeSession(note.session, recordOffsetMs);
       case 'queued': {
         const { session, delivery } = note;
         if (delivery.isSettled || session.isEnded) return null;
         delivery.isRecorded = true;
-        const stored = toStored(delivery, wallOffsetMs);
+        const stored = toStored(delivery, recordOffsetMs);
         return { kind: 'queued', key: session.key, incarnation: session.incarnation, delivery: stored };
       }
     }
   }
 
-  private writeSession(session: Session, wallOffsetMs: number): Change | null {
+  private writeSession(session: Session, recordOffsetMs: number): Change | null {
     session.isTouched = false;
     if (session.isEnded) return null;
+    session.isRecorded = true;
     const { key, clientId, principal, incarnation, expirySeconds, will } = session;
     if (will !== null && will.message.id === 0) will.message.id = this.nextMessageId();
     return {
@@ -235,8 +243,9 @@ export class Journal {
         principal,
         incarnation,
         expirySeconds,
-        will: will === null ? null : { message: will.message.toStored(wallOffsetMs), delaySeconds: will.delaySeconds },
-        closedAtWall: session.connection === null ? session.closedAt + wallOffsetMs : Number.POSITIVE_INFINITY,
+        will:
+          will === null ? null : { message: will.message.toStored(recordOffsetMs), delaySeconds: will.delaySeconds },
+        closedAtClock: session.connection === null ? session.closedAt + recordOffsetMs : Number.POSITIVE_INFINITY,
       },
     };
   }
@@ -247,10 +256,10 @@ export interface Released {
   readonly publishes: readonly HeldPublish[];
 }
 
-function toStored(delivery: Delivery, wallOffsetMs: number): StoredDelivery {
+function toStored(delivery: Delivery, recordOffsetMs: number): StoredDelivery {
   return {
     sequence: delivery.sequence,
-    message: delivery.message.toStored(wallOffsetMs),
+    message: delivery.message.toStored(recordOffsetMs),
     qos: delivery.qos,
     retain: delivery.retain,
     identifiers: delivery.identifiers,

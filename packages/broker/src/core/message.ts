@@ -78,7 +78,7 @@ export class Message {
     this.payloadEnd = bytes.length;
   }
 
-  toStored(wallOffsetMs: number): StoredMessage {
+  toStored(recordOffsetMs: number): StoredMessage {
     return {
       id: this.id,
       topic: this.topic.name,
@@ -87,14 +87,14 @@ export class Message {
       properties: this.bytes.subarray(this.propertiesStart, this.propertiesEnd),
       payload: this.bytes.subarray(this.payloadStart, this.payloadEnd),
       expiryAt: this.expiryAt < 0 ? -1 : this.expiryAt - this.propertiesStart,
-      expiresAtWall: this.expiresAt + wallOffsetMs,
+      expiresAtClock: this.expiresAt + recordOffsetMs,
       publisher: this.publisher,
     };
   }
 }
 
 /** A message read back. */
-export function messageFromStored(stored: StoredMessage, topic: Topic, wallOffsetMs: number): Message {
+export function messageFromStored(stored: StoredMessage, topic: Topic, recordOffsetMs: number): Message {
   const message = new Message(topic);
   const bytes = new Uint8Array(stored.properties.length + stored.payload.length);
   bytes.set(stored.properties);
@@ -102,7 +102,7 @@ export function messageFromStored(stored: StoredMessage, topic: Topic, wallOffse
   message.own(bytes, stored.properties.length);
   message.qos = stored.qos;
   message.retain = stored.retain;
-  message.expiresAt = stored.expiresAtWall - wallOffsetMs;
+  message.expiresAt = stored.expiresAtClock - recordOffsetMs;
   message.publisher = stored.publisher;
   message.id = stored.id;
   message.expiryAt = stored.expiryAt;

@@ -108,8 +108,8 @@ export interface StoredMessage {
   readonly payload: Uint8Array;
   /** Offset in `properties` of the four bytes of the Message Expiry Interval, which are counted down when it is sent; -1: none. */
   readonly expiryAt: number;
-  /** Wall-clock milliseconds; Infinity: never. */
-  readonly expiresAtWall: number;
+  /** Milliseconds by the record clock (see Batch); Infinity: never. */
+  readonly expiresAtClock: number;
   /** The client id whose own No Local subscriptions do not get it. */
   readonly publisher: string | null;
 }
@@ -144,8 +144,8 @@ export interface StoredSession {
   readonly incarnation: number;
   readonly expirySeconds: number;
   readonly will: { readonly message: StoredMessage; readonly delaySeconds: number } | null;
-  /** Wall-clock milliseconds since when it has no connection; Infinity while it has one. */
-  readonly closedAtWall: number;
+  /** By the record clock: since when it has no connection; Infinity while it has one. */
+  readonly closedAtClock: number;
 }
 
 /** One thing that lasts, changed. A batch of them is made durable as a whole, in order. */
@@ -176,7 +176,13 @@ export type Change =
 
 export interface Batch {
   readonly number: number;
+  /** Wall-clock milliseconds. */
   readonly wall: number;
+  /**
+   * Milliseconds by the record clock, by which all times in records are: the wall clock of the first start, plus the time the
+   * broker ran or was down since. It never steps.
+   */
+  readonly clock: number;
   readonly changes: readonly Change[];
 }
 
@@ -193,6 +199,8 @@ export interface PageRequest {
 export interface StoredState {
   /** Wall-clock milliseconds of the last commit: downtime is counted from it. */
   readonly wall: number;
+  /** The record clock of the last commit; 0 when there was none. */
+  readonly clock: number;
   /** Ids of messages and incarnations go on above this. */
   readonly lastId: number;
   readonly sessions: Iterable<{

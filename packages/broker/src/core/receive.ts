@@ -200,11 +200,7 @@ function disconnectReceived(state: State, connection: Connection, session: Sessi
     if (connection.expiryAsked === 0 && expiry > 0) {
       throw new Violation(ReasonCode.ProtocolError, 'a session expiry in DISCONNECT after none in CONNECT');
     }
-    const lasted = session.lasts;
     session.expirySeconds = Math.min(expiry, connection.expiryMax);
-    if (lasted && !session.lasts) {
-      state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
-    }
   }
   left(state, connection, packet.reasonCode, packet.reasonCode !== ReasonCode.NormalDisconnection);
 }

@@ -35,12 +35,19 @@ export function retain(state: State, publication: Publication): void {
   put(state, kept);
   if (state.journal === null || kept.topic.isSystem) return;
   if (kept.id === 0) kept.id = state.journal.nextMessageId();
-  state.journal.record({ kind: 'retained', topic: kept.topic.name, message: kept.toStored(state.wallOffsetMs) });
+  const stored = kept.toStored(state.recordOffsetMs);
+  // Its lifetime goes on after a restart; that of the same message in a queue is its own.
+  const expiresAtClock = lastsUntil(state, kept) + state.recordOffsetMs;
+  state.journal.record({ kind: 'retained', topic: kept.topic.name, message: { ...stored, expiresAtClock } });
+}
+
+function lastsUntil(state: State, message: Message): number {
+  return Math.min(message.expiresAt, state.now + state.limits.retainedExpiryMax * 1000);
 }
 
 /** Puts an owned message in its place, with its lifetime. */
 export function put(state: State, message: Message): void {
-  const expiresAt = Math.min(message.expiresAt, state.now + state.limits.retainedExpiryMax * 1000);
+  const expiresAt = lastsUntil(state, message);
   const deadline = Number.isFinite(expiresAt) ? Deadline.of(message, expire) : null;
   const old = state.retained.put(message, deadline);
   if (old?.deadline != null) state.deadlines.disarm(old.deadline);

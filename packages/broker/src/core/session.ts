@@ -42,6 +42,8 @@ export class Session {
   will: Will | null = null;
   willDeadline: Deadline | null = null;
   isEnded = false;
+  /** The store has a record of it. */
+  isRecorded = false;
 
   // Sending.
   window: SendWindow<Delivery> | null = null;

@@ -38,7 +38,6 @@ export interface Terms {
 export function attach(state: State, session: Session, connection: Connection, terms: Terms): void {
   cancelWill(state, session);
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
-  const lasted = session.lasts;
   session.connection = connection;
   connection.session = session;
   session.expirySeconds = terms.expirySeconds;
@@ -51,8 +50,9 @@ export function attach(state: State, session: Session, connection: Connection, t
   connection.receiveMaximum = session.quota;
   session.isResending = session.window !== null && session.window.inUse > 0;
   session.resentId = 0;
-  if (session.lasts) state.journal?.touch(session);
-  else if (lasted) state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  // A will outlives a crash even when its session does not: it is published at the next start.
+  if (session.lasts || session.will !== null) state.journal?.touch(session);
+  else state.journal?.ended(session);
   if (session.hasLine) state.wake(session);
 }
 
@@ -87,8 +87,7 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   state.router.forget(session);
   publishWill(state, session);
   passOn(state, session);
-  if (session.lasts)
-    state.journal?.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  state.journal?.ended(session);
   const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
   for (const delivery of session.queue ?? []) delivery.isSettled = true;
   if (session.lasts || dropped > 0) {

@@ -89,6 +89,11 @@ export class State {
   now: number;
   readonly startedAt: number;
   wallOffsetMs: number;
+  /**
+   * Times in records are `now` plus this: a clock of the broker's own that runs and counts downtime, but never steps, so that
+   * what was recorded before the wall clock was set still means the same moment.
+   */
+  recordOffsetMs: number;
 
   // This turn.
   dirty: Connection[] = [];
@@ -116,6 +121,7 @@ export class State {
     this.now = now;
     this.startedAt = now;
     this.wallOffsetMs = wallOffsetMs;
+    this.recordOffsetMs = wallOffsetMs;
     this.router = new Router(limits.plannedRecipientsMax);
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, () => this.router.forgetPlans());
     this.journal = options.durable === true ? new Journal() : null;

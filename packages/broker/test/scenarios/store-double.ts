@@ -29,6 +29,7 @@ export class StoreDouble {
   private waitingCommit: Batch | null = null;
   private readonly waitingPages: PageRequest[] = [];
   private wall = 0;
+  private clock = 0;
   private lastId = 0;
   private failures = 0;
   /** Refuse every commit until it is set back. */
@@ -130,11 +131,12 @@ export class StoreDouble {
       };
     });
     const retained = [...this.retained.values()].map(({ topic, message }) => ({ topic, message }));
-    return { wall: this.wall, lastId: this.lastId, sessions, retained };
+    return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
   }
 
   private apply(batch: Batch): void {
     this.wall = batch.wall;
+    this.clock = batch.clock;
     this.committed.push(batch);
     for (const change of batch.changes) this.change(change);
   }
