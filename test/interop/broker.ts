@@ -1,0 +1,112 @@
+/**
+ * The broker under test, started as a user starts it: the built `pipit serve`. With PIPIT_INTEROP_BROKER=mosquitto it is
+ * Debian's Mosquitto instead, which shows whether a failure is Pipit's or the tests' own.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Child, outputOf } from './child.ts';
+import { inTime, type Transport } from './client.ts';
+
+const certificates = resolve(import.meta.dirname, '../../packages/broker/test/node/certificates');
+export const caFile = join(certificates, 'ca.pem');
+const certFile = join(certificates, 'server.pem');
+const keyFile = join(certificates, 'server-key.pem');
+
+export const pipitBin = resolve(import.meta.dirname, '../../packages/cli/bin/pipit.js');
+
+/** `auto`: the listener that takes everything but Unix sockets on one port. */
+export type Listener = Transport | 'auto';
+
+export interface Broker {
+  readonly description: string;
+  /** A port of 127.0.0.1, or the path of a Unix socket. What is not there it does not have. */
+  readonly addresses: ReadonlyMap<Listener, number | string>;
+  /** Asks it to end, and expects it to do so properly. */
+  stop(): Promise<void>;
+}
+
+export async function startBroker(): Promise<Broker> {
+  const folder = mkdtempSync(join(tmpdir(), 'pipit-interop-'));
+  const start = process.env['PIPIT_INTEROP_BROKER'] === 'mosquitto' ? startMosquitto : startPipit;
+  const { child, ...broker } = await start(folder);
+  const stop = async () => {
+    const ended = await inTime(() => 'the broker to stop', child.kill('SIGTERM'));
+    rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(ended, { code: 0, signal: null }, child.errors);
+  };
+  return { ...broker, stop };
+}
+
+type Started = Omit<Broker, 'stop'> & { readonly child: Child };
+
+const schemes: Readonly<Record<string, Listener>> = {
+  mqtt: 'TCP',
+  mqtts: 'TLS',
+  ws: 'WebSocket',
+  wss: 'secure WebSocket',
+  auto: 'auto',
+};
+
+async function startPipit(folder: string): Promise<Started> {
+  assert.ok(existsSync(resolve(pipitBin, '../../dist/index.js')), 'Pipit is not built: npm run build');
+  const socket = join(folder, 'socket');
+  const ports = ['tcp', 'tls', 'ws', 'wss', 'auto'].flatMap((type) => [`--${type}`, '0']);
+  const args = [...ports, '--unix', socket, '--cert', certFile, '--key', keyFile, '--memory'];
+  const addresses = new Map<Listener, number | string>([['Unix', socket]]);
+  const ready = Promise.withResolvers<void>();
+  const line = (text: string) => {
+    const [, scheme = '', port] = /^(\w+):\/\/127\.0\.0\.1:(\d+)/.exec(text) ?? [];
+    const listener = schemes[scheme];
+    if (listener !== undefined) addresses.set(listener, Number(port));
+    if (text === 'ready') ready.resolve();
+  };
+  const child = new Child([process.execPath, pipitBin, 'serve', ...args], { line, cwd: folder });
+  await inTime(() => `pipit to be ready; ${child.errors}`, Promise.race([ready.promise, child.endedEarly()]));
+  assert.equal(addresses.size, 6, `one line per listener: ${[...addresses.keys()]}`);
+  return {
+    description: `pipit ${outputOf(process.execPath, [pipitBin, '--version'], 'nodejs').trim()}`,
+    addresses,
+    child,
+  };
+}
+
+async function startMosquitto(folder: string): Promise<Started> {
+  const version = /version (\S+)/.exec(outputOf('mosquitto', ['-h'], 'mosquitto'))?.[1];
+  const socket = join(folder, 'socket');
+  const [tcp, tls] = await freePorts(2);
+  const file = join(folder, 'mosquitto.conf');
+  const settings = [
+    // As the user it would change to it could read neither the key nor the folder.
+    'user root',
+    'log_dest stderr',
+    'allow_anonymous true',
+    'max_queued_messages 0',
+    `listener ${tcp} 127.0.0.1`,
+    `listener 0 ${socket}`,
+    `listener ${tls} 127.0.0.1`,
+    `certfile ${certFile}`,
+    `keyfile ${keyFile}`,
+  ];
+  writeFileSync(file, `${settings.join('\n')}\n`);
+  const child = new Child(['mosquitto', '-c', file], {});
+  await inTime(() => 'mosquitto to run', Promise.race([child.wrote('running'), child.endedEarly()]));
+  const addresses = new Map<Listener, number | string>([
+    ['TCP', tcp as number],
+    ['TLS', tls as number],
+    ['Unix', socket],
+  ]);
+  return { description: `mosquitto ${version}`, addresses, child };
+}
+
+/** Ports that were free a moment ago: Mosquitto cannot choose one itself. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const listening = (server: Server) => new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  await Promise.all(servers.map(listening));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
