@@ -115,7 +115,8 @@ interface Step {
 }
 
 export class RetainedCursor {
-  readonly options: ReplayOptions;
+  /** Those of the subscription it is for; may be replaced while it goes on. */
+  options: ReplayOptions;
   readonly filter: string;
   private readonly levels: readonly string[];
   /** Entries stored later were delivered live. */

@@ -16,6 +16,7 @@ import {
 } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Counter } from './metrics.ts';
+import type { ReplayOptions } from './retained.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -82,15 +83,24 @@ function subscribe(
     });
   }
   const wantsRetained = request.retainHandling === 0 || (request.retainHandling === 1 && !isKnown); // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-  if (wantsRetained && shareName === undefined) {
+  if (shareName === undefined) {
     const identifiers = identifier === 0 ? null : [identifier];
-    stopReplay(session, plain);
-    session.replays ??= [];
-    session.replays.push(
-      state.retained.cursor(plain, { qos, identifiers, clientId: noLocal ? session.clientId : null }),
-    );
+    const replay = { qos, identifiers, clientId: noLocal ? session.clientId : null };
+    if (wantsRetained) startReplay(state, session, plain, replay);
+    else continueReplay(session, plain, replay);
   }
   return qos; // [MQTT-3.8.4-7]
+}
+
+function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
+  stopReplay(session, filter);
+  session.replays ??= [];
+  session.replays.push(state.retained.cursor(filter, options));
+}
+
+/** What is left of a replay goes on as the subscription now says: replacing one loses nothing [MQTT-3.8.4-4]. */
+function continueReplay(session: Session, filter: string, options: ReplayOptions): void {
+  for (const cursor of session.replays ?? []) if (cursor.filter === filter) cursor.options = options;
 }
 
 /** Ends the replay of retained messages to a subscription that is replaced or gone. */
