@@ -28,7 +28,7 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
     return;
   }
   delivery.sequence = ++session.sequence;
-  if (journal === null || !session.lasts) {
+  if (journal === null || (!session.lasts && queue.tailCount === 0)) {
     queue.push(delivery);
     return;
   }

@@ -50,8 +50,10 @@ export function attach(state: State, session: Session, connection: Connection, t
   connection.receiveMaximum = session.quota;
   session.isResending = session.window !== null && session.window.inUse > 0;
   session.resentId = 0;
-  // A will outlives a crash even when its session does not: it is published at the next start.
-  if (session.lasts || session.will !== null) state.journal?.touch(session);
+  // A will outlives a crash even when its session does not: it is published at the next start. And the tail of a line that
+  // was meant to last is nowhere but in the store.
+  const isNeeded = session.lasts || session.will !== null || (session.queue?.tailCount ?? 0) > 0;
+  if (isNeeded) state.journal?.touch(session);
   else state.journal?.ended(session);
   if (session.hasLine) state.wake(session);
 }
