@@ -3,19 +3,21 @@
  * Debian's Mosquitto instead, which shows whether a failure is Pipit's or the tests' own.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Child, outputOf } from './child.ts';
 import { inTime, type Transport } from './client.ts';
+import { pipitBin, pipitVersion } from './pipit.ts';
 
 const certificates = resolve(import.meta.dirname, '../../packages/broker/test/node/certificates');
 export const caFile = join(certificates, 'ca.pem');
 const certFile = join(certificates, 'server.pem');
 const keyFile = join(certificates, 'server-key.pem');
 
-export const pipitBin = resolve(import.meta.dirname, '../../packages/cli/bin/pipit.js');
+/** Whether Mosquitto stands in for Pipit. */
+export const isReference = process.env['PIPIT_INTEROP_BROKER'] === 'mosquitto';
 
 /** `auto`: the listener that takes everything but Unix sockets on one port. */
 export type Listener = Transport | 'auto';
@@ -30,7 +32,7 @@ export interface Broker {
 
 export async function startBroker(): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'pipit-interop-'));
-  const start = process.env['PIPIT_INTEROP_BROKER'] === 'mosquitto' ? startMosquitto : startPipit;
+  const start = isReference ? startMosquitto : startPipit;
   const { child, ...broker } = await start(folder);
   const stop = async () => {
     const ended = await inTime(() => 'the broker to stop', child.kill('SIGTERM'));
@@ -51,7 +53,6 @@ const schemes: Readonly<Record<string, Listener>> = {
 };
 
 async function startPipit(folder: string): Promise<Started> {
-  assert.ok(existsSync(resolve(pipitBin, '../../dist/index.js')), 'Pipit is not built: npm run build');
   const socket = join(folder, 'socket');
   const ports = ['tcp', 'tls', 'ws', 'wss', 'auto'].flatMap((type) => [`--${type}`, '0']);
   const args = [...ports, '--unix', socket, '--cert', certFile, '--key', keyFile, '--memory'];
@@ -64,13 +65,9 @@ async function startPipit(folder: string): Promise<Started> {
     if (text === 'ready') ready.resolve();
   };
   const child = new Child([process.execPath, pipitBin, 'serve', ...args], { line, cwd: folder });
-  await inTime(() => `pipit to be ready; ${child.errors}`, Promise.race([ready.promise, child.endedEarly()]));
+  await started(child, ready.promise);
   assert.equal(addresses.size, 6, `one line per listener: ${[...addresses.keys()]}`);
-  return {
-    description: `pipit ${outputOf(process.execPath, [pipitBin, '--version'], 'nodejs').trim()}`,
-    addresses,
-    child,
-  };
+  return { description: `pipit ${pipitVersion()}`, addresses, child };
 }
 
 async function startMosquitto(folder: string): Promise<Started> {
@@ -92,13 +89,22 @@ async function startMosquitto(folder: string): Promise<Started> {
   ];
   writeFileSync(file, `${settings.join('\n')}\n`);
   const child = new Child(['mosquitto', '-c', file], {});
-  await inTime(() => 'mosquitto to run', Promise.race([child.wrote('running'), child.endedEarly()]));
+  await started(child, child.wrote('running'));
   const addresses = new Map<Listener, number | string>([
     ['TCP', tcp as number],
     ['TLS', tls as number],
     ['Unix', socket],
   ]);
   return { description: `mosquitto ${version}`, addresses, child };
+}
+
+async function started(child: Child, ready: Promise<void>): Promise<void> {
+  try {
+    await inTime(() => `the broker to be ready; ${child.errors}`, Promise.race([ready, child.endedEarly()]));
+  } catch (error) {
+    await child.kill('SIGKILL');
+    throw error;
+  }
 }
 
 /** Ports that were free a moment ago: Mosquitto cannot choose one itself. */

@@ -44,7 +44,7 @@ export class Matrix {
     if (cell !== undefined) return cell === 'passed' ? 'yes' : 'FAILED';
     const reason = column === 'one port' ? undefined : client.lacks[column];
     if (reason === undefined) return 'NOT TRIED';
-    const hole = `${client.name} × ${column}: ${reason}`;
+    const hole = `${client.name}: ${reason}`;
     if (!holes.includes(hole)) holes.push(hole);
     return `(${holes.indexOf(hole) + 1})`;
   }

@@ -6,7 +6,11 @@ import { ProgramClient, type Reader } from './program-client.ts';
 const noWebSocket = 'the 2.0 programs know no WebSocket';
 const versionFlags = { '3.1': 'mqttv31', '3.1.1': 'mqttv311', '5.0': 'mqttv5' } as const;
 
-export function mosquittoClient(caFile: string): ProgramClient {
+/**
+ * `atReference`: the broker is Mosquitto 2.0.11, which loses track of what it still has to send to a client of MQTT 5.0
+ * that wants 20 messages at most at once, as mosquitto_sub does unless told otherwise.
+ */
+export function mosquittoClient(caFile: string, atReference: boolean): ProgramClient {
   const version = /version (\S+)/.exec(outputOf('mosquitto_sub', ['--help'], 'mosquitto-clients'))?.[1];
   return new ProgramClient({
     name: 'mosquitto',
@@ -21,6 +25,8 @@ export function mosquittoClient(caFile: string): ProgramClient {
         ? ['--unix', `${address}`]
         : ['-h', '127.0.0.1', '-p', `${address}`, ...(transport === 'TLS' ? ['--cafile', caFile] : [])],
     version: (endpoint: Endpoint) => versionFlags[endpoint.version],
+    subscribeFlags: ({ version }: Endpoint) =>
+      atReference && version === '5.0' ? ['-D', 'connect', 'receive-maximum', '65535'] : [],
     reader: () => read,
   });
 }

@@ -1,16 +1,24 @@
 /** `pipit pub` and `pipit sub`, built. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { outputOf } from './child.ts';
 import type { Endpoint, Message, QoS } from './client.ts';
 import { ProgramClient, type Reader } from './program-client.ts';
 
-export function pipitClient(bin: string, caFile: string): ProgramClient {
-  const version = outputOf(process.execPath, [bin, '--version'], 'nodejs').trim();
+export const pipitBin = resolve(import.meta.dirname, '../../packages/cli/bin/pipit.js');
+
+export function pipitVersion(): string {
+  if (!existsSync(resolve(pipitBin, '../../dist/index.js'))) throw new Error('Pipit is not built: npm run build');
+  return outputOf(process.execPath, [pipitBin, '--version'], 'nodejs').trim();
+}
+
+export function pipitClient(caFile: string): ProgramClient {
   return new ProgramClient({
     name: 'pipit',
-    description: `pipit pub and sub ${version}`,
+    description: `pipit pub and sub ${pipitVersion()}`,
     lacks: { will: 'pipit sub has no flags for a will' },
-    publish: [process.execPath, bin, 'pub'],
-    subscribe: [process.execPath, bin, 'sub', '-v', '-d'],
+    publish: [process.execPath, pipitBin, 'pub'],
+    subscribe: [process.execPath, pipitBin, 'sub', '-v', '-d'],
     // For secure WebSockets, where it takes no --cafile.
     env: { NODE_EXTRA_CA_CERTS: caFile },
     address: ({ transport, address }: Endpoint) => {

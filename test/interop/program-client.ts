@@ -27,6 +27,8 @@ export interface Dialect {
   /** The flags that lead to an endpoint. */
   address(endpoint: Endpoint): string[];
   version(endpoint: Endpoint): string;
+  /** More flags of the subscribing program. */
+  subscribeFlags?(endpoint: Endpoint): string[];
   /** Makes a reader of what one subscribing program prints. */
   reader(): Reader;
 }
@@ -113,6 +115,7 @@ export class ProgramClient implements Client {
       else if (told === 'refused') granted.reject(new Error(`${this.name}: ${text}`));
       else if (told !== undefined) inbox.add(told);
     };
+    flags.push(...(this.#dialect.subscribeFlags?.(endpoint) ?? []));
     const command = this.#command(this.#dialect.subscribe, endpoint, flags);
     const child = new Child(command, { line, errorLine: line, ...this.#environment() });
     return { child, subscribed: Promise.race([granted.promise, child.endedEarly()]) };
