@@ -35,8 +35,10 @@ export function deliver(
     else deliverAway(state, session, publication, qos, retain, identifiers, group);
     return;
   }
-  if (qos > 0 && !(session.hasRoom && !isClogged(state, connection))) {
+  const isClog = qos > 0 && isClogged(state, connection);
+  if (qos > 0 && (isClog || !session.hasRoom)) {
     enqueue(state, session, new Delivery(publication.keep(), qos, retain, identifiers, group));
+    if (isClog) state.wake(session);
     return;
   }
   const isPlain = connection.sentAliases === null && connection.mapping === null && identifiers === null;

@@ -18,7 +18,8 @@ export function pump(state: State, session: Session): boolean {
   const { connection } = session;
   if (connection === null || !connection.isOpen) return false;
   while (!state.isSpent) {
-    if (isClogged(state, connection)) return false;
+    // Nobody wakes it when the socket takes all of this turn's output at once: it looks again itself.
+    if (isClogged(state, connection)) return connection.out.bytes > 0;
     if (session.isResending) {
       if (!resendNext(state, session, connection)) return false;
     } else if (session.queue !== null) {

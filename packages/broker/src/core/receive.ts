@@ -49,6 +49,8 @@ export function read(state: State, connection: Connection): boolean {
 export function readOn(state: State, connection: Connection): void {
   if (connection.phase === Phase.Closed) return;
   connection.isStalled = mustWait(state, connection);
+  // What is to be written this turn may be taken at once, and nobody would tell: it looks again itself.
+  if (connection.isStalled && connection.out.bytes > 0 && isClogged(state, connection)) state.wake(connection);
   if (connection.isStalled || !read(state, connection) || !connection.isPaused) return;
   connection.isPaused = false;
   // Its silence so far was ours.
@@ -59,7 +61,7 @@ export function readOn(state: State, connection: Connection): void {
 function mustWait(state: State, connection: Connection): boolean {
   const { limits } = state;
   return (
-    connection.awaitsVerdict ||
+    (connection.awaitsVerdict && !connection.isOpen) ||
     isClogged(state, connection) ||
     (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
     connection.heldBytes > limits.heldBytesMax ||

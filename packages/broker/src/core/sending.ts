@@ -50,8 +50,11 @@ export function send(state: State, session: Session, connection: Connection, del
 export function deliverDirect(state: State, session: Session, connection: Connection, delivery: Delivery): void {
   state.deliveriesLeft--;
   const { qos, message } = delivery;
-  if (qos > 0 && (!session.hasRoom || isClogged(state, connection))) enqueue(state, session, delivery);
-  else if (qos === 0 && isClogged(state, connection)) drop(state, session, message, 'unsent-full');
+  const isClog = isClogged(state, connection);
+  if (qos > 0 && (isClog || !session.hasRoom)) {
+    enqueue(state, session, delivery);
+    if (isClog) state.wake(session);
+  } else if (isClog) drop(state, session, message, 'unsent-full');
   else send(state, session, connection, delivery);
 }
 

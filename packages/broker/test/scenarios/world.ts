@@ -389,6 +389,11 @@ export class Client {
     return packet;
   }
 
+  /** What has come so far, still to be expected; nothing is set in motion. */
+  peekAll(): readonly Packet[] {
+    return this.inbox;
+  }
+
   /** Everything that came, to look at in other ways than one by one. */
   takeAll(): Packet[] {
     this.world.settle();
