@@ -125,6 +125,8 @@ export class Delivery {
   isSettled = false;
   /** A record of it was handed to the store. */
   isRecorded = false;
+  /** Its PUBLISH went out on an earlier connection, and only PUBREL on this one: it takes none of its Receive Maximum. */
+  isUncounted = false;
 
   constructor(
     message: Message,

@@ -44,8 +44,10 @@ function resendNext(state: State, session: Session, connection: Connection): boo
   if (!isReleased && session.quota <= 0) return false;
   session.resentId = packetId;
   state.deliveriesLeft--;
-  if (isReleased) writeAck(state, connection, PacketType.Pubrel, packetId, ReasonCode.Success, connection.isHolding);
-  else if (!session.mayReceive(delivery.message.topic.name)) dropFlight(state, session, delivery, 'not-authorized');
+  if (isReleased) {
+    delivery.isUncounted = true;
+    writeAck(state, connection, PacketType.Pubrel, packetId, ReasonCode.Success, connection.isHolding);
+  } else if (!session.mayReceive(delivery.message.topic.name)) dropFlight(state, session, delivery, 'not-authorized');
   else if (writePublish(state, connection, delivery, true, false))
     session.quota--; // [MQTT-3.3.1-1]
   else dropFlight(state, session, delivery, 'packet-too-large');

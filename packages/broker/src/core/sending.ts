@@ -94,12 +94,12 @@ export function acknowledged(state: State, session: Session, packetId: number): 
   const window = session.window as SendWindow<Delivery>;
   const delivery = window.itemOf(packetId);
   window.close(packetId);
-  returnQuota(session);
+  if (delivery?.isUncounted !== true) returnQuota(session); // [MQTT-3.3.4-9]
   if (delivery !== null) settle(state, session, delivery);
   if (session.hasLine) state.wake(session);
 }
 
-/** A slot of Receive Maximum is free again; a PUBCOMP for a PUBREL sent again may find none taken (4.9). */
+/** A slot of Receive Maximum is free again. */
 function returnQuota(session: Session): void {
   const maximum = session.connection?.receiveMaximum ?? 0;
   if (session.quota < maximum) session.quota++;
