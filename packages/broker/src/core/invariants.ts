@@ -37,7 +37,9 @@ export function checkInvariants(core: Core): void {
 function checkSession(state: State, session: Session): void {
   const { connection, queue, window, key, local } = session;
   const { limits } = state;
-  expect(connection !== null || local !== null || session.lasts, 'a session without a connection lasts', key);
+  // After a restart one that does not last may be there, for its will, until its deadline in the same turn.
+  const goes = session.deadline?.isArmed === true && session.deadline.at <= state.now;
+  expect(connection !== null || local !== null || session.lasts || goes, 'a session without a connection lasts', key);
   expect(connection === null || connection.session === session, 'a connection knows its session', key);
   expect(session.deadline?.isArmed !== true || connection === null, 'only a session without a connection expires', key);
   expect(
