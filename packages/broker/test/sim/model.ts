@@ -1,0 +1,321 @@
+/**
+ * What a broker has to know, in maps and lists, and the rules of MQTT that decide who is owed what. Small and slow on purpose,
+ * and written without looking at the core's way of doing it. Times are milliseconds of the simulated world.
+ */
+
+import type { ConnectPacket, ProtocolVersion, PublishPacket, QoS } from '@pipit/protocol';
+import type { Rule } from '../../src/core/index.ts';
+import type { Link } from './link.ts';
+
+/** One handing-on of a message. */
+export interface Routing {
+  /** The number in its payload; 0: the payload is empty. */
+  readonly number: number;
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly publisher: string | null;
+  readonly expiresAt: number;
+  readonly payloadBytes: number;
+  readonly at: number;
+}
+
+/** A place in the line of one session. */
+export interface Owed {
+  readonly serial: number;
+  readonly routing: Routing;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[];
+  readonly group: string | null;
+  readonly isReplay: boolean;
+  phase: 'waiting' | 'sent' | 'released';
+  packetId: number;
+  /** The link it was last sent on, and the one its PUBREL was last sent on. */
+  sentOn: number;
+  releasedOn: number;
+  /** It comes from before a power cut: how far the broker had got with it may be unknown. */
+  isRestored: boolean;
+}
+
+export interface Subscription {
+  readonly filter: string;
+  readonly shareName: string | undefined;
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly identifier: number;
+}
+
+/** Retained messages that a subscription is owed: by topic, those stored when it was made. */
+export interface Replay {
+  readonly filter: string;
+  qos: QoS;
+  identifiers: readonly number[];
+  /** What the session published itself is left out; or was, for a part of it. */
+  noLocal: boolean;
+  mayLackOwn: boolean;
+  readonly left: Map<string, Routing>;
+}
+
+export interface ModelWill {
+  readonly packet: NonNullable<ConnectPacket['will']>;
+  readonly number: number;
+  readonly delaySeconds: number;
+}
+
+export class ModelSession {
+  readonly clientId: string;
+  readonly generation: number;
+  readonly principal: string | null;
+  expirySeconds = 0;
+  closedAt = 0;
+  view: View | null = null;
+  subscriptions = new Map<string, Subscription>();
+  line: Owed[] = [];
+  received = new Set<number>();
+  replays: Replay[] = [];
+  will: ModelWill | null = null;
+  /** Its name among the sets of permissions; null: everything is allowed. */
+  permissions: string | null = null;
+  isEnded = false;
+
+  constructor(clientId: string, generation: number, principal: string | null) {
+    this.clientId = clientId;
+    this.generation = generation;
+    this.principal = principal;
+  }
+
+  get lasts(): boolean {
+    return this.expirySeconds > 0;
+  }
+
+  get expiresAt(): number {
+    return this.closedAt + this.expirySeconds * 1000;
+  }
+
+  get willDueAt(): number {
+    return this.closedAt + Math.min(this.will?.delaySeconds ?? 0, this.expirySeconds) * 1000;
+  }
+
+  /** What a power cut leaves of it. */
+  copy(): ModelSession {
+    const copy = new ModelSession(this.clientId, this.generation, this.principal);
+    copy.expirySeconds = this.expirySeconds;
+    copy.closedAt = this.view === null ? this.closedAt : Number.POSITIVE_INFINITY;
+    copy.will = this.will;
+    if (!this.lasts) return copy;
+    copy.subscriptions = new Map(this.subscriptions);
+    copy.line = this.line.map((owed) => ({ ...owed, isRestored: true }));
+    copy.received = new Set(this.received);
+    return copy;
+  }
+}
+
+/** An acknowledgement the broker owes on one connection. */
+export interface Awaited {
+  readonly type: number;
+  readonly packetId: number;
+  /** null: not foretold. */
+  readonly reasonCode: number | null;
+  readonly reasonCodes?: readonly number[];
+  /** What must be on the disk before it leaves. */
+  readonly routing?: Routing;
+  readonly subscriptions?: readonly Subscription[];
+  readonly gone?: readonly string[];
+}
+
+/** One connection, as the model sees it. */
+export class View {
+  readonly link: Link;
+  version: ProtocolVersion = 4;
+  connect: ConnectPacket | null = null;
+  session: ModelSession | null = null;
+  willNumber = 0;
+  /** The CONNACK that is due: Session Present. */
+  isPresent = false;
+  isConnackSent = false;
+  /** Acknowledgements owed, in the order of what they answer. */
+  awaited: Awaited[] = [];
+  /** QoS 0 messages due now. */
+  now: Owed[] = [];
+  /** Packet ids of QoS 1 and 2 that count against the client's Receive Maximum. */
+  open = new Set<number>();
+  receivedAliases = new Map<number, string>();
+  sentAliases = new Map<number, string>();
+  /** Serials of what was sent, by packet id. */
+  sent = new Map<number, number>();
+  /** Reason codes a CONNACK may carry. */
+  readonly refusals: ReadonlySet<number>;
+  /** The core had bytes held for it when a permission changed. */
+  wasHolding = false;
+  disconnectCode: number | null = null;
+
+  constructor(link: Link, refusals: ReadonlySet<number>) {
+    this.link = link;
+    this.refusals = refusals;
+  }
+
+  get receiveMaximum(): number {
+    return this.connect?.properties?.receiveMaximum ?? 65_535;
+  }
+
+  get packetBytesMax(): number {
+    return this.connect?.properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+export interface Snapshot {
+  readonly sessions: ReadonlyMap<string, ModelSession>;
+  readonly retained: ReadonlyMap<string, Routing>;
+}
+
+/** Everything the broker knows. */
+export class Model {
+  sessions = new Map<string, ModelSession>();
+  retained = new Map<string, Routing>();
+  readonly rules = new Map<string, readonly Rule[]>();
+  private serials = 0;
+  private generations = 0;
+
+  nextGeneration(): number {
+    return ++this.generations;
+  }
+
+  snapshot(): Snapshot {
+    const sessions = new Map<string, ModelSession>();
+    for (const [key, session] of this.sessions) {
+      // A will outlives the power, its session or not.
+      if (session.lasts || session.will !== null) sessions.set(key, session.copy());
+    }
+    return { sessions, retained: new Map(this.retained) };
+  }
+
+  /** After a power cut: what lasted, every connection closed now. */
+  restore(snapshot: Snapshot | null, now: number): void {
+    this.sessions = new Map();
+    for (const [key, session] of snapshot?.sessions ?? []) {
+      const copy = session.copy();
+      copy.closedAt = Number.isFinite(session.closedAt) ? session.closedAt : now;
+      this.sessions.set(key, copy);
+    }
+    this.retained = new Map(snapshot?.retained ?? []);
+  }
+
+  owed(
+    routing: Routing,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[],
+    group: string | null,
+    isReplay = false,
+  ): Owed {
+    const start = { phase: 'waiting', packetId: 0, sentOn: 0, releasedOn: 0, isRestored: false } as const;
+    return { serial: ++this.serials, routing, qos, retain, identifiers, group, isReplay, ...start };
+  }
+
+  mayReceive(session: ModelSession, topic: string): boolean {
+    return this.decide(session, 'subscribe', (filter) => matches(filter, topic)) === 0;
+  }
+
+  mayPublish(session: ModelSession, topic: string): number {
+    return this.decide(session, 'publish', (filter) => matches(filter, topic));
+  }
+
+  maySubscribe(session: ModelSession, filter: string): number {
+    return this.decide(session, 'subscribe', (wide) => covers(wide, filter));
+  }
+
+  mayUserPublish(username: string, topic: string): number {
+    return this.decide({ permissions: username }, 'publish', (filter) => matches(filter, topic));
+  }
+
+  private decide(
+    { permissions }: Pick<ModelSession, 'permissions'>,
+    action: 'publish' | 'subscribe',
+    applies: (filter: string) => boolean,
+  ): number {
+    const rules = permissions === null ? undefined : this.rules.get(permissions);
+    if (rules === undefined) return 0;
+    const rule = rules.find((each) => (each.action === action || each.action === 'all') && applies(each.filter));
+    return rule?.effect === 'allow' ? 0 : (rule?.reasonCode ?? 0x87);
+  }
+
+  /** How a session gets a topic by its own subscriptions: the highest QoS, every identifier; null: it does not. */
+  plainDelivery(
+    session: ModelSession,
+    topic: string,
+    publisher: string | null,
+  ): (Omit<Subscription, 'filter' | 'shareName' | 'identifier' | 'noLocal'> & { identifiers: number[] }) | null {
+    if (!this.mayReceive(session, topic)) return null;
+    const matching = [...session.subscriptions.values()].filter(
+      (each) =>
+        each.shareName === undefined &&
+        matches(each.filter, topic) &&
+        !(each.noLocal && session.clientId === publisher),
+    );
+    if (matching.length === 0) return null;
+    return {
+      qos: Math.max(...matching.map(({ qos }) => qos)) as QoS,
+      retainAsPublished: matching.some((each) => each.retainAsPublished),
+      identifiers: matching.flatMap(({ identifier }) => (identifier === 0 ? [] : [identifier])),
+    };
+  }
+
+  /** The groups whose filter matches, by `$share/name/filter`, with their members. */
+  groupsOf(topic: string): Map<string, { session: ModelSession; subscription: Subscription }[]> {
+    const groups = new Map<string, { session: ModelSession; subscription: Subscription }[]>();
+    for (const session of this.sessions.values()) {
+      for (const [key, subscription] of session.subscriptions) {
+        if (subscription.shareName === undefined || !matches(subscription.filter, topic)) continue;
+        const members = groups.get(key) ?? [];
+        members.push({ session, subscription });
+        groups.set(key, members);
+      }
+    }
+    return groups;
+  }
+}
+
+/** Whether a topic filter (without share name) matches a topic name: 4.7. */
+export function matches(filter: string, topic: string): boolean {
+  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;
+  const pattern = filter.split('/');
+  const levels = topic.split('/');
+  for (let i = 0; i < pattern.length; i++) {
+    if (pattern[i] === '#') return levels.length >= i;
+    if (i >= levels.length || (pattern[i] !== '+' && pattern[i] !== levels[i])) return false;
+  }
+  return pattern.length === levels.length;
+}
+
+/** Whether everything that `narrow` matches is matched by `wide`. */
+function covers(wide: string, narrow: string): boolean {
+  if (narrow.startsWith('$') && /^[+#]/.test(wide)) return false;
+  const pattern = wide.split('/');
+  const levels = narrow.split('/');
+  for (let i = 0; i < pattern.length; i++) {
+    if (pattern[i] === '#') return levels.length >= i;
+    if (i >= levels.length || levels[i] === '#') return false;
+    if (pattern[i] !== '+' && pattern[i] !== levels[i]) return false;
+  }
+  return pattern.length === levels.length;
+}
+
+/** The number a payload carries; 0: it is empty. */
+export function numberOf(packet: Pick<PublishPacket, 'payload'>): number {
+  let number = 0;
+  for (const byte of packet.payload) {
+    if (byte < 0x30 || byte > 0x39) break;
+    number = number * 10 + byte - 0x30;
+  }
+  return number;
+}
+
+/** A payload of at least `bytes` bytes that carries a number above 0. */
+export function payloadOf(number: number, bytes: number): Uint8Array {
+  const digits = String(number);
+  const payload = new Uint8Array(Math.max(bytes, digits.length)).fill(0x2e);
+  for (let i = 0; i < digits.length; i++) payload[i] = digits.charCodeAt(i);
+  return payload;
+}

@@ -1,0 +1,128 @@
+/** One seed from start to end: faults, then healing, then everything owed must be paid. And the shortest run that still fails. */
+
+import { act, connect } from './actions.ts';
+import type { Engine } from './engine.ts';
+import type { Marks } from './marks.ts';
+import { expand, type SimOptions } from './options.ts';
+import { Simulation } from './simulation.ts';
+
+/** Turns in which a healed broker must have delivered everything to healthy peers. */
+const healingTurnsMax = 20_000;
+const healingSlices = 120;
+const sliceMs = 1000;
+
+export interface Outcome {
+  readonly seed: number;
+  readonly options: SimOptions;
+  /** Actions carried out. */
+  readonly steps: number;
+  readonly turns: number;
+  readonly checksum: string;
+  readonly marks: Marks;
+  /** null: all is well. */
+  readonly failure: { readonly rule: string; readonly stack: string; readonly tail: readonly string[] } | null;
+}
+
+export function runSeed(seed: number, engine: Engine, steps?: number, print = false): Outcome {
+  const options = expand(seed, steps);
+  const sim = new Simulation(options, engine, print);
+  let done = 0;
+  let failure: Outcome['failure'] = null;
+  try {
+    for (; done < options.steps; done++) {
+      const name = sim.prng.weighted(options.weights);
+      if (name !== undefined) act(sim, name);
+      sim.runFor(sim.prng.below(options.gapMs + 1));
+    }
+    heal(sim);
+    judgeEnd(sim);
+  } catch (error) {
+    const { message, stack = '' } = error as Error;
+    failure = { rule: message, stack, tail: sim.trace.tail };
+  }
+  return { seed, options, steps: done, turns: sim.turns, checksum: sim.trace.checksum, marks: sim.marks, failure };
+}
+
+/** The fewest actions with which the seed still fails, found by halving; the outcome of that run. */
+export function shorten(outcome: Outcome, engine: Engine): Outcome {
+  let fails = outcome;
+  let passes = 0;
+  // A run cut short heals earlier, and may fail then too: what is between is tried, longest step first.
+  while (fails.steps - passes > 1) {
+    const middle = (fails.steps + passes) >> 1;
+    const next = runSeed(outcome.seed, engine, middle);
+    if (next.failure === null) passes = middle;
+    else fails = next;
+    if (next.failure !== null && next.steps > middle) break;
+  }
+  return fails;
+}
+
+function heal(sim: Simulation): void {
+  sim.log('── healing');
+  const { faults } = sim;
+  for (const name of Object.keys(faults) as (keyof typeof faults)[]) {
+    if (name === 'isDiskDown') faults.isDiskDown = false;
+    else faults[name] = 0;
+  }
+  const { turns } = sim;
+  for (let slice = 0; slice < healingSlices; slice++) {
+    for (const link of sim.openLinks) if (link.isFrozen) link.drain(true);
+    for (const client of sim.clients) if (client.phase !== 'online') connect(sim, client, true);
+    sim.runFor(sliceMs);
+    if (sim.clients.every((client) => client.isSettled) && sim.core.isQuiet() && !isOwed(sim)) return;
+    sim.oracle.expect(sim.turns - turns < healingTurnsMax, 'delivery takes too many turns');
+  }
+  const sessions = [...sim.model.sessions.values()].filter(({ line }) => line.length > 0);
+  const owed = sessions.map(
+    ({ clientId, line }) =>
+      `${clientId}: ${line.map(({ routing, phase }) => `#${routing.number} ${phase}`).join(', ')}`,
+  );
+  sim.oracle.fail(
+    `after healing something is still owed: ${[...sim.clients.filter((client) => !client.isSettled).map(({ report }) => report), ...owed].join('; ')}`,
+  );
+}
+
+function isOwed(sim: Simulation): boolean {
+  return [...sim.model.sessions.values()].some((session) => session.line.length > 0);
+}
+
+/** At rest the core and the model know the same. */
+function judgeEnd(sim: Simulation): void {
+  const { core, model, oracle, schedule } = sim;
+  const { state } = core;
+  const ours = [...model.sessions.keys()].sort().join();
+  const theirs = [...state.sessions.keys()].sort().join();
+  oracle.expect(ours === theirs, `the sessions are ${theirs}, not ${ours}`);
+  for (const session of model.sessions.values()) {
+    const real = state.sessions.get(session.clientId);
+    const subscriptions = [...(real === undefined ? [] : state.router.subscriptionsOf(real))];
+    const show = (each: { filter: string; shareName: string | undefined; qos: number; identifier: number }): string =>
+      `${each.shareName ?? ''} ${each.filter} ${each.qos} ${each.identifier}`;
+    const have = subscriptions.map(show).sort().join('; ');
+    const want = [...session.subscriptions.values()].map(show).sort().join('; ');
+    oracle.expect(have === want, `${session.clientId} is subscribed to ${have}, not ${want}`);
+    for (const { left, mayLackOwn } of session.replays) {
+      for (const [topic, routing] of left) {
+        if (mayLackOwn && routing.publisher === session.clientId) continue;
+        const isDue =
+          model.retained.get(topic) === routing &&
+          routing.expiresAt > routing.at &&
+          model.mayReceive(session, topic) &&
+          routing.expiresAt > schedule.now;
+        oracle.expect(!isDue, `${session.clientId} never got the retained message of ${topic}`);
+      }
+    }
+  }
+  const have = [...state.retained]
+    .filter((each) => each.expiresAt > state.now)
+    .map((each) => each.topic.name)
+    .sort()
+    .join();
+  const want = [...model.retained]
+    .filter(([, { expiresAt }]) => expiresAt > schedule.now)
+    .map(([topic]) => topic)
+    .sort()
+    .join();
+  oracle.expect(have === want, `retained are ${have}, not ${want}`);
+}

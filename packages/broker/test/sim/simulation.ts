@@ -1,0 +1,507 @@
+/**
+ * A broker's life in virtual time: the driver of the core, its network, its store and its clients, all from one seed.
+ *
+ * Here is what happens; what of it is right is for the oracle to say. Whatever the core is given passes through `input`, so that
+ * the oracle knows on whose behalf, and every packet the core takes up is shown to the oracle first.
+ */
+
+import { decodePacket, Framer, viewOf } from '@pipit/protocol';
+import {
+  type AuthenticationRequest,
+  type BrokerEvent,
+  type Connection,
+  type Core,
+  Counter,
+  defaultLimits,
+  type Effect,
+  type Limits,
+  type Permissions,
+  type Rule,
+  type Slab,
+  type StoredState,
+  type Verdict,
+} from '../../src/core/index.ts';
+import { Client } from './client.ts';
+import { Disk } from './disk.ts';
+import type { Engine } from './engine.ts';
+import { Link } from './link.ts';
+import { Marks } from './marks.ts';
+import { Model, type Snapshot, View } from './model.ts';
+import type { SimOptions } from './options.ts';
+import { Oracle } from './oracle.ts';
+import { Prng } from './prng.ts';
+import { Schedule } from './schedule.ts';
+import { SimulationFailure, Trace } from './trace.ts';
+import { judgeWritten } from './written.ts';
+
+const worldStart = 1_700_000_000_000;
+/** Turns in a row without the clock moving, after which the core is said not to come to rest. */
+const idleTurnsMax = 20_000;
+
+/** What goes wrong at the moment; healing sets all of it to nothing. */
+export interface Faults {
+  delayMs: number;
+  splitPercent: number;
+  turnDelayMs: number;
+  ackDelayMs: number;
+  authorityDelayMs: number;
+  diskDelayMs: number;
+  failPercent: number;
+  pageFailPercent: number;
+  refusePercent: number;
+  isDiskDown: boolean;
+}
+
+export class Simulation {
+  readonly options: SimOptions;
+  readonly prng: Prng;
+  readonly trace: Trace;
+  readonly marks = new Marks();
+  readonly schedule = new Schedule(worldStart);
+  readonly model = new Model();
+  readonly oracle: Oracle;
+  readonly disk: Disk<Snapshot> | null;
+  readonly clients: Client[] = [];
+  readonly faults: Faults;
+  readonly permissions = new Map<string, Permissions>();
+  readonly limits: Limits;
+  core: Core;
+  turns = 0;
+  private readonly engine: Engine;
+  private readonly views = new Map<Link, View>();
+  private readonly observers = new Map<Link, Framer>();
+  private readonly deliveredCounts = new Map<number, number>();
+  private links: Link[] = [];
+  private messages = 0;
+  private opened = 0;
+  private run = 0;
+  private bootedAt = worldStart;
+  private turnAt = Number.POSITIVE_INFINITY;
+  private turnedAt = worldStart;
+  private idleTurns = 0;
+  private inputs = 0;
+  private deliveries = 0;
+
+  constructor(options: SimOptions, engine: Engine, print = false) {
+    this.options = options;
+    this.engine = engine;
+    this.prng = new Prng(options.seed, 1);
+    this.trace = new Trace(print);
+    this.limits = { ...defaultLimits, ...options.limits };
+    this.disk = options.disk === null ? null : new Disk<Snapshot>();
+    const { link, turnDelayMs, ackDelayMs, authorityDelayMs, disk, strange } = options;
+    const {
+      delayMs: diskDelayMs,
+      failPercent,
+      pageFailPercent,
+    } = disk ?? { delayMs: 0, failPercent: 0, pageFailPercent: 0 };
+    const { refusePercent } = strange;
+    const rest = {
+      turnDelayMs,
+      ackDelayMs,
+      authorityDelayMs,
+      diskDelayMs,
+      failPercent,
+      pageFailPercent,
+      refusePercent,
+    };
+    this.faults = { ...link, ...rest, isDiskDown: false };
+    this.oracle = new Oracle({
+      model: this.model,
+      limits: this.limits,
+      disk: this.disk,
+      queueQos0: options.queueQos0,
+      now: () => this.schedule.now,
+      mark: (name) => this.marks.add(name),
+      trace: (line) => this.trace.add(this.schedule.now - worldStart, line),
+    });
+    for (let i = 0; i < options.clients; i++) this.clients.push(this.newClient(`c${i}`));
+    this.core = this.boot(null);
+  }
+
+  private newClient(clientId: string): Client {
+    const username = `u-${clientId}`;
+    if (this.options.permissions) {
+      const rules: Rule[] = [{ effect: 'allow', action: 'all', filter: '#' }];
+      this.permissions.set(username, new this.engine.Permissions(rules));
+      this.model.rules.set(username, rules);
+    }
+    return new Client(clientId, username, this.prng.pick(this.options.versions), {
+      schedule: this.schedule,
+      prng: this.prng,
+      ackDelayMs: () => this.faults.ackDelayMs,
+      refusePercent: () => this.faults.refusePercent,
+      generationOf: (link) => this.views.get(link)?.session?.generation ?? 0,
+      delivered: (client, packetId) => this.delivered(client, packetId),
+      fail: (rule) => this.oracle.fail(rule),
+    });
+  }
+
+  get coreNow(): number {
+    return 1000 + this.schedule.now - this.bootedAt;
+  }
+
+  nextMessage(): number {
+    return ++this.messages;
+  }
+
+  log(line: string): void {
+    this.trace.add(this.schedule.now - worldStart, line);
+  }
+
+  viewOf(link: Link): View | undefined {
+    return this.views.get(link);
+  }
+
+  /** Links whose broker end is open. */
+  get openLinks(): readonly Link[] {
+    this.links = this.links.filter((link) => !link.isBrokerClosed || (link.isFrozen && !link.isClientClosed));
+    return this.links;
+  }
+
+  // ── the broker's process
+
+  /** Starts the broker on what is on its disk. */
+  boot(stored: StoredState | null): Core {
+    this.run++;
+    this.bootedAt = this.schedule.now;
+    this.turnAt = Number.POSITIVE_INFINITY;
+    const { seed, limits, queueQos0 } = this.options;
+    const wallOffsetMs = this.schedule.now - this.coreNow;
+    const options = { seed, limits, queueQos0, sysIntervalMs: null, durable: this.disk !== null };
+    const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
+    this.listen(core);
+    this.core = core;
+    if (stored !== null) this.input(null, () => core.restore(stored, this.coreNow));
+    this.planTurn(this.schedule.now);
+    return core;
+  }
+
+  /** Hears what the core tells, at the moment it does. */
+  private listen(core: Core): void {
+    const { state } = core;
+    const { events, router } = state;
+    const tell = state.tell.bind(state);
+    state.tell = (event: BrokerEvent) => {
+      this.oracle.told(event);
+      if (event.type === 'connected' && !event.sessionPresent) this.startIds(core, event.clientId);
+      tell(event);
+    };
+    const count = events.count.bind(events);
+    events.count = (event, deadlines, now) => {
+      this.oracle.counted(event);
+      count(event, deadlines, now);
+    };
+    const subscribe = router.subscribe.bind(router);
+    router.subscribe = (session, filter, shareName, options) => {
+      const isNew = subscribe(session, filter, shareName, options);
+      const key = `$share/${shareName}/${filter}`;
+      const group = router.group(key);
+      if (group !== undefined && !Object.hasOwn(group, 'choose')) {
+        const choose = group.choose.bind(group);
+        group.choose = (topic, qos) => {
+          const member = choose(topic, qos);
+          this.oracle.chosen(key, topic, qos, member?.session.clientId ?? null);
+          return member;
+        };
+      }
+      return isNew;
+    };
+  }
+
+  private startIds(core: Core, clientId: string): void {
+    if (this.options.firstPacketId === 1) return;
+    const session = core.state.sessions.get(clientId);
+    if (session === undefined || session.window !== null) return;
+    session.window = new this.engine.SendWindow();
+    session.window.startAt(this.options.firstPacketId);
+  }
+
+  /** The power goes, at this moment; the broker starts again on what was committed. */
+  crash(isBatchWritten: boolean): void {
+    const { disk, core, model, marks } = this;
+    if (disk?.pending != null) marks.add('power lost in mid-commit');
+    for (const connection of core.state.connections) if (connection.isHolding) marks.add('power lost with acks held');
+    if ([...model.sessions.values()].some((session) => session.will !== null))
+      marks.add('power lost with a will pending');
+    this.log(`power lost, batch under way ${isBatchWritten ? 'written' : 'lost'}`);
+    this.oracle.forget();
+    for (const link of this.openLinks) link.cut();
+    disk?.end(isBatchWritten);
+    this.start();
+  }
+
+  /** Says goodbye to everybody, waits until all is on the disk, and starts again. */
+  restart(): void {
+    this.log('graceful stop');
+    this.oracle.isStopping = true;
+    this.input(null, () => this.core.stop(this.coreNow));
+    const deadline = this.schedule.now + 10_000;
+    while (!this.core.isQuiet() && this.schedule.next <= deadline) this.schedule.step();
+    const isClean = this.core.isQuiet();
+    if (isClean) this.marks.add('graceful restart');
+    for (const link of this.openLinks) link.cut();
+    this.oracle.forget();
+    this.disk?.end(false);
+    this.start();
+  }
+
+  private start(): void {
+    const stored = this.disk?.reload() ?? null;
+    this.model.restore(this.disk?.snapshot ?? null, this.schedule.now);
+    this.boot(stored);
+  }
+
+  /** Lets time pass. */
+  runFor(ms: number): void {
+    const end = this.schedule.now + ms;
+    while (this.schedule.next <= end) this.schedule.step();
+    this.schedule.now = end;
+  }
+
+  changePermissions(name: string, permissions: Permissions, rules: readonly Rule[]): void {
+    this.flush();
+    for (const view of this.views.values()) view.wasHolding = view.link.connection.isHolding;
+    this.input(null, () => {
+      this.model.rules.set(name, rules);
+      this.core.permissionsChanged(permissions, rules, this.coreNow);
+    });
+  }
+
+  /** A turn now, so that what was written before is not taken for what comes after. */
+  private flush(): void {
+    this.turn();
+  }
+
+  // ── inputs
+
+  /** Gives the core something, on behalf of a connection or of nobody. */
+  input(link: Link | null, give: () => void): void {
+    this.oracle.acting = link === null ? null : (this.views.get(link) ?? null);
+    give();
+    this.oracle.finish();
+    this.fed();
+  }
+
+  private fed(): void {
+    this.oracle.finish();
+    this.inputs++;
+    this.planTurn(this.schedule.now + this.prng.below(this.faults.turnDelayMs + 1));
+  }
+
+  /** A new network connection. `refusals`: reason codes with which the broker must refuse its CONNECT. */
+  open(
+    toClient: (link: Link, bytes: Uint8Array | null) => void,
+    refusals: readonly number[],
+    willNumber: number,
+  ): Link {
+    const number = ++this.opened;
+    const entropy = new Uint8Array(16);
+    for (let i = 0; i < 16; i++) entropy[i] = this.prng.below(256);
+    const peer = { transport: 'memory', address: `peer-${number}`, listener: 'memory' } as const;
+    const connection = this.core.opened(peer, entropy, this.coreNow);
+    const link: Link = new Link(number, this.core, connection, this.schedule, this.prng, this.faults, {
+      toClient: (bytes) => toClient(link, bytes),
+      fed: () => this.fed(),
+      coreNow: () => this.coreNow,
+      acting: () => {
+        this.oracle.acting = this.views.get(link) ?? null;
+      },
+      split: () => this.marks.add('packet split by the network'),
+    });
+    connection.tag = link;
+    const view = new View(link, new Set(refusals));
+    view.willNumber = willNumber;
+    this.views.set(link, view);
+    this.observers.set(link, new Framer(1 << 24));
+    this.links.push(link);
+    this.watchFrames(view, connection);
+    this.planTurn(this.schedule.now);
+    return link;
+  }
+
+  private watchFrames(view: View, connection: Connection): void {
+    const { framer } = connection;
+    const next = framer.next.bind(framer);
+    framer.next = () => {
+      if (!next()) return false;
+      const bytes = framer.bytes.slice(framer.start, framer.end);
+      this.oracle.taken(view, decodePacket(bytes, 0, bytes.length, connection.version, 'client'));
+      return true;
+    };
+  }
+
+  // ── turns
+
+  private planTurn(at: number): void {
+    if (at >= this.turnAt || at === Number.POSITIVE_INFINITY) return;
+    const { run } = this;
+    this.turnAt = at;
+    this.schedule.at(at, () => {
+      if (this.turnAt === at && this.run === run) this.turn();
+    });
+  }
+
+  private turn(): void {
+    this.turnAt = Number.POSITIVE_INFINITY;
+    this.turns++;
+    this.idleTurns = this.turnedAt === this.schedule.now ? this.idleTurns + 1 : 0;
+    this.oracle.expect(this.idleTurns < idleTurnsMax, 'the core does not come to rest');
+    this.oracle.acting = null;
+    const { writes, effects } = this.core.take(this.coreNow);
+    this.oracle.finish();
+    this.judgeBudget();
+    for (const connection of [...writes]) this.write(connection);
+    for (const effect of [...effects]) this.perform(effect);
+    this.turnedAt = this.schedule.now;
+    this.engine.checkInvariants(this.core);
+    this.judgeTurn();
+    const due = this.core.deadline();
+    this.planTurn(due <= this.coreNow ? this.schedule.now : due + this.schedule.now - this.coreNow);
+  }
+
+  private write(connection: Connection): void {
+    const link = connection.tag as Link;
+    for (let slab: Slab | null = connection.shift(); slab !== null; slab = connection.shift()) {
+      this.observe(link, slab.bytes.slice(0, slab.length));
+      link.write(slab);
+    }
+  }
+
+  private observe(link: Link, bytes: Uint8Array): void {
+    const view = this.views.get(link) as View;
+    const framer = this.observers.get(link) as Framer;
+    framer.feed(bytes, viewOf(bytes), 0, bytes.length);
+    while (framer.next()) {
+      const length = framer.end - framer.start;
+      this.oracle.expect(
+        length <= view.packetBytesMax,
+        `a packet of ${length} bytes for a peer that takes ${view.packetBytesMax}`,
+      );
+      const packet = decodePacket(framer.bytes, framer.start, framer.end, link.connection.version, 'server');
+      judgeWritten(this.oracle, view, packet, this.turnedAt);
+    }
+  }
+
+  /** Two budgets between two turns, one for inputs and one for waiting work; a PUBLISH is the atom. */
+  private judgeBudget(): void {
+    const sent = [0, 1, 2].reduce(
+      (sum, qos) => sum + (this.core.metrics.counters[Counter.PublishSent + qos] as number),
+      0,
+    );
+    const deliveries = sent < this.deliveries ? sent : sent - this.deliveries;
+    this.deliveries = sent;
+    const atom = this.model.sessions.size + 4;
+    const most = 2 * this.limits.turnDeliveriesMax + (this.inputs + 2) * atom;
+    this.inputs = 0;
+    this.oracle.expect(
+      this.oracle.isStopping || deliveries <= most,
+      `${deliveries} deliveries in a turn, ${most} are allowed`,
+    );
+  }
+
+  /** After a turn nothing that was due now is left over. */
+  private judgeTurn(): void {
+    const isBusy = this.core.deadline() <= this.coreNow;
+    for (const session of this.model.sessions.values()) {
+      const { view } = session;
+      if (view !== null && view.now.length > 0 && !view.link.connection.isHolding)
+        this.oracle.fail(`a QoS 0 message for ${session.clientId} is lost`);
+      if (isBusy || view !== null) continue;
+      // After a power cut a session that did not last is there only for its will, and its end is not told.
+      if (!session.lasts && session.will === null) {
+        this.oracle.end(session);
+        continue;
+      }
+      this.oracle.expect(
+        session.will === null || session.willDueAt > this.schedule.now,
+        `the will of ${session.clientId} is overdue`,
+      );
+      this.oracle.expect(session.expiresAt > this.schedule.now, `the session of ${session.clientId} is overdue`);
+    }
+  }
+
+  // ── effects
+
+  private perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'pause':
+        this.marks.add('connection paused');
+        if (!effect.connection.isStalled) this.marks.add('budget spent in mid-chunk');
+        return (effect.connection.tag as Link).pause();
+      case 'resume':
+        return (effect.connection.tag as Link).resume();
+      case 'close':
+        return (effect.connection.tag as Link).close(effect.linger);
+      case 'authenticate':
+        return this.authenticate(effect.connection, effect.exchange, effect.request);
+      case 'commit':
+        return this.commit(effect.batch.number, () => this.disk?.begin(effect.batch, this.model.snapshot()));
+      case 'page':
+        return this.page(effect.request);
+      default:
+    }
+  }
+
+  private later(maximumMs: number, give: () => void): void {
+    const { run } = this;
+    this.schedule.at(this.schedule.now + this.prng.below(maximumMs + 1), () => {
+      if (this.run === run) give();
+    });
+  }
+
+  private authenticate(connection: Connection, exchange: number, request: AuthenticationRequest): void {
+    this.later(this.faults.authorityDelayMs, () => {
+      this.input(connection.tag as Link, () =>
+        this.core.authenticated(connection, exchange, this.verdict(request), this.coreNow),
+      );
+    });
+  }
+
+  private verdict({ username, password, clientId }: AuthenticationRequest): Verdict {
+    if (password?.[0] !== 1) return { outcome: 'refuse', reasonCode: 0x86 };
+    const owner = this.model.sessions.get(clientId)?.principal;
+    // A stranger is only let through where the core has to turn it away.
+    if (username !== `u-${clientId}` && owner === undefined) return { outcome: 'refuse', reasonCode: 0x87 };
+    const permissions = this.permissions.get(username ?? '');
+    return { outcome: 'accept', principal: username, ...(permissions === undefined ? {} : { permissions }) };
+  }
+
+  private commit(number: number, begin: () => void): void {
+    begin();
+    this.later(this.faults.diskDelayMs, () => this.endCommit(number));
+  }
+
+  private endCommit(number: number): void {
+    const fails = this.faults.isDiskDown || this.prng.chance(this.faults.failPercent);
+    this.log(`batch ${number} ${fails ? 'failed' : 'committed'}`);
+    this.disk?.end(!fails);
+    this.oracle.isFailing = fails;
+    const isHolding = [...this.core.state.connections].some((connection) => connection.isHolding);
+    if (fails && isHolding) this.marks.add('ack held across a failed commit');
+    this.input(null, () => this.core.committed(number, fails ? 'the disk is full' : null, this.coreNow));
+  }
+
+  private page(request: Extract<Effect, { kind: 'page' }>['request']): void {
+    this.later(this.faults.diskDelayMs, () => {
+      const fails = this.prng.chance(this.faults.pageFailPercent);
+      const deliveries = fails ? null : (this.disk?.page(request) ?? []);
+      if (fails) this.marks.add('page failed');
+      else if (deliveries?.length !== 0) this.marks.add('queue paged in from the store');
+      this.log(
+        `page of ${request.key} after ${request.after}: ${deliveries?.map(({ sequence }) => sequence).join() ?? 'failed'}`,
+      );
+      this.input(null, () => this.core.paged(request.number, deliveries, fails ? 'cannot read' : null, this.coreNow));
+    });
+  }
+
+  // ── what clients report
+
+  private delivered(client: Client, packetId: number): void {
+    const serial = client.link === null ? undefined : this.views.get(client.link)?.sent.get(packetId);
+    if (serial === undefined) return;
+    const count = (this.deliveredCounts.get(serial) ?? 0) + 1;
+    this.deliveredCounts.set(serial, count);
+    if (count > 1) throw new SimulationFailure(`a QoS 2 message came twice to ${client.clientId}`);
+  }
+}
