@@ -67,10 +67,8 @@ export function claimed(
   if (connection !== null) {
     connection.line ??= new AckLine();
     const type = qos === 0 ? 0 : qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    debt = {
-      connection,
-      entry: connection.line.push(type, packetId, -1, qos === 2 && connection.session?.lasts === true),
-    };
+    const changed = qos === 2 && connection.session?.lasts === true && state.journal !== null;
+    debt = { connection, entry: connection.line.push(type, packetId, -1, changed) };
     if (connection.line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
   }
   subscriber.unsettled.set(token, { delivery: null, claimed: debt });

@@ -7,7 +7,7 @@
 
 import type { QoS } from '@pipit/protocol';
 import { answered, type Claimed, Claims } from './claims.ts';
-import { enqueue, settle } from './line.ts';
+import { dropDelivery, enqueue, settle } from './line.ts';
 import { toLocalMessage } from './local-message.ts';
 import { Delivery, type Message } from './message.ts';
 import type { Session } from './session.ts';
@@ -92,6 +92,7 @@ export function pumpLocal(state: State, subscriber: LocalSubscriber): boolean {
     if (waiting !== undefined) {
       state.deliveriesLeft--;
       if (waiting.message.expiresAt > state.now) hand(state, subscriber, waiting);
+      else dropDelivery(state, session, waiting, 'expired');
     } else if (queue !== null) session.queue = null;
     else if (replays?.[0] !== undefined) {
       state.deliveriesLeft--;
