@@ -67,6 +67,8 @@ export class World {
   now: number;
   readonly wallOffsetMs: number;
   private readonly authority: (request: AuthenticationRequest) => Verdict | undefined;
+  /** Turns taken so far: what bounded work is measured in. */
+  turns = 0;
   private tokens = 0;
   private opened = 0;
 
@@ -184,6 +186,7 @@ export class World {
 
   /** One turn; true when it had something to say. */
   turn(): boolean {
+    this.turns++;
     const { writes, effects } = this.core.take(this.now);
     const said = writes.length > 0 || effects.length > 0;
     for (const connection of writes) (connection.tag as Client).flush();
