@@ -30,7 +30,7 @@ import { Counter } from './metrics.ts';
 import type { Acceptance, AuthenticationRequest, Refusal, Verdict } from './ports.ts';
 import { isClogged } from './sending.ts';
 import type { Session, Will } from './session.ts';
-import { attach, createSession, endSession } from './sessions.ts';
+import { attach, createSession, endSession, permit } from './sessions.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
 import { takeWill } from './will.ts';
@@ -102,8 +102,8 @@ function ask(state: State, connection: Connection, question: Question): void {
   const principal = connection.session?.principal ?? null;
   const request = { ...question, peer, version, clientId, username, method, principal };
   // Beside traffic a new exchange stops nothing; before CONNACK everything waits for the verdict.
-  connection.awaitsVerdict = !connection.isOpen;
-  connection.isStalled ||= connection.awaitsVerdict;
+  connection.awaitsVerdict = true;
+  connection.isStalled ||= !connection.isOpen;
   state.effects.push({ kind: 'authenticate', connection, exchange: ++connection.exchange, request });
 }
 
@@ -115,7 +115,9 @@ export function authReceived(state: State, connection: Connection, packet: AuthP
   }
   const isContinuation = packet.reasonCode === ReasonCode.ContinueAuthentication;
   const isUnderWay = connection.phase === Phase.Authenticating || connection.isReauthenticating;
-  if (isContinuation !== isUnderWay) throw new Violation(ReasonCode.ProtocolError, 'AUTH out of order');
+  // The next step is the client's only once the broker has asked for it.
+  if (isContinuation !== isUnderWay || connection.awaitsVerdict)
+    throw new Violation(ReasonCode.ProtocolError, 'AUTH out of order');
   if (connection.isOpen) connection.isReauthenticating = true;
   ask(state, connection, {
     kind: isContinuation ? 'continue' : 're-authenticate',
@@ -127,10 +129,14 @@ export function authReceived(state: State, connection: Connection, packet: AuthP
 
 /** The authority's answer. Stale ones, for an exchange or a connection that is over, are ignored. */
 export function authenticated(state: State, connection: Connection, exchange: number, verdict: Verdict): void {
-  if (exchange !== connection.exchange || connection.phase === Phase.Closed) return;
-  connection.exchange++;
+  if (!connection.awaitsVerdict || exchange !== connection.exchange || connection.phase === Phase.Closed) return;
   connection.awaitsVerdict = false;
   if (verdict.outcome === 'continue') {
+    if (connection.authenticationMethod === null) {
+      const reason = 'the client names no authentication method'; // [MQTT-4.12.0-6]
+      refuse(state, connection, { outcome: 'refuse', reasonCode: ReasonCode.BadAuthenticationMethod, reason });
+      return;
+    }
     sendAuth(state, connection, ReasonCode.ContinueAuthentication, verdict.data, verdict.reason);
     state.wake(connection);
   } else if (connection.isOpen) reauthenticated(state, connection, verdict);
@@ -141,13 +147,10 @@ export function authenticated(state: State, connection: Connection, exchange: nu
 function reauthenticated(state: State, connection: Connection, verdict: Acceptance | Refusal): void {
   connection.isReauthenticating = false;
   if (verdict.outcome === 'refuse') {
-    disconnect(
-      state,
-      connection,
-      ReasonCode.NotAuthorized,
-      verdict.reason ?? 're-authentication failed',
-      verdict.serverReference,
-    );
+    const { reasonCode, reason = 're-authentication failed', serverReference } = verdict;
+    const isAllowed = reasonCodeAllowed(reasonCode, PacketType.Disconnect, 'server');
+    const code = isAllowed ? reasonCode : ReasonCode.NotAuthorized;
+    disconnect(state, connection, code, reason, serverReference); // [MQTT-4.12.1-2]
     return;
   }
   const session = connection.session as Session;
@@ -155,12 +158,8 @@ function reauthenticated(state: State, connection: Connection, verdict: Acceptan
     disconnect(state, connection, ReasonCode.NotAuthorized, 're-authenticated as somebody else');
     return;
   }
-  const permissions = verdict.permissions ?? null;
-  if (session.permissions !== permissions) {
-    session.permissions = permissions;
-    state.router.version++;
-    state.permissionEpoch++;
-  }
+  permit(state, session, verdict.permissions ?? null);
+  connection.lastTopicEpoch = -1;
   limitLife(state, connection, verdict.expiresInMs);
   sendAuth(state, connection, ReasonCode.Success, verdict.data ?? null, verdict.reason);
 }

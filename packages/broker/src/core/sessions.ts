@@ -16,6 +16,7 @@ import { Counter } from './metrics.ts';
 import type { Permissions } from './permissions.ts';
 import { Session, type Will } from './session.ts';
 import type { State } from './state.ts';
+import { revoke } from './sweeps.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
 
 type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
@@ -42,10 +43,7 @@ export function attach(state: State, session: Session, connection: Connection, t
   connection.session = session;
   session.expirySeconds = terms.expirySeconds;
   session.will = terms.will;
-  if (session.permissions !== terms.permissions) {
-    session.permissions = terms.permissions;
-    state.router.version++;
-  }
+  permit(state, session, terms.permissions);
   session.quota = Math.min(connection.receiveMaximum, state.limits.sendMaximum);
   connection.receiveMaximum = session.quota;
   session.isResending = session.window !== null && session.window.inUse > 0;
@@ -56,6 +54,15 @@ export function attach(state: State, session: Session, connection: Connection, t
   if (isNeeded) state.journal?.touch(session);
   else state.journal?.ended(session);
   if (session.hasLine) state.wake(session);
+}
+
+/** Gives the session the permissions of a verdict; subscriptions that they do not grant are over. */
+export function permit(state: State, session: Session, permissions: Permissions | null): void {
+  if (session.permissions === permissions) return;
+  session.permissions = permissions;
+  // Plans need not be made anew for somebody who is in none.
+  if (session.subscriptionCount > 0) state.router.version++;
+  revoke(state, session);
 }
 
 /** The connection of a session is gone. `keepsWill`: it was not left by DISCONNECT 0x00. */

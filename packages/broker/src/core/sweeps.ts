@@ -21,7 +21,8 @@ export function sweepSubscriptions(state: State, permissions: Permissions): Swee
   });
 }
 
-function revoke(state: State, session: Session): void {
+/** Ends what a session has and its permissions do not grant: subscriptions, and messages that wait in memory. */
+export function revoke(state: State, session: Session): void {
   for (const { filter, shareName } of [...state.router.subscriptionsOf(session)]) {
     state.deliveriesLeft--;
     if ((session.permissions?.subscribe(filter) ?? 0) === 0) continue;
