@@ -1,0 +1,295 @@
+/** Enhanced authentication (4.12): steps before CONNACK, and again beside traffic. */
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { PacketType, ReasonCode } from '@pipit/protocol';
+import { type AuthenticationRequest, Permissions, type Verdict } from '../../src/core/index.ts';
+import {
+  announced,
+  auth,
+  connack,
+  disconnect,
+  pingreq,
+  pingresp,
+  puback,
+  publish,
+  suback,
+  subscribe,
+} from './packets.ts';
+import { type Client, storeKinds, text, World } from './world.ts';
+
+const accept = { outcome: 'accept', principal: null } as const;
+const authenticationMethod = 'SCRAM';
+const [more, again] = [ReasonCode.ContinueAuthentication, ReasonCode.ReAuthenticate];
+const step = (data: string, code: number = more) =>
+  auth(code, { authenticationMethod, authenticationData: text(data) });
+const welcome = connack({ properties: { ...announced, authenticationMethod } });
+
+function connectingWith(world: World, data = 'first'): Client {
+  return world.connecting({ clientId: 'c', properties: { authenticationMethod, authenticationData: text(data) } });
+}
+
+/** A client that was let in with a method; what it sends afterwards is for `world.answer`. */
+function letIn(store: (typeof storeKinds)[number]): { world: World; client: Client } {
+  const world = new World({ store, authority: ({ kind }) => (kind === 'connect' ? accept : undefined) });
+  const client = connectingWith(world);
+  client.expect(welcome);
+  return { world, client };
+}
+
+function pings(client: Client): void {
+  client.send(pingreq);
+  client.expect(pingresp);
+}
+
+for (const store of storeKinds) {
+  describe(`enhanced authentication, store: ${store}`, () => {
+    test('[MQTT-4.12.0-2] [MQTT-4.12.0-5] challenge and response, to CONNACK with the last data', () => {
+      const asked: [string, string | null, string][] = [];
+      const answers: Verdict[] = [
+        { outcome: 'continue', data: text('challenge 1'), reason: 'go on' },
+        { outcome: 'continue', data: null },
+        { ...accept, data: text('proof') },
+      ];
+      const authority = ({ kind, method, data }: AuthenticationRequest) => {
+        asked.push([kind, method, String.fromCharCode(...(data ?? []))]);
+        return answers.shift();
+      };
+      const world = new World({ store, authority });
+      const client = connectingWith(world);
+      const challenge = { authenticationMethod, authenticationData: text('challenge 1'), reasonString: 'go on' };
+      client.expect(auth(more, challenge));
+      client.send(step('response 1'));
+      client.expect(auth(more, { authenticationMethod }));
+      client.send(step('response 2'));
+      const properties = { ...announced, authenticationMethod, authenticationData: text('proof') };
+      client.expect(connack({ properties }));
+      assert.deepEqual(asked, [
+        ['connect', 'SCRAM', 'first'],
+        ['continue', 'SCRAM', 'response 1'],
+        ['continue', 'SCRAM', 'response 2'],
+      ]);
+      pings(client);
+      world.end();
+    });
+
+    test('[MQTT-4.12.0-4] refused at any step: CONNACK and the end', () => {
+      const answers: Verdict[] = [
+        { outcome: 'continue', data: null },
+        { outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized },
+      ];
+      const world = new World({ store, authority: () => answers.shift() });
+      const client = connectingWith(world);
+      client.expect(auth(more, { authenticationMethod }));
+      client.send(step('wrong'), publish({ topic: 't', retain: true, payload: 'x' }));
+      client.expectRefused(ReasonCode.NotAuthorized);
+      assert.equal(world.core.state.retained.count, 0);
+      world.end();
+    });
+
+    test('[MQTT-4.12.0-1] a method that is not known: 0x8C', () => {
+      const world = new World({
+        store,
+        authority: () => ({ outcome: 'refuse', reasonCode: ReasonCode.BadAuthenticationMethod }),
+      });
+      connectingWith(world).expectRefused(ReasonCode.BadAuthenticationMethod);
+      world.end();
+    });
+
+    test('[MQTT-3.1.2-30] before CONNACK only AUTH and DISCONNECT: anything else ends it with 0x82, even if malformed', () => {
+      for (const bytes of [
+        'c000',
+        '3003000174',
+        '82080001000001 2b2b 00',
+        '300600017403230000',
+        '10020000',
+        '4002 0001',
+      ]) {
+        const world = new World({ store, authority: () => ({ outcome: 'continue', data: null }) });
+        const client = connectingWith(world);
+        client.expect(auth(more, { authenticationMethod }));
+        client.sendRaw(bytes);
+        client.expectRefused(ReasonCode.ProtocolError);
+        assert.equal(world.core.state.sessions.size, 0);
+        world.end();
+      }
+    });
+
+    test('[MQTT-4.12.0-5] AUTH that breaks its rules before CONNACK', () => {
+      const cases: [ReturnType<typeof auth> | string, number][] = [
+        [auth(more, { authenticationMethod: 'PLAIN' }), ReasonCode.ProtocolError],
+        [step('x', again), ReasonCode.ProtocolError],
+        ['f000', ReasonCode.ProtocolError],
+        ['f009 00 07 150004 53435241'.replaceAll(' ', ''), ReasonCode.ProtocolError],
+        ['f100', ReasonCode.MalformedPacket],
+      ];
+      for (const [packet, code] of cases) {
+        const world = new World({ store, authority: () => ({ outcome: 'continue', data: null }) });
+        const client = connectingWith(world);
+        client.expect(auth(more, { authenticationMethod }));
+        if (typeof packet === 'string') client.sendRaw(packet);
+        else client.send(packet);
+        client.expectRefused(code);
+        world.end();
+      }
+    });
+
+    test('a client may give up between the steps', () => {
+      const world = new World({ store, authority: () => ({ outcome: 'continue', data: null }) });
+      const client = connectingWith(world);
+      client.expect(auth(more, { authenticationMethod }));
+      client.send(disconnect());
+      client.expectRefused(null);
+      assert.equal(world.core.state.sessions.size, 0);
+      world.end();
+    });
+
+    test('a step that comes before its challenge waits for it', () => {
+      const world = new World({ store, authority: () => undefined });
+      const client = connectingWith(world);
+      client.send(step('early'));
+      client.expectNothing();
+      assert.equal(world.questions.length, 1);
+      world.answer({ outcome: 'continue', data: null });
+      client.expect(auth(more, { authenticationMethod }));
+      assert.equal(world.questions.length, 1);
+      world.answer(accept);
+      client.expect(welcome);
+      world.end();
+    });
+
+    test('[MQTT-4.12.0-6] no method in CONNECT: no AUTH from the broker, whatever the authority says', () => {
+      const world = new World({ store, authority: () => ({ outcome: 'continue', data: text('?') }) });
+      world.connecting({ clientId: 'c' }).expectRefused(ReasonCode.BadAuthenticationMethod);
+      world.connecting({ clientId: 'c', version: 4 }).expectRefused(5);
+      const other = new World({ store, authority: () => ({ ...accept, data: text('?') }) });
+      const client = other.connect({ clientId: 'c' });
+      assert.deepEqual(client.connack, connack({ properties: announced }));
+      other.end();
+      world.end();
+    });
+
+    test('[MQTT-3.15.2-2] a reason is left out where it does not fit or is not wanted; data that does not fit ends it', () => {
+      const properties = { authenticationMethod };
+      const reason = 'r'.repeat(100);
+      const world = new World({ store, authority: () => ({ outcome: 'continue', data: text('d'), reason }) });
+      const small = world.connecting({ clientId: 'a', properties: { ...properties, maximumPacketSize: 50 } });
+      small.expect(step('d'));
+      const quiet = world.connecting({
+        clientId: 'b',
+        properties: { ...properties, requestProblemInformation: false },
+      });
+      quiet.expect(step('d'));
+      const tiny = world.connecting({ clientId: 'c', properties: { ...properties, maximumPacketSize: 15 } });
+      tiny.expectRefused(ReasonCode.PacketTooLarge);
+      world.end();
+    });
+
+    test('[MQTT-4.12.1-1] re-authentication runs beside traffic', () => {
+      const { world, client } = letIn(store);
+      client.send(subscribe(1, 't'), step('again', again), publish({ topic: 't', qos: 1, packetId: 1 }));
+      const came = client.takeAll().map(({ type }) => type);
+      assert.deepEqual(came.sort(), [PacketType.Publish, PacketType.Puback, PacketType.Suback].sort());
+      assert.deepEqual(world.questions[0]?.request.kind, 're-authenticate');
+      world.answer({ outcome: 'continue', data: text('challenge') });
+      client.expect(step('challenge'));
+      pings(client);
+      client.send(step('response'));
+      assert.deepEqual(world.questions[0]?.request.kind, 'continue');
+      pings(client);
+      world.answer({ ...accept, data: text('proof') });
+      client.expect(step('proof', 0));
+      // And once more.
+      client.send(step('again', again));
+      world.answer(accept);
+      client.expect(auth(0, { authenticationMethod }));
+      pings(client);
+      world.end();
+    });
+
+    test('[MQTT-4.12.1-2] re-authentication that fails ends the connection with its code, and the will', () => {
+      for (const [refused, told, serverReference] of [
+        [ReasonCode.NotAuthorized, ReasonCode.NotAuthorized],
+        [ReasonCode.UseAnotherServer, ReasonCode.UseAnotherServer, 'other:1883'],
+        [ReasonCode.BadUserNameOrPassword, ReasonCode.NotAuthorized],
+      ] as const) {
+        const world = new World({ store, authority: ({ kind }) => (kind === 'connect' ? accept : undefined) });
+        const watcher = world.connect({ clientId: 'watcher' });
+        watcher.send(subscribe(1, 'gone'));
+        watcher.expect(suback(1, 0));
+        const will = { topic: 'gone', payload: text('w'), qos: 0, retain: false } as const;
+        const client = world.connect({ clientId: 'c', will, properties: { authenticationMethod } });
+        client.send(step('again', again));
+        pings(client);
+        const reference = serverReference === undefined ? {} : { serverReference };
+        world.answer({ outcome: 'refuse', reasonCode: refused, ...reference });
+        client.expectDisconnected(told, reference);
+        watcher.expect(publish({ topic: 'gone', payload: 'w' }));
+        world.end();
+      }
+    });
+
+    test('re-authentication as somebody else is not possible', () => {
+      const { world, client } = letIn(store);
+      client.send(step('again', again));
+      world.answer({ outcome: 'accept', principal: 'mallory' });
+      client.expectDisconnected(ReasonCode.NotAuthorized);
+      world.end();
+    });
+
+    test('AUTH out of order on an open connection is a Protocol Error', () => {
+      const wrong: ((client: Client) => void)[] = [
+        (client) => client.send(step('no exchange is open')),
+        (client) => client.send(auth(again, { authenticationMethod: 'PLAIN' })),
+        (client) => client.send(step('one', again), step('two', again)),
+        (client) => client.send(step('one', again), step('before its challenge')),
+      ];
+      for (const send of wrong) {
+        const { world, client } = letIn(store);
+        send(client);
+        client.expectDisconnected(ReasonCode.ProtocolError);
+        for (let open = world.questions.length; open > 0; open--) world.answer(accept);
+        client.expectNothing();
+        world.end();
+      }
+    });
+
+    test('[MQTT-4.12.0-7] AUTH without a method in CONNECT is a Protocol Error', () => {
+      const world = new World({ store });
+      const client = world.connect({ clientId: 'c' });
+      client.send(step('again', again));
+      client.expectDisconnected(ReasonCode.ProtocolError);
+      world.end();
+    });
+
+    test('re-authentication renews the expiry and the permissions', () => {
+      const allow = (filter: string) => new Permissions([{ effect: 'allow', action: 'all', filter }]);
+      let verdict: Verdict = { ...accept, expiresInMs: 10_000, permissions: allow('#') };
+      const world = new World({ store, authority: () => verdict });
+      const client = connectingWith(world);
+      client.expect(welcome);
+      client.send(subscribe(1, 'a/#', 'b/#'));
+      client.expect(suback(1, 0, 0));
+      client.send(publish({ topic: 'x', qos: 1, packetId: 1 }));
+      client.expect(puback(1, ReasonCode.NoMatchingSubscribers));
+      world.advance(9_000);
+      verdict = { ...accept, expiresInMs: 20_000, permissions: allow('a/#') };
+      client.send(step('again', again));
+      client.expect(auth(0, { authenticationMethod }));
+      world.publish('a/x');
+      world.publish('b/x');
+      client.expect(publish({ topic: 'a/x' }));
+      client.send(publish({ topic: 'x', qos: 1, packetId: 2 }));
+      client.expect(puback(2, ReasonCode.NotAuthorized));
+      assert.deepEqual(
+        world.takeEvents('subscription-revoked').map(({ filter }) => filter),
+        ['b/#'],
+      );
+      world.advance(19_999);
+      assert.equal(client.isClosed, false);
+      world.advance(1);
+      client.expectDisconnected(ReasonCode.MaximumConnectTime);
+      world.end();
+    });
+  });
+}

@@ -1,0 +1,247 @@
+/** Verdicts of an authority: what it is asked, what each field of an acceptance does, how a refusal is told. */
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { connackReturnCode, type ProtocolVersion, ReasonCode } from '@pipit/protocol';
+import { type AuthenticationRequest, Permissions, type Verdict } from '../../src/core/index.ts';
+import { announced, connack, disconnect, pingreq, pingresp, puback, publish, suback, subscribe } from './packets.ts';
+import { storeKinds, text, World } from './world.ts';
+
+const accept = { outcome: 'accept', principal: null } as const;
+
+for (const store of storeKinds) {
+  describe(`verdicts, store: ${store}`, () => {
+    test('the authority is asked with everything CONNECT says', () => {
+      const requests: AuthenticationRequest[] = [];
+      const world = new World({
+        store,
+        authority: (request) => {
+          requests.push(request);
+          return accept;
+        },
+      });
+      const userProperties: [string, string][] = [['k', 'v']];
+      world.connect({ clientId: 'a', username: 'u', password: text('p'), properties: { userProperties } });
+      world.connect({ clientId: 'b', version: 3 });
+      const [first, second] = requests;
+      assert.deepEqual(first, {
+        kind: 'connect',
+        peer: { transport: 'memory', address: 'peer-1', listener: 'memory' },
+        version: 5,
+        clientId: 'a',
+        username: 'u',
+        password: text('p'),
+        method: null,
+        data: null,
+        userProperties,
+        principal: null,
+      });
+      assert.deepEqual([second?.version, second?.username, second?.password], [3, null, null]);
+      world.end();
+    });
+
+    test('an assigned client id is what the authority is asked about', () => {
+      const ids: string[] = [];
+      const world = new World({ store, authority: ({ clientId }) => (ids.push(clientId) > 0 ? accept : undefined) });
+      const client = world.connect({ clientId: '' });
+      const { connack: packet } = client;
+      assert.deepEqual(packet, connack({ properties: { ...announced, assignedClientIdentifier: ids[0] as string } }));
+      world.end();
+    });
+
+    test('[MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT-3.2.2-8] a refusal is told as its version can, and the connection closed', () => {
+      const codes = [0x80, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x97, 0x99, 0x9c, 0x9d, 0x9f] as const;
+      let verdict: Verdict = accept;
+      const world = new World({ store, authority: () => verdict });
+      for (const reasonCode of codes) {
+        verdict = { outcome: 'refuse', reasonCode };
+        for (const version of [3, 4, 5] as ProtocolVersion[]) {
+          const told = version === 5 ? reasonCode : (connackReturnCode(reasonCode) ?? null);
+          world.connecting({ clientId: 'c', version }).expectRefused(told);
+        }
+        assert.equal(
+          world.takeEvents('refused').every((event) => event.reasonCode === reasonCode),
+          true,
+        );
+      }
+      assert.equal(world.core.state.sessions.size, 0);
+      world.end();
+    });
+
+    test('a refusal with a code that CONNACK has not is Unspecified error', () => {
+      const world = new World({
+        store,
+        authority: () => ({ outcome: 'refuse', reasonCode: ReasonCode.SessionTakenOver }),
+      });
+      world.connecting({ clientId: 'c' }).expectRefused(ReasonCode.UnspecifiedError);
+      world.connecting({ clientId: 'c', version: 4 }).expectRefused(null);
+      world.end();
+    });
+
+    test('a refusal carries its reason and the Server Reference', () => {
+      const refusal = {
+        outcome: 'refuse',
+        reasonCode: ReasonCode.ServerMoved,
+        reason: 'moved',
+        serverReference: 'b:1883',
+      } as const;
+      const world = new World({ store, authority: () => refusal });
+      const client = world.connecting({ clientId: 'c' });
+      client.expectClosed(
+        connack({
+          reasonCode: ReasonCode.ServerMoved,
+          properties: { reasonString: 'moved', serverReference: 'b:1883' },
+        }),
+      );
+      world.end();
+    });
+
+    test('a session key apart from the client id: who has the same key has the same session', () => {
+      const authority = ({ clientId, username }: AuthenticationRequest): Verdict => ({
+        outcome: 'accept',
+        principal: username,
+        sessionKey: `${username}/${clientId}`,
+      });
+      const world = new World({ store, authority });
+      const properties = { sessionExpiryInterval: 100 };
+      const alice = world.connect({ clientId: 'c', username: 'alice', properties });
+      const bob = world.connect({ clientId: 'c', username: 'bob', properties });
+      for (const client of [alice, bob]) {
+        client.send(pingreq);
+        client.expect(pingresp);
+      }
+      alice.send(subscribe(1, { filter: 't', qos: 1 }));
+      alice.expect(suback(1, 1));
+      alice.drop();
+      world.publish('t', 'x', { qos: 1 });
+      const again = world.connect({ clientId: 'c', username: 'alice', cleanStart: false, properties });
+      assert.deepEqual(again.connack, connack({ sessionPresent: true, properties: announced }));
+      again.expect(publish({ topic: 't', qos: 1, packetId: 1, payload: 'x' }));
+      again.send(puback(1));
+      bob.expectNothing();
+      assert.equal(world.core.disconnect('c', ReasonCode.AdministrativeAction, 'by client id', world.now), true);
+      world.settle();
+      assert.equal([again, bob].filter(({ isClosed }) => isClosed).length, 1);
+      for (const client of [again, bob]) client.takeAll();
+      world.end();
+    });
+
+    test('permissions: what they allow works, what they deny is answered and has no effect', () => {
+      const permissions = new Permissions([
+        {
+          effect: 'deny',
+          action: 'subscribe',
+          filter: 'own/secret',
+          reasonCode: ReasonCode.ImplementationSpecificError,
+        },
+        { effect: 'allow', action: 'all', filter: 'own/#' },
+      ]);
+      const authority = ({ clientId }: AuthenticationRequest): Verdict =>
+        clientId === 'c' ? { ...accept, permissions } : accept;
+      const world = new World({ store, authority });
+      const watcher = world.connect({ clientId: 'watcher' });
+      watcher.send(subscribe(1, '#'));
+      watcher.expect(suback(1, 0));
+      const client = world.connect({ clientId: 'c' });
+      client.send(publish({ topic: 'own/a', qos: 1, packetId: 1 }), publish({ topic: 'foreign', qos: 1, packetId: 2 }));
+      client.expect(puback(1), puback(2, ReasonCode.NotAuthorized));
+      watcher.expect(publish({ topic: 'own/a' }));
+      client.send(subscribe(2, 'own/+', 'own/secret', '#', 'foreign'));
+      client.expect(
+        suback(2, 0, ReasonCode.ImplementationSpecificError, ReasonCode.NotAuthorized, ReasonCode.NotAuthorized),
+      );
+      for (const topic of ['own/a', 'own/secret', 'foreign']) world.publish(topic);
+      client.expect(publish({ topic: 'own/a' }));
+      watcher.takeAll();
+      world.end();
+    });
+
+    test('permissions at resume: subscriptions they do not grant are over, and what waited by them is not delivered', () => {
+      const wide = new Permissions([{ effect: 'allow', action: 'all', filter: '#' }]);
+      const narrow = new Permissions([{ effect: 'allow', action: 'all', filter: 'a/b' }]);
+      let permissions = wide;
+      const world = new World({ store, authority: () => ({ ...accept, permissions }) });
+      const properties = { sessionExpiryInterval: 100 };
+      const client = world.connect({ clientId: 'c', properties });
+      client.send(subscribe(1, { filter: 'a/#', qos: 1 }, { filter: 'a/b', qos: 1 }));
+      client.expect(suback(1, 1, 1));
+      world.publish('a/c', 'in flight', { qos: 1 });
+      client.expect(publish({ topic: 'a/c', qos: 1, packetId: 1, payload: 'in flight' }));
+      client.drop();
+      world.publish('a/b', 'allowed', { qos: 1 });
+      world.publish('a/c', 'denied', { qos: 1 });
+      permissions = narrow;
+      const again = world.connect({ clientId: 'c', cleanStart: false, properties });
+      assert.deepEqual(again.connack, connack({ sessionPresent: true, properties: announced }));
+      again.expect(publish({ topic: 'a/b', qos: 1, packetId: 2, payload: 'allowed' }));
+      again.send(puback(2));
+      assert.deepEqual(
+        world.takeEvents('subscription-revoked').map(({ filter }) => filter),
+        ['a/#'],
+      );
+      world.publish('a/c', 'denied', { qos: 1 });
+      world.publish('a/b', 'live', { qos: 1 });
+      again.expect(publish({ topic: 'a/b', qos: 1, packetId: 3, payload: 'live' }));
+      again.send(puback(3), disconnect());
+      // Given back, the right does not bring the subscription back.
+      permissions = wide;
+      const last = world.connect({ clientId: 'c', cleanStart: false, properties });
+      world.publish('a/c', 'denied', { qos: 1 });
+      last.expectNothing();
+      world.end();
+    });
+
+    test('a will passes the permissions at CONNECT', () => {
+      const permissions = new Permissions([{ effect: 'allow', action: 'publish', filter: 'own/#' }]);
+      const world = new World({ store, authority: () => ({ ...accept, permissions }) });
+      const will = { topic: 'foreign', payload: text('w'), qos: 0, retain: false } as const;
+      world.connecting({ clientId: 'c', will }).expectRefused(ReasonCode.NotAuthorized);
+      world.connecting({ clientId: 'c', version: 4, will }).expectRefused(5);
+      world.connect({ clientId: 'c', will: { ...will, topic: 'own/will' } });
+      world.end();
+    });
+
+    test('a will passes the permissions again when it fires', () => {
+      const permissions = new Permissions([{ effect: 'allow', action: 'publish', filter: 'own/#' }]);
+      const authority = ({ clientId }: AuthenticationRequest): Verdict =>
+        clientId === 'watcher' ? accept : { ...accept, permissions };
+      const world = new World({ store, authority });
+      const watcher = world.connect({ clientId: 'watcher' });
+      watcher.send(subscribe(1, '#'));
+      watcher.expect(suback(1, 0));
+      const will = { topic: 'own/will', payload: text('w'), qos: 0, retain: true } as const;
+      const properties = { sessionExpiryInterval: 100 };
+      const now = world.connect({ clientId: 'now', will, properties });
+      const delayed = { ...will, properties: { willDelayInterval: 10 } };
+      world.connect({ clientId: 'later', will: delayed, properties }).drop();
+      world.core.permissionsChanged(permissions, [{ effect: 'allow', action: 'publish', filter: 'other' }], world.now);
+      now.drop();
+      world.advance(10_000);
+      watcher.expectNothing();
+      assert.equal(world.takeEvents('will-refused').length, 2);
+      watcher.send(subscribe(2, '#'));
+      watcher.expect(suback(2, 0));
+      world.end();
+    });
+
+    test('a verdict for an exchange that is over is ignored', () => {
+      const world = new World({ store, authority: () => undefined });
+      const client = world.connecting({ clientId: 'c' });
+      const [question] = world.questions;
+      assert.ok(question);
+      world.answer(accept);
+      client.expect(connack({ properties: announced }));
+      const again = (verdict: Verdict, exchange: number) => {
+        world.core.authenticated(question.connection, exchange, verdict, world.now);
+        world.settle();
+      };
+      again(accept, question.exchange);
+      again({ outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized }, question.exchange);
+      again({ outcome: 'continue', data: null }, question.exchange + 1);
+      again({ outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized }, question.exchange + 7);
+      client.send(pingreq);
+      client.expect(pingresp);
+      world.end();
+    });
+  });
+}
