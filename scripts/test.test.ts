@@ -9,13 +9,19 @@ import { test } from 'node:test';
 const RUNNER = join(import.meta.dirname, 'test.ts');
 const IMPORT = "import { test } from 'node:test';\n";
 
+/** Where a file runs in a process of its own, and where it shares one. */
+const FOLDERS = ['packages/a/src', 'packages/protocol/src/wire'];
+
 /** Runs the group "unit" over a repository with one test file of this content, or none. */
-function runUnit(content: string | undefined): { status: number | null; stdout: string; stderr: string } {
+function runUnit(
+  content: string | undefined,
+  folder = FOLDERS[0] as string,
+): { status: number | null; stdout: string; stderr: string } {
   const root = mkdtempSync(join(tmpdir(), 'pipit-test-'));
   try {
     if (content !== undefined) {
-      mkdirSync(join(root, 'packages/a/src'), { recursive: true });
-      writeFileSync(join(root, 'packages/a/src/a.test.ts'), content);
+      mkdirSync(join(root, folder), { recursive: true });
+      writeFileSync(join(root, folder, 'a.test.ts'), content);
     }
     // Unset, or the runner would take itself for a part of this run.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -47,9 +53,11 @@ const failures: Readonly<Record<string, { content: string | undefined; says: Reg
 };
 
 for (const [what, { content, says }] of Object.entries(failures)) {
-  test(`${what} fails the run`, () => {
-    const { status, stderr } = runUnit(content);
-    assert.equal(status, 1, stderr);
-    assert.match(stderr, says);
-  });
+  for (const folder of FOLDERS) {
+    test(`${what} fails the run (${folder})`, () => {
+      const { status, stderr } = runUnit(content, folder);
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, says);
+    });
+  }
 }
