@@ -4,8 +4,19 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connackReturnCode, type ProtocolVersion, ReasonCode } from '@pipit/protocol';
 import { type AuthenticationRequest, Permissions, type Verdict } from '../../src/core/index.ts';
-import { announced, connack, disconnect, pingreq, pingresp, puback, publish, suback, subscribe } from './packets.ts';
-import { storeKinds, text, World } from './world.ts';
+import {
+  announced,
+  connack,
+  disconnect,
+  pingreq,
+  pingresp,
+  puback,
+  publish,
+  pubrec,
+  suback,
+  subscribe,
+} from './packets.ts';
+import { type Client, storeKinds, text, World } from './world.ts';
 
 const accept = { outcome: 'accept', principal: null } as const;
 
@@ -123,6 +134,42 @@ for (const store of storeKinds) {
       world.settle();
       assert.equal([again, bob].filter(({ isClosed }) => isClosed).length, 1);
       for (const client of [again, bob]) client.takeAll();
+      world.end();
+    });
+
+    test('the limits of a verdict are enforced: packet size, receive maximum, alias and keep alive', () => {
+      const limits = { packetBytesMax: 50, receiveMaximum: 1, topicAliasMaximum: 1, keepAliveMax: 10 };
+      const world = new World({
+        store,
+        authority: ({ clientId }) => (clientId === 'c' ? { ...accept, limits } : accept),
+      });
+      const client = (): Client => world.connect({ clientId: 'c', properties: { sessionExpiryInterval: 1 } });
+      const large = client();
+      large.send(publish({ topic: 't', payload: 'x'.repeat(45) }), pingreq); // 2 + 3 + 1 + 45 bytes: one too many
+      large.expectDisconnected(ReasonCode.PacketTooLarge);
+      const fits = client();
+      fits.send(publish({ topic: 't', payload: 'x'.repeat(44) }), pingreq);
+      fits.expect(pingresp);
+      fits.send(publish({ topic: 't', properties: { topicAlias: 1 } }), pingreq);
+      fits.expect(pingresp);
+      fits.send(publish({ topic: 't', properties: { topicAlias: 2 } }));
+      fits.expectDisconnected(ReasonCode.TopicAliasInvalid);
+      const eager = client();
+      eager.send(publish({ topic: 't', qos: 2, packetId: 1 }));
+      eager.expect(pubrec(1, ReasonCode.NoMatchingSubscribers));
+      eager.send(publish({ topic: 't', qos: 2, packetId: 2 }));
+      eager.expectDisconnected(ReasonCode.ReceiveMaximumExceeded);
+      const silent = client();
+      silent.send(pingreq);
+      silent.expect(pingresp);
+      world.advance(14_999);
+      assert.equal(silent.isClosed, false);
+      world.advance(1);
+      silent.expectDisconnected(ReasonCode.KeepAliveTimeout);
+      // Nobody else is bound by them.
+      const free = world.connect({ clientId: 'free' });
+      free.send(publish({ topic: 't', payload: 'x'.repeat(100), properties: { topicAlias: 2 } }), pingreq);
+      free.expect(pingresp);
       world.end();
     });
 
