@@ -1,0 +1,184 @@
+/**
+ * Runs cases against one broker: asks it first what it is, starts the slow cases beside the others, bounds every wait,
+ * and turns whatever happens into a result. Nothing a broker does, or does not do, throws out of here.
+ */
+import type { ConnackProperties, ProtocolVersion } from '@pipit/protocol';
+import { PacketType } from '@pipit/protocol';
+import { Bench, type Facts } from './bench.ts';
+import { brokerCases } from './broker-cases.ts';
+import type { Case } from './case.ts';
+import { codeWords, Mismatch, NotApplicable, words } from './outcome.ts';
+import type { Peer } from './peer.ts';
+
+export type Outcome = 'pass' | 'fail' | 'not applicable' | 'information';
+
+export interface Result {
+  readonly id: string;
+  readonly title: string;
+  readonly version: ProtocolVersion;
+  readonly statements: readonly string[];
+  readonly outcome: Outcome;
+  /** Of a failure. */
+  readonly expected?: string;
+  readonly seen?: string;
+  /** Why it is not applicable, or what there is to know. */
+  readonly note?: string;
+  /** Of a failure: the bytes of each connection, sent (`>`) and received (`<`). */
+  readonly bytes?: readonly (readonly string[])[];
+}
+
+export interface Report {
+  readonly url: string;
+  /** What CONNACK announced to a 5.0 client. */
+  readonly announced: ConnackProperties;
+  readonly results: readonly Result[];
+}
+
+export interface SuiteOptions {
+  /** mqtt://, mqtts://, ws:// or wss:// */
+  readonly url: string;
+  /** Default: all three. */
+  readonly versions?: readonly ProtocolVersion[];
+  /** Ids of cases or statements, or beginnings of them; default: all. */
+  readonly only?: readonly string[];
+  readonly facts?: Facts;
+  /** How long the broker may take for one answer; default 5,000. */
+  readonly timeoutMs?: number;
+  /** Cases at once; default 24. */
+  readonly atOnce?: number;
+  /** Called as each case ends. */
+  readonly onResult?: (result: Result) => void;
+  /** Default: all cases for brokers. */
+  readonly cases?: readonly Case[];
+}
+
+const caseTimeoutFactor = 5;
+const versionNames = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const;
+
+export async function runSuite(options: SuiteOptions): Promise<Report> {
+  const suite = new Suite(options);
+  return suite.run();
+}
+
+/** Whether a case is meant by one of the ids or beginnings. */
+export function isMeant(each: Case, only: readonly string[] | undefined): boolean {
+  if (only === undefined || only.length === 0) return true;
+  return only.some((id) => each.id === id || each.id.startsWith(`${id} `) || each.statements.includes(id));
+}
+
+class Suite {
+  readonly #options: SuiteOptions;
+  readonly #timeoutMs: number;
+  readonly #run = Math.random().toString(36).slice(2, 7).padEnd(5, '0');
+  readonly #results = new Map<Case, Result>();
+  readonly #refusals = new Map<ProtocolVersion, { outcome: 'fail' | 'not applicable'; note: string }>();
+  #announced: ConnackProperties = {};
+  #count = 0;
+
+  constructor(options: SuiteOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+  }
+
+  async run(): Promise<Report> {
+    const { versions = [5, 4, 3], only, atOnce = 24, url } = this.#options;
+    const chosen = (this.#options.cases ?? brokerCases).filter(
+      (each) => versions.includes(each.version) && isMeant(each, only),
+    );
+    await Promise.all(([5, 4, 3] as const).map((version) => this.#probe(version)));
+    const slow = chosen.filter((each) => each.isSlow);
+    const quick = chosen.filter((each) => !each.isSlow)[Symbol.iterator]();
+    const worker = async (): Promise<void> => {
+      for (const each of quick) await this.#runCase(each);
+    };
+    await Promise.all([...slow.map((each) => this.#runCase(each)), ...Array.from({ length: atOnce }, worker)]);
+    const results = chosen.map((each) => this.#results.get(each) as Result);
+    return { url, announced: this.#announced, results };
+  }
+
+  #bench(version: ProtocolVersion): Bench {
+    const { url, facts = {} } = this.#options;
+    const name = `${this.#run}${(++this.#count).toString(36).padStart(3, '0')}`;
+    return new Bench({ url, version, facts, connack: this.#announced, timeoutMs: this.#timeoutMs, name });
+  }
+
+  /** Connects once with a version: is it served, and what does CONNACK announce? */
+  async #probe(version: ProtocolVersion): Promise<void> {
+    const bench = this.#bench(version);
+    const peer = bench.open();
+    const name = versionNames[version];
+    try {
+      peer.send(bench.connectPacket());
+      const first = await peer.takeOrEnd('CONNACK');
+      if (first?.type === PacketType.Connack) {
+        if (first.reasonCode === 0) {
+          if (version === 5) this.#announced = first.properties ?? {};
+          await peer.disconnect();
+          return;
+        }
+        const note = `CONNACK ${version === 5 ? codeWords(first.reasonCode) : `return code ${first.reasonCode}`}`;
+        const isVersion = first.reasonCode === (version === 5 ? 0x84 : 1);
+        this.#refusals.set(version, { outcome: isVersion ? 'not applicable' : 'fail', note: `MQTT ${name}: ${note}` });
+      } else {
+        const isSilent = first === undefined && peer.log.length === 1 && peer.seen.includes('(closed)');
+        const note = `MQTT ${name}: ${first === undefined ? peer.seen : words(first)} instead of CONNACK`;
+        this.#refusals.set(version, { outcome: isSilent && version !== 4 ? 'not applicable' : 'fail', note });
+      }
+    } catch (error) {
+      // A broker that does not know the version may answer in the form of another: 3.x return code 1.
+      const isOldForm = version !== 4 && peer.log.some((line) => line === '< 20 02 00 01');
+      const note = `MQTT ${name}: ${(error as Error).message}`;
+      this.#refusals.set(version, { outcome: isOldForm ? 'not applicable' : 'fail', note });
+    } finally {
+      peer.cut();
+    }
+  }
+
+  async #runCase(each: Case): Promise<void> {
+    const refusal = this.#refusals.get(each.version);
+    const result = refusal === undefined ? await this.#attempt(each) : this.#refused(each, refusal);
+    this.#results.set(each, result);
+    this.#options.onResult?.(result);
+  }
+
+  #refused(each: Case, { outcome, note }: { outcome: 'fail' | 'not applicable'; note: string }): Result {
+    if (outcome === 'fail') return { ...headOf(each), outcome, expected: 'a connection', seen: note };
+    return { ...headOf(each), outcome, note };
+  }
+
+  async #attempt(each: Case): Promise<Result> {
+    const bench = this.#bench(each.version);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const limitMs = this.#timeoutMs * caseTimeoutFactor;
+      timer = setTimeout(() => reject(new Mismatch(`an end within ${limitMs / 1000} s`, 'none')), limitMs);
+    });
+    try {
+      const note = await Promise.race([each.run(bench), late]);
+      if (each.kind === 'information') return { ...headOf(each), outcome: 'information', note: String(note) };
+      return { ...headOf(each), outcome: 'pass' };
+    } catch (error) {
+      return failureOf(each, error, bench.peers);
+    } finally {
+      clearTimeout(timer);
+      await bench.clear();
+    }
+  }
+}
+
+function headOf({ id, title, version, statements }: Case): Pick<Result, 'id' | 'title' | 'version' | 'statements'> {
+  return { id, title, version, statements };
+}
+
+function failureOf(each: Case, error: unknown, peers: readonly Peer[]): Result {
+  if (error instanceof NotApplicable) return { ...headOf(each), outcome: 'not applicable', note: error.message };
+  const bytes = peers.filter((peer) => peer.log.length > 0).map((peer) => peer.log);
+  if (!(error instanceof Mismatch)) {
+    const seen = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { ...headOf(each), outcome: 'fail', expected: 'no fault of the suite itself', seen, bytes };
+  }
+  if (each.kind === 'information') {
+    return { ...headOf(each), outcome: 'information', note: `unclear: ${error.message}`, bytes };
+  }
+  return { ...headOf(each), outcome: 'fail', expected: error.expected, seen: error.seen, bytes };
+}
