@@ -8,6 +8,7 @@ import { Deadline } from './deadlines.ts';
 import type { Released } from './journal.ts';
 import { dropDelivery } from './line.ts';
 import { Delivery, type Message, messageFromStored } from './message.ts';
+import { Counter } from './metrics.ts';
 import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from './ports.ts';
 import { Queue } from './queue.ts';
 import { put } from './retaining.ts';
@@ -39,8 +40,10 @@ export function committed(state: State, number: number, error: string | null): v
   if (journal === null || batch?.number !== number) return;
   const attempts = journal.failures;
   journal.committed(batch, error, state.now, (released) => release(state, released));
-  if (error !== null) state.tell({ type: 'commit-failed', reason: error, attempts: journal.failures });
-  else {
+  if (error !== null) {
+    state.metrics.count(Counter.CommitsFailed);
+    state.tell({ type: 'commit-failed', reason: error, attempts: journal.failures });
+  } else {
     for (const session of journal.takePagers()) wake(state, session);
     if (attempts > 0) state.tell({ type: 'commit-recovered', attempts });
   }
@@ -169,6 +172,7 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
   state.sessions.set(stored.key, session);
   session.expirySeconds = stored.expirySeconds;
   session.isRecorded = true;
+  session.hasLasted = session.lasts;
   const wasOpen = !Number.isFinite(stored.closedAtClock);
   session.closedAt = wasOpen ? state.now : stored.closedAtClock - state.recordOffsetMs;
   // That it is closed now must be known after another crash, or its expiry would begin again.

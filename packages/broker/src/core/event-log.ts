@@ -1,7 +1,7 @@
 /**
  * Counts events that can come in floods into one an interval per type, client and reason.
  *
- * The first of its kind is told at once; the rest of the interval becomes one event with their number.
+ * The first of its kind is told at once; what follows within an interval becomes one event at its end, with their number.
  */
 
 import { Deadline, type Deadlines } from './deadlines.ts';
@@ -16,7 +16,7 @@ export class EventLog {
   private readonly pending = new Map<string, { event: Counted; more: number }>();
   private readonly intervalMs: number;
   private readonly tell: (event: BrokerEvent) => void;
-  private readonly deadline = Deadline.of(this, (_, log) => log.flush());
+  private readonly deadline = Deadline.of(this, (state, log) => log.flush(state.deadlines, state.now));
 
   constructor(intervalMs: number, tell: (event: BrokerEvent) => void) {
     this.intervalMs = intervalMs;
@@ -39,9 +39,14 @@ export class EventLog {
     if (!this.deadline.isArmed) deadlines.arm(this.deadline, now + this.intervalMs);
   }
 
-  private flush(): void {
-    const pending = [...this.pending.values()];
-    this.pending.clear();
-    for (const { event, more } of pending) if (more > 0) this.tell({ ...event, count: more });
+  private flush(deadlines: Deadlines, now: number): void {
+    for (const [key, kind] of this.pending) {
+      const { event, more } = kind;
+      kind.more = 0;
+      // A kind that goes on stays counted: telling the next one at once would be a second event in its interval.
+      if (more > 0) this.tell({ ...event, count: more });
+      else this.pending.delete(key);
+    }
+    if (this.pending.size > 0) deadlines.arm(this.deadline, now + this.intervalMs);
   }
 }

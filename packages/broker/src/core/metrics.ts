@@ -45,8 +45,7 @@ export const Counter = {
   DeliveriesDropped: 16,
   SubscribesRefused: 17,
   CommitsFailed: 18,
-  TurnsOverBudget: 19,
-  DisconnectsByServer: 20,
+  DisconnectsByServer: 19,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 

@@ -42,6 +42,8 @@ export class Session {
   will: Will | null = null;
   willDeadline: Deadline | null = null;
   isEnded = false;
+  /** It would have outlived a connection at some time: its end is told, as its beginning was. */
+  hasLasted = false;
   /** The store has a record of it. */
   isRecorded = false;
 

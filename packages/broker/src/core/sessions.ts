@@ -42,6 +42,7 @@ export function attach(state: State, session: Session, connection: Connection, t
   session.connection = connection;
   connection.session = session;
   session.expirySeconds = terms.expirySeconds;
+  if (session.lasts) session.hasLasted = true;
   session.will = terms.will;
   permit(state, session, terms.permissions);
   session.quota = Math.min(connection.receiveMaximum, state.limits.sendMaximum);
@@ -99,8 +100,8 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   state.journal?.ended(session);
   const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
   for (const delivery of session.queue ?? []) delivery.isSettled = true;
-  if (session.lasts || dropped > 0) {
-    if (session.lasts) state.metrics.drop('session-ended', dropped);
+  if (session.hasLasted || dropped > 0) {
+    if (session.hasLasted) state.metrics.drop('session-ended', dropped);
     state.tell({ type: 'session-ended', clientId: session.clientId, reason, dropped });
   }
   session.queue = null;

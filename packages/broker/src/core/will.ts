@@ -8,6 +8,7 @@
 import type { ConnectPacket } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
 import { toMessage } from './local-message.ts';
+import { Counter } from './metrics.ts';
 import { publishMessage } from './publish.ts';
 import type { Session, Will } from './session.ts';
 import type { State } from './state.ts';
@@ -65,5 +66,6 @@ export function publishWill(state: State, session: Session): void {
   // Its lifetime counts from now on.
   if (message.expiryAt >= 0) message.expiresAt = state.now + message.view.getUint32(message.expiryAt) * 1000;
   publishMessage(state, message);
+  state.metrics.count(Counter.WillsPublished);
   state.tell({ type: 'will-published', clientId, topic });
 }
