@@ -257,8 +257,8 @@ export function writeMessage(state: State, connection: Connection, message: Mess
   const extraOf = (aliasUsed: number) => (aliasUsed > 0 ? 3 : 0) + identifiersSize(ids);
   let layout = layOut(message, known > 0 ? 2 : topic.bytes.length, isV5, qos > 0, extraOf(known));
   if (layout.size > connection.packetBytesMax) return false; // [MQTT-3.1.2-24]
-  // What is held may be overtaken: the packet that sets an alias must not be.
-  if (aliases !== null && known === 0 && !waits && !connection.holdsAll) {
+  // What waits for its own batch may be overtaken: the packet that sets an alias must not be.
+  if (aliases !== null && known === 0 && !waits) {
     const withAlias = layOut(message, topic.bytes.length, isV5, qos > 0, extraOf(1));
     if (withAlias.size <= connection.packetBytesMax) alias = aliases.assign(topic);
     if (alias > 0) layout = withAlias;
