@@ -67,6 +67,13 @@ export function lost(state: State, connection: Connection, why: string): void {
   leave(state, connection, true, false);
 }
 
+/** A bug of ours, or of code that a verdict brought, met while serving `connection` (null: nobody in particular). */
+export function failed(state: State, connection: Connection | null, error: unknown): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  state.tell({ type: 'internal-error', clientId: connection?.clientId ?? '', error: text });
+  if (connection !== null) disconnect(state, connection, ReasonCode.UnspecifiedError, 'an internal error');
+}
+
 function leave(state: State, connection: Connection, keepsWill: boolean, linger: boolean): void {
   const { session } = connection;
   shut(state, connection, linger);

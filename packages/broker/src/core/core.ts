@@ -6,7 +6,7 @@
  */
 
 import { ReasonCode } from '@pipit/protocol';
-import { disconnect, lost } from './closing.ts';
+import { disconnect, failed, lost } from './closing.ts';
 import { authenticated, connectDue } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
@@ -124,7 +124,11 @@ export class Core {
   /** The authority's answer to an `authenticate` effect. */
   authenticated(connection: Connection, exchange: number, verdict: Verdict, now: number): void {
     this.state.now = now;
-    authenticated(this.state, connection, exchange, verdict);
+    try {
+      authenticated(this.state, connection, exchange, verdict);
+    } catch (error) {
+      failed(this.state, connection, error);
+    }
   }
 
   /** The answer to a `commit` effect; `error` null: the whole batch lasts. */
@@ -280,7 +284,11 @@ export class Core {
   private fireDeadlines(): void {
     const { state } = this;
     for (let due = state.deadlines.take(state.now); due !== undefined; due = state.deadlines.take(state.now)) {
-      due.fire(state);
+      try {
+        due.fire(state);
+      } catch (error) {
+        failed(state, null, error);
+      }
       state.deliveriesLeft--;
       if (state.isSpent) return;
     }
@@ -296,7 +304,11 @@ export class Core {
     for (; at < work.length && !state.isSpent; at++) {
       const each = work[at] as (typeof work)[number];
       each.isWaiting = false;
-      if (this.step(each)) state.wake(each);
+      try {
+        if (this.step(each)) state.wake(each);
+      } catch (error) {
+        failed(state, connectionOf(each), error);
+      }
     }
     if (at < work.length) state.work = [...work.slice(at), ...state.work];
   }
@@ -324,4 +336,10 @@ export class Core {
       'reads too slowly: all readers together have too many bytes unsent',
     );
   }
+}
+
+/** Who is served by a piece of waiting work. */
+function connectionOf(work: Connection | Session | Sweep): Connection | null {
+  if (work instanceof Connection) return work;
+  return work instanceof Sweep ? null : work.connection;
 }

@@ -53,6 +53,6 @@ export type BrokerEvent =
   | { type: 'will-published' | 'will-cancelled' | 'will-refused'; clientId: string; topic: string }
   | { type: 'commit-failed'; reason: string; attempts: number }
   | { type: 'commit-recovered'; attempts: number }
-  /** A bug of ours, met while serving this client: it was disconnected, nobody else. */
+  /** A bug of ours, met while serving this client ('': nobody in particular): it was disconnected, nobody else. */
   | { type: 'internal-error'; clientId: string; error: string }
   | { type: 'page-failed'; clientId: string; reason: string };

@@ -15,7 +15,7 @@ import {
   PacketType,
   ReasonCode,
 } from '@pipit/protocol';
-import { disconnect, left, refused, shut } from './closing.ts';
+import { disconnect, failed, left, refused, shut } from './closing.ts';
 import { authReceived, connectReceived, reject } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
@@ -207,7 +207,7 @@ function disconnectReceived(state: State, connection: Connection, session: Sessi
   left(state, connection, packet.reasonCode, packet.reasonCode !== ReasonCode.NormalDisconnection);
 }
 
-/** An error while handling a packet: the peer's doing ends its connection; ours ends it too, and nobody else's. */
+/** An error while handling a packet: the peer's doing, or ours. Either ends this connection and no other. */
 function fail(state: State, connection: Connection, error: unknown): void {
   if (error instanceof DecodeError || error instanceof Violation) {
     if (connection.phase === Phase.Connecting) reject(state, connection, null, error.reasonCode, error.message);
@@ -216,7 +216,5 @@ function fail(state: State, connection: Connection, error: unknown): void {
     else disconnect(state, connection, error.reasonCode, error.message); // [MQTT-4.13.1-1]
     return;
   }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  state.tell({ type: 'internal-error', clientId: connection.clientId, error: text });
-  disconnect(state, connection, ReasonCode.UnspecifiedError, 'an internal error');
+  failed(state, connection, error);
 }

@@ -51,6 +51,8 @@ export interface WorldOptions extends Partial<CoreOptions> {
   readonly authority?: (request: AuthenticationRequest) => Verdict | undefined;
   /** Continue on the store of an earlier world: a restart. */
   readonly after?: World;
+  /** Internal errors are what the scenario is about: look at the events. Otherwise one ends the scenario. */
+  readonly toleratesErrors?: boolean;
   /** How far the wall clock moved between the end of `after` and this start; negative when it was set back. */
   readonly downtimeMs?: number;
 }
@@ -67,6 +69,7 @@ export class World {
   now: number;
   readonly wallOffsetMs: number;
   private readonly authority: (request: AuthenticationRequest) => Verdict | undefined;
+  private readonly toleratesErrors: boolean;
   /** Turns taken so far: what bounded work is measured in. */
   turns = 0;
   private tokens = 0;
@@ -78,9 +81,11 @@ export class World {
       authority = () => ({ outcome: 'accept', principal: null }),
       after,
       downtimeMs = 0,
+      toleratesErrors = false,
       ...rest
     } = options;
     this.authority = authority;
+    this.toleratesErrors = toleratesErrors;
     this.now = after === undefined ? 1_000 : 5_000;
     this.wallOffsetMs =
       after === undefined ? 1_700_000_000_000 : after.now + after.wallOffsetMs + downtimeMs - this.now;
@@ -224,7 +229,7 @@ export class World {
         this.published.set(effect.token, effect.reasonCode);
         return;
       case 'event':
-        if (effect.event.type === 'internal-error') assert.fail(effect.event.error);
+        if (effect.event.type === 'internal-error' && !this.toleratesErrors) assert.fail(effect.event.error);
         this.events.push(effect.event);
         return;
     }
