@@ -13,6 +13,7 @@ import {
   connackReturnCode,
   DecodeError,
   decodePacket,
+  EncodeError,
   hasUnwantedCharacters,
   PacketType,
   type ProtocolVersion,
@@ -131,6 +132,16 @@ export function authReceived(state: State, connection: Connection, packet: AuthP
 export function authenticated(state: State, connection: Connection, exchange: number, verdict: Verdict): void {
   if (!connection.awaitsVerdict || exchange !== connection.exchange || connection.phase === Phase.Closed) return;
   connection.awaitsVerdict = false;
+  try {
+    obey(state, connection, verdict);
+  } catch (error) {
+    // A reason or data that no packet can carry: nothing was changed yet, and the client must not wait for ever.
+    if (!(error instanceof EncodeError)) throw error;
+    end(state, connection, ReasonCode.ImplementationSpecificError, `the verdict cannot be sent: ${error.message}`);
+  }
+}
+
+function obey(state: State, connection: Connection, verdict: Verdict): void {
   if (verdict.outcome === 'continue') {
     if (connection.authenticationMethod === null) {
       const reason = 'the client names no authentication method'; // [MQTT-4.12.0-6]
@@ -179,8 +190,13 @@ function sendAuth(
   const bytes = encodeFitting({ type: PacketType.Auth, reasonCode, properties }, 5, connection.packetBytesMax);
   const why = 'the AUTH packet is larger than the client accepts';
   if (bytes !== null) connection.send(state, bytes, connection.isHolding);
-  else if (connection.isOpen) disconnect(state, connection, ReasonCode.PacketTooLarge, why);
-  else reject(state, connection, 5, ReasonCode.PacketTooLarge, why);
+  else end(state, connection, ReasonCode.PacketTooLarge, why);
+}
+
+/** DISCONNECT, or CONNACK before there was one. */
+function end(state: State, connection: Connection, reasonCode: number, reason: string): void {
+  if (connection.isOpen) disconnect(state, connection, reasonCode, reason);
+  else reject(state, connection, connection.version, reasonCode, reason);
 }
 
 // ── Accepted
