@@ -108,6 +108,25 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('a 3.x bridge, level bit 7, is let in; its own messages do not come back, and RETAIN stays as it was', () => {
+      for (const [version, start] of [
+        [3, `${mqisdp} 83`],
+        [4, `${mqtt} 84`],
+      ] as const) {
+        const world = new World({ store });
+        const bridge = world.open(version);
+        bridge.sendRaw(connectBytes(`${start} 02 0000 ${idA}`));
+        bridge.expect(connack());
+        bridge.send(subscribe(1, 't'));
+        bridge.expect(suback(1, 0));
+        bridge.send(publish({ topic: 't', payload: 'own' }));
+        bridge.expectNothing();
+        world.publish('t', 'x', { retain: true });
+        bridge.expect(publish({ topic: 't', payload: 'x', retain: true }));
+        world.end();
+      }
+    });
+
     // [what is wrong, flags, payload behind keep alive, also wrong in 3.1]
     const malformed: [string, string, string, boolean][] = [
       ['[MQTT-3.1.2-3] the reserved flag', '03', idA, false],

@@ -237,6 +237,14 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('a step that no packet can carry ends the connection', () => {
+      const { world, client } = letIn(store);
+      client.send(step('again', again));
+      world.answer({ outcome: 'continue', data: new Uint8Array(65_536) });
+      client.expectDisconnected(ReasonCode.ImplementationSpecificError);
+      world.end();
+    });
+
     test('AUTH out of order on an open connection is a Protocol Error', () => {
       const wrong: ((client: Client) => void)[] = [
         (client) => client.send(step('no exchange is open')),

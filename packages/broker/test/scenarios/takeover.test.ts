@@ -161,6 +161,22 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    const restarting = store === 'none' ? [] : [store];
+    for (const kind of restarting) {
+      test('a session belongs to its principal after a restart too', () => {
+        const authority = ({ username }: AuthenticationRequest) =>
+          ({ outcome: 'accept', principal: username }) as const;
+        const world = new World({ store: kind, authority });
+        const properties = { sessionExpiryInterval: 100 };
+        world.connect({ clientId: 'c', username: 'alice', properties });
+        const after = new World({ store: kind, authority, after: world });
+        after.connecting({ clientId: 'c', username: 'bob' }).expectRefused(ReasonCode.ClientIdentifierNotValid);
+        const again = after.connect({ clientId: 'c', username: 'alice', cleanStart: false, properties });
+        assert.deepEqual(again.connack, connack({ sessionPresent: true, properties: announced }));
+        after.end();
+      });
+    }
+
     test('two that authenticate at once: the last verdict owns the session, not the last CONNECT', () => {
       const world = new World({ store, authority: () => undefined });
       const properties = { sessionExpiryInterval: 100 };

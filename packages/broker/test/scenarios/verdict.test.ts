@@ -271,6 +271,26 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('a verdict that no packet can carry ends its connection and harms nobody else', () => {
+      const reason = 'x'.repeat(70_000);
+      const bad: Verdict[] = [
+        { ...accept, reason },
+        { ...accept, userProperties: [['nul', 'a\u0000b']] },
+        { outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized, reason },
+        { outcome: 'refuse', reasonCode: ReasonCode.UseAnotherServer, serverReference: reason },
+      ];
+      const world = new World({ store, authority: ({ clientId }) => (clientId === 'c' ? bad[0] : accept) });
+      const properties = { sessionExpiryInterval: 100 };
+      const other = world.connect({ clientId: 'other' });
+      for (; bad.length > 0; bad.shift()) {
+        world.connecting({ clientId: 'c', properties }).expectRefused(ReasonCode.ImplementationSpecificError);
+        assert.equal(world.core.state.sessions.size, 1);
+      }
+      other.send(pingreq);
+      other.expect(pingresp);
+      world.end();
+    });
+
     test('a verdict for an exchange that is over is ignored', () => {
       const world = new World({ store, authority: () => undefined });
       const client = world.connecting({ clientId: 'c' });
