@@ -36,7 +36,9 @@ export function deliver(
     return;
   }
   const isClog = qos > 0 && isClogged(state, connection);
-  if (qos > 0 && (isClog || !session.hasRoom)) {
+  // QoS 0 passes by the line, unless such messages may stand in it: they are not overtaken [MQTT-4.6.0-5].
+  const isBehindLine = qos === 0 && state.options.queueQos0 === true && session.lasts && session.queue !== null;
+  if (isBehindLine || (qos > 0 && (isClog || !session.hasRoom))) {
     enqueue(state, session, new Delivery(publication.keep(), qos, retain, identifiers, group));
     if (isClog) state.wake(session);
     return;
