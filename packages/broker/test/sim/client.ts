@@ -270,7 +270,10 @@ export class Client {
   }
 
   private send(packet: Packet): void {
-    this.link?.send(encodePacket(packet, this.version, 'client'));
+    const { version } = this;
+    // What was first sent by a 5.0 connection goes again without what 3.x has no words for.
+    const { properties: _, ...plain } = packet as Packet & { properties?: object };
+    this.link?.send(encodePacket(version === 5 ? packet : (plain as Packet), version, 'client'));
   }
 
   private withAlias(packet: PublishPacket): PublishPacket {

@@ -75,6 +75,7 @@ export class ModelSession {
   line: Owed[] = [];
   received = new Set<number>();
   replays: Replay[] = [];
+
   will: ModelWill | null = null;
   /** Its name among the sets of permissions; null: everything is allowed. */
   permissions: string | null = null;
@@ -108,6 +109,7 @@ export class ModelSession {
     copy.subscriptions = new Map(this.subscriptions);
     copy.line = this.line.map((owed) => ({ ...owed, isRestored: true }));
     copy.received = new Set(this.received);
+
     return copy;
   }
 }
@@ -147,8 +149,9 @@ export class View {
   sent = new Map<number, number>();
   /** Reason codes a CONNACK may carry. */
   readonly refusals: ReadonlySet<number>;
-  /** The core had bytes held for it when a permission changed. */
-  wasHolding = false;
+  /** QoS 0 messages made and not left. */
+  zeros: Owed[] = [];
+
   disconnectCode: number | null = null;
 
   constructor(link: Link, refusals: ReadonlySet<number>) {
@@ -222,7 +225,7 @@ export class Model {
     return this.decide(session, 'publish', (filter) => matches(filter, topic));
   }
 
-  maySubscribe(session: ModelSession, filter: string): number {
+  maySubscribe(session: Pick<ModelSession, 'permissions'>, filter: string): number {
     return this.decide(session, 'subscribe', (wide) => covers(wide, filter));
   }
 

@@ -17,6 +17,7 @@ import {
 } from '@pipit/protocol';
 import type { BrokerEvent, Limits } from '../../src/core/index.ts';
 import type { Disk } from './disk.ts';
+import { noteMade } from './made.ts';
 import type { MarkName } from './marks.ts';
 import {
   type Awaited,
@@ -34,6 +35,10 @@ import {
 import { SimulationFailure } from './trace.ts';
 
 type Dropped = Extract<BrokerEvent, { type: 'dropped' }>;
+/** A drop, and the shared subscription that was being served: the one chosen for last. */
+interface Drop extends Dropped {
+  readonly group: string | null;
+}
 type Disconnected = Extract<BrokerEvent, { type: 'disconnected' }>;
 
 interface Choice {
@@ -62,11 +67,15 @@ export class Oracle {
   isStopping = false;
   /** A commit failed and none has succeeded since. */
   isFailing = false;
+  diskAnsweredAt = 0;
+  /** When the turn before this one was over: what is seen new was made since. */
+  turnBegan = 0;
+
   kicked: string | null = null;
-  /** Deliveries a turn made room for: see simulation.ts. */
+
   private context: { readonly view: View; readonly packet: Packet } | null = null;
   private choices: Choice[] = [];
-  private drops: Dropped[] = [];
+  private drops: Drop[] = [];
   private refusal: number | null = null;
   private leaving: ModelSession | null = null;
   /** Wills that had to be published in this very step. */
@@ -340,13 +349,20 @@ export class Oracle {
       return;
     }
     const left = new Map([...this.model.retained].filter(([topic]) => matches(filter, topic)));
-    session.replays = session.replays.filter((each) => each.filter !== filter);
+    this.endReplay(session, filter);
     session.replays.push({ filter, qos, identifiers, noLocal, mayLackOwn: noLocal, left });
+  }
+
+  private endReplay(session: ModelSession, filter: string): void {
+    const replay = session.replays.find((each) => each.filter === filter);
+    if (replay === undefined) return;
+    if (session.view !== null) noteMade(this, session.view);
+    session.replays.splice(session.replays.indexOf(replay), 1);
   }
 
   private unsubscribe(view: View, session: ModelSession, packet: UnsubscribePacket): void {
     const reasonCodes = packet.filters.map((filter) => {
-      session.replays = session.replays.filter((each) => each.filter !== filter);
+      this.endReplay(session, filter);
       return session.subscriptions.delete(filter) ? 0 : 0x11;
     });
     const codes = view.version === 5 ? reasonCodes : [];
@@ -362,6 +378,8 @@ export class Oracle {
   // ── what the core tells
 
   told(event: BrokerEvent): void {
+    // Its messages have moved on before its end is told.
+    if (event.type === 'session-ended') this.leaving = this.model.sessions.get(event.clientId) ?? this.leaving;
     if (event.type !== 'will-published') {
       if (this.context?.packet.type !== PacketType.Publish) this.settleLeftovers();
       this.world.trace(`  ! ${describeEvent(event)}`);
@@ -386,7 +404,7 @@ export class Oracle {
 
   counted(event: BrokerEvent): void {
     this.world.trace(`  ! ${describeEvent(event)}`);
-    if (event.type === 'dropped') this.drops.push(event);
+    if (event.type === 'dropped') this.drops.push({ ...event, group: this.choices.at(-1)?.group ?? null });
     else if (event.type === 'publish-refused') this.refusal = event.reasonCode;
   }
 
@@ -438,6 +456,7 @@ export class Oracle {
   private disconnected(event: Disconnected): void {
     const session = this.model.sessions.get(event.clientId);
     const view = session?.view ?? null;
+    if (view !== null) noteMade(this, view);
     if (session === undefined || view === null)
       return this.fail(`${event.clientId} was disconnected without being connected`);
     if (event.by === 'server') this.judgeDisconnect(view, event);
@@ -489,7 +508,7 @@ export class Oracle {
       case 0x88:
         mark('held too long for the disk');
         return this.expect(
-          (this.world.disk !== null && this.world.disk.pending !== null) || this.isFailing,
+          this.world.disk?.pending != null || this.isFailing || now() - this.diskAnsweredAt < 100,
           event.reason,
         );
       case 0x98:
@@ -557,7 +576,7 @@ export class Oracle {
     if (session === undefined || key === undefined)
       return this.fail(`${clientId} has no subscription to ${filter} to lose`);
     this.expect(
-      this.model.maySubscribe(session, filter) !== 0,
+      this.model.maySubscribe({ permissions: session.principal }, filter) !== 0,
       `${clientId} lost its right to ${filter} without a rule`,
     );
     session.subscriptions.delete(key);
@@ -602,12 +621,13 @@ export class Oracle {
   }
 
   /** A drop that was reported is a debt no more, if the reason is true. */
-  private dropped({ clientId, topic, reason }: Dropped): void {
+  private dropped({ clientId, topic, reason, group }: Drop): void {
     const { now, limits, mark } = this.world;
     const session =
       this.model.sessions.get(clientId) ?? (this.leaving?.clientId === clientId ? this.leaving : undefined);
     if (session === undefined) return this.fail(`a message for ${clientId} was dropped, who does not exist`);
     const { view } = session;
+    if (view !== null) noteMade(this, view);
     // Only its will has brought it back after a power cut: nobody is owed anything by it.
     if (!session.lasts && view === null && !session.isEnded) return;
     const here = (owed: Owed): boolean => owed.routing.topic === topic;
@@ -626,11 +646,9 @@ export class Oracle {
           (sum, { routing }) => sum + routing.topic.length + routing.payloadBytes + 160,
           0,
         );
-        // A retained message may be in flight unseen: sent into what was held for a commit when the connection ended.
-        const unseen = session.replays.reduce((sum, { left }) => sum + left.size, 0);
-        const isFull = session.line.length + unseen > limits.queueMessagesMax || bytes > limits.queueBytesMax;
+        const isFull = session.line.length > limits.queueMessagesMax || bytes > limits.queueBytesMax;
         return this.expect(
-          isFull && take(session.line, isWaiting, true),
+          isFull && take(session.line, (owed) => isWaiting(owed) && owed.group === group, true),
           `a message for ${clientId} was dropped from a queue with room`,
         );
       }

@@ -25,6 +25,7 @@ import { Client } from './client.ts';
 import { Disk } from './disk.ts';
 import type { Engine } from './engine.ts';
 import { Link } from './link.ts';
+import { noteMade } from './made.ts';
 import { Marks } from './marks.ts';
 import { Model, type Snapshot, View } from './model.ts';
 import type { SimOptions } from './options.ts';
@@ -261,7 +262,7 @@ export class Simulation {
 
   changePermissions(name: string, permissions: Permissions, rules: readonly Rule[]): void {
     this.flush();
-    for (const view of this.views.values()) view.wasHolding = view.link.connection.isHolding;
+
     this.input(null, () => {
       this.model.rules.set(name, rules);
       this.core.permissionsChanged(permissions, rules, this.coreNow);
@@ -351,13 +352,19 @@ export class Simulation {
     const { writes, effects } = this.core.take(this.coreNow);
     this.oracle.finish();
     this.judgeBudget();
+    this.noteMade();
     for (const connection of [...writes]) this.write(connection);
     for (const effect of [...effects]) this.perform(effect);
     this.turnedAt = this.schedule.now;
+    this.oracle.turnBegan = this.schedule.now;
     this.engine.checkInvariants(this.core);
     this.judgeTurn();
     const due = this.core.deadline();
     this.planTurn(due <= this.coreNow ? this.schedule.now : due + this.schedule.now - this.coreNow);
+  }
+
+  private noteMade(): void {
+    for (const { view } of this.model.sessions.values()) if (view !== null) noteMade(this.oracle, view);
   }
 
   private write(connection: Connection): void {
@@ -379,7 +386,7 @@ export class Simulation {
         `a packet of ${length} bytes for a peer that takes ${view.packetBytesMax}`,
       );
       const packet = decodePacket(framer.bytes, framer.start, framer.end, link.connection.version, 'server');
-      judgeWritten(this.oracle, view, packet, this.turnedAt);
+      judgeWritten(this.oracle, view, packet);
     }
   }
 
@@ -402,11 +409,11 @@ export class Simulation {
 
   /** After a turn nothing that was due now is left over. */
   private judgeTurn(): void {
+    this.noteMade();
     const isBusy = this.core.deadline() <= this.coreNow;
     for (const session of this.model.sessions.values()) {
       const { view } = session;
-      if (view !== null && view.now.length > 0 && !view.link.connection.isHolding)
-        this.oracle.fail(`a QoS 0 message for ${session.clientId} is lost`);
+      if (view !== null && view.now.length > 0) this.oracle.fail(`a QoS 0 message for ${session.clientId} is lost`);
       if (isBusy || view !== null) continue;
       // After a power cut a session that did not last is there only for its will, and its end is not told.
       if (!session.lasts && session.will === null) {
@@ -477,6 +484,7 @@ export class Simulation {
     this.log(`batch ${number} ${fails ? 'failed' : 'committed'}`);
     this.disk?.end(!fails);
     this.oracle.isFailing = fails;
+    this.oracle.diskAnsweredAt = this.schedule.now;
     const isHolding = [...this.core.state.connections].some((connection) => connection.isHolding);
     if (fails && isHolding) this.marks.add('ack held across a failed commit');
     this.input(null, () => this.core.committed(number, fails ? 'the disk is full' : null, this.coreNow));

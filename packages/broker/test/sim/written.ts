@@ -6,26 +6,17 @@
 import { type ConnackPacket, type Packet, PacketType, type PublishPacket } from '@pipit/protocol';
 import { Phase } from '../../src/core/index.ts';
 import type { Disk } from './disk.ts';
-import {
-  type Awaited,
-  type ModelSession,
-  numberOf,
-  type Owed,
-  type Routing,
-  type Snapshot,
-  type View,
-} from './model.ts';
+import { type Awaited, type ModelSession, numberOf, type Routing, type Snapshot, type View } from './model.ts';
 import { describe, type Oracle } from './oracle.ts';
 
-/** `turnBegan`: when the turn began in which this was made, or earlier: nothing was made before. */
-export function judgeWritten(oracle: Oracle, view: View, packet: Packet, turnBegan: number): void {
+export function judgeWritten(oracle: Oracle, view: View, packet: Packet): void {
   oracle.world.trace(`  ${view.link.number} < ${describe(packet)}`);
   if (packet.type !== PacketType.Connack) oracle.expect(view.isConnackSent, 'something left before CONNACK');
   switch (packet.type) {
     case PacketType.Connack:
       return judgeConnack(oracle, view, packet);
     case PacketType.Publish:
-      return judgePublish(oracle, view, packet, turnBegan);
+      return judgePublish(oracle, view, packet);
     case PacketType.Puback:
     case PacketType.Pubrec:
     case PacketType.Pubcomp:
@@ -132,7 +123,8 @@ function judgeKept(oracle: Oracle, disk: Disk<Snapshot>, routing: Routing): void
       `acknowledged before it was on the disk for ${session.clientId}`,
     );
   }
-  if (!routing.retain || model.retained.get(routing.topic) !== routing) return;
+  if (!routing.retain || model.retained.get(routing.topic) !== routing || routing.expiresAt <= oracle.world.now())
+    return;
   const stored = disk.retained.get(routing.topic);
   oracle.expect(
     stored !== undefined && numberOf(stored) === routing.number,
@@ -170,169 +162,15 @@ function judgePubrel(oracle: Oracle, view: View, packetId: number, reasonCode: n
 
 // ── PUBLISH
 
-function judgePublish(oracle: Oracle, view: View, packet: PublishPacket, turnBegan: number): void {
-  const topic = topicOf(oracle, view, packet);
+/** It was judged when it was made; what it needs now is its commit. */
+function judgePublish(oracle: Oracle, view: View, packet: PublishPacket): void {
   const { session } = view;
   if (session === null) return oracle.fail('a PUBLISH to nobody');
-  if (isOver(view)) return noteLate(view, session, packet, topic);
-  const owed =
-    packet.qos === 0
-      ? findQos0(oracle, view, session, packet, topic)
-      : findFlight(oracle, view, session, packet, topic);
-  judgeForm(oracle, view, session, packet, owed, turnBegan);
-  if (packet.qos === 0) return;
-  oracle.expect(
-    view.open.size < Math.min(view.receiveMaximum, oracle.world.limits.sendMaximum),
-    'more in flight than Receive Maximum allows',
-  );
-  view.open.add(packet.packetId);
-  view.sent.set(packet.packetId, owed.serial);
-  owed.packetId = packet.packetId;
-  owed.phase = 'sent';
-  owed.sentOn = view.link.number;
+  if (packet.qos === 0) view.zeros.shift();
   const { disk } = oracle.world;
-  if (disk !== null && packet.qos === 2 && session.lasts) {
-    const kept = [...(disk.sessions.get(session.clientId)?.queue.values() ?? [])].find(
-      (each) => each.packetId === packet.packetId,
-    );
-    oracle.expect(
-      kept !== undefined && numberOf(kept.message) === owed.routing.number,
-      'a QoS 2 PUBLISH left before its commit',
-    );
-  }
-}
-
-/** Written before its connection ended, and seen only now: it tells which packet id the message has. */
-function noteLate(view: View, session: ModelSession, packet: PublishPacket, topic: string): void {
-  if (packet.qos === 0 || packet.dup) return;
-  const owed = session.line.find((each) => each.phase === 'waiting' && isSame(each, packet, topic));
-  if (owed === undefined) return;
-  owed.phase = 'sent';
-  owed.packetId = packet.packetId;
-  owed.sentOn = view.link.number;
-}
-
-function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
-  const alias = packet.properties?.topicAlias ?? 0;
-  const maximum = view.connect?.properties?.topicAliasMaximum ?? 0;
-  oracle.expect(alias <= maximum, `topic alias ${alias} above ${maximum}`);
-  if (packet.topic === '') {
-    oracle.world.mark('alias used');
-    return view.sentAliases.get(alias) ?? oracle.fail('a topic alias that was never set');
-  }
-  if (alias > 0) view.sentAliases.set(alias, packet.topic);
-  else if (maximum > 0 && view.sentAliases.size > 0) oracle.world.mark('alias table full');
-  return packet.topic;
-}
-
-function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
-  return owed.routing.topic === topic && owed.qos === packet.qos && owed.routing.number === numberOf(packet);
-}
-
-function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
-  const at = view.now.findIndex((each) => isSame(each, packet, topic));
-  if (at >= 0) {
-    const [owed] = view.now.splice(at, 1) as [Owed];
-    oracle.expect(
-      !view.now.slice(0, at).some((each) => each.routing.topic === topic),
-      `QoS 0 messages of ${topic} are out of order`,
-    );
-    return owed;
-  }
-  const queued = session.line.findIndex((each) => each.phase === 'waiting' && isSame(each, packet, topic));
-  if (queued >= 0) return session.line.splice(queued, 1)[0] as Owed;
-  return (
-    takeReplay(oracle, session, packet, topic) ?? oracle.fail(`${session.clientId} got a QoS 0 message it is not owed`)
-  );
-}
-
-function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
-  const { line } = session;
-  const { packetId, dup } = packet;
-  const inUse = line.find((each) => each.packetId === packetId && each.phase !== 'waiting');
-  if (inUse !== undefined) {
-    const isAgain = isSame(inUse, packet, topic) && inUse.phase === 'sent' && inUse.sentOn !== view.link.number;
-    oracle.expect(isAgain, `packet id ${packetId} is in use`);
-    oracle.expect(dup, 'a PUBLISH sent again has no DUP');
-    judgeOrder(oracle, view, session, inUse);
-    return inUse;
-  }
-  let owed = line.find((each) => each.phase === 'waiting' && isSame(each, packet, topic));
-  // Before the power cut it was sent under an id that did not reach the disk.
-  owed ??= line.find(
-    (each) => each.isRestored && each.qos === 1 && each.phase === 'sent' && isSame(each, packet, topic),
-  );
-  if (owed !== undefined) judgeOrder(oracle, view, session, owed);
-  owed ??= takeReplay(oracle, session, packet, topic);
-  if (owed === undefined) return oracle.fail(`${session.clientId} got a message it is not owed`);
-  // Sent under this id before, but held for a commit when its connection ended.
-  oracle.expect(!dup || (oracle.world.disk !== null && view.isPresent), 'DUP on a message that was never sent');
-  if (packetId < 1000 && line.some((each) => each.packetId > 65_000)) oracle.world.mark('packet id wrapped');
-  if (!line.includes(owed)) line.push(owed);
-  owed.packetId = 0;
-  return owed;
-}
-
-/** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */
-function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed | undefined {
-  for (const { left, qos, identifiers, noLocal } of session.replays) {
-    const routing = left.get(topic);
-    if (noLocal && routing?.publisher === session.clientId) continue;
-    const granted = Math.min(qos, routing?.qos ?? 0);
-    if (routing === undefined || routing.number !== numberOf(packet) || granted !== packet.qos || !packet.retain)
-      continue;
-    left.delete(topic);
-    return oracle.model.owed(routing, granted as 0, true, identifiers, null, true);
-  }
-  return undefined;
-}
-
-/** Per topic and QoS: nothing overtakes, and after a resume what was sent before goes first [MQTT-4.6.0-1] [MQTT-4.6.0-6]. */
-function judgeOrder(oracle: Oracle, view: View, session: ModelSession, owed: Owed): void {
-  for (const earlier of session.line) {
-    if (earlier === owed) return;
-    if (earlier.routing.topic !== owed.routing.topic || earlier.qos !== owed.qos || earlier.isReplay) continue;
-    const isAhead = earlier.phase === 'released' || (earlier.phase === 'sent' && earlier.sentOn === view.link.number);
-    oracle.expect(isAhead, `#${owed.routing.number} overtook #${earlier.routing.number} on ${owed.routing.topic}`);
-  }
-}
-
-function judgeForm(
-  oracle: Oracle,
-  view: View,
-  session: ModelSession,
-  packet: PublishPacket,
-  owed: Owed,
-  turnBegan: number,
-): void {
-  const { routing } = owed;
-  const { now } = oracle.world;
-  oracle.expect(packet.retain === owed.retain, `RETAIN is ${packet.retain}`);
-  oracle.expect(packet.payload.length === routing.payloadBytes, 'the payload has another length');
-  oracle.expect(
-    view.wasHolding || oracle.model.mayReceive(session, routing.topic),
-    `${session.clientId} may not receive ${routing.topic}`,
-  );
-  const isHeld = oracle.world.disk !== null;
-  const isLate = routing.expiresAt <= turnBegan && routing.at < turnBegan && owed.phase === 'waiting';
-  oracle.expect(!isLate || isHeld, `#${routing.number} was sent after it expired`);
-  if (view.version !== 5) return;
-  const identifiers = packet.properties?.subscriptionIdentifiers ?? [];
-  oracle.expect(
-    sorted(identifiers) === sorted(owed.identifiers) || owed.isRestored || packet.dup,
-    `Subscription Identifiers ${identifiers.join()}, not ${owed.identifiers.join()}`,
-  );
-  const seconds = packet.properties?.messageExpiryInterval;
-  oracle.expect(
-    (seconds === undefined) === !Number.isFinite(routing.expiresAt),
-    'Message Expiry Interval lost or made up',
-  );
-  if (seconds === undefined) return;
-  const most = Math.max(0, Math.ceil((routing.expiresAt - routing.at) / 1000));
-  const least = Math.max(0, Math.ceil((routing.expiresAt - now()) / 1000));
-  oracle.expect(seconds <= most && seconds >= least, `Message Expiry Interval ${seconds}, not ${least} to ${most}`);
-}
-
-function sorted(numbers: readonly number[]): string {
-  return [...numbers].sort((a, b) => a - b).join();
+  if (isOver(view) || disk === null || packet.qos !== 2 || !session.lasts) return;
+  const queue = disk.sessions.get(session.clientId)?.queue.values() ?? [];
+  const kept = [...queue].find((each) => each.packetId === packet.packetId);
+  const isKept = kept !== undefined && numberOf(kept.message) === numberOf(packet);
+  oracle.expect(isKept, 'a QoS 2 PUBLISH left before its commit');
 }

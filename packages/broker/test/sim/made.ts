@@ -1,0 +1,192 @@
+/**
+ * PUBLISH packets, judged against the model as soon as the core has made them: when they leave is another matter (written.ts),
+ * because some are held for a commit, and some of those never leave.
+ */
+
+import { decodePacket, Framer, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
+import type { Connection } from '../../src/core/index.ts';
+import { type ModelSession, numberOf, type Owed, type View } from './model.ts';
+import type { Oracle } from './oracle.ts';
+
+/** The parts of an output that are nobody's business but the core's and ours. */
+interface Output {
+  readonly full: readonly { readonly bytes: Uint8Array; readonly length: number }[] | null;
+  readonly slab: { readonly bytes: Uint8Array; readonly length: number };
+}
+
+/** Notes what was made for this connection since it was last asked. */
+export function noteMade(oracle: Oracle, view: View): void {
+  const { session, link } = view;
+  if (session === null || session.view !== view) return;
+  let zeros = 0;
+  for (const packet of publishesOf(link.connection)) {
+    const isNoted =
+      packet.qos === 0
+        ? ++zeros <= view.zeros.length
+        : session.line.some((each) => each.packetId === packet.packetId && each.sentOn === link.number);
+    if (!isNoted) judgeMade(oracle, view, session, packet);
+  }
+}
+
+/** What waits to leave, now or with a commit. */
+function* publishesOf(connection: Connection): Generator<PublishPacket> {
+  const { out, heldSealed, heldOpen } = connection as unknown as Record<string, Output | null>;
+  for (const output of [out, heldSealed, heldOpen]) {
+    if (output == null) continue;
+    const framer = new Framer(1 << 24);
+    for (const { bytes, length } of [...(output.full ?? []), output.slab]) {
+      framer.feed(bytes, viewOf(bytes), 0, length);
+      while (framer.next()) {
+        if ((framer.bytes[framer.start] as number) >> 4 !== PacketType.Publish) continue;
+        yield decodePacket(framer.bytes, framer.start, framer.end, connection.version, 'server') as PublishPacket;
+      }
+    }
+  }
+}
+
+function judgeMade(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket): void {
+  const topic = topicOf(oracle, view, packet);
+  const owed =
+    packet.qos === 0
+      ? findQos0(oracle, view, session, packet, topic)
+      : findFlight(oracle, view, session, packet, topic);
+  judgeForm(oracle, view, session, packet, owed);
+  if (packet.qos === 0) {
+    view.zeros.push(owed);
+    return;
+  }
+  oracle.expect(
+    view.open.size < Math.min(view.receiveMaximum, oracle.world.limits.sendMaximum),
+    'more in flight than Receive Maximum allows',
+  );
+  if (packet.packetId < 1000 && session.line.some((each) => each.packetId > 65_000))
+    oracle.world.mark('packet id wrapped');
+  view.open.add(packet.packetId);
+  view.sent.set(packet.packetId, owed.serial);
+  owed.packetId = packet.packetId;
+  owed.phase = 'sent';
+  owed.sentOn = view.link.number;
+}
+
+function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
+  const alias = packet.properties?.topicAlias ?? 0;
+  const maximum = view.connect?.properties?.topicAliasMaximum ?? 0;
+  oracle.expect(alias <= maximum, `topic alias ${alias} above ${maximum}`);
+  if (packet.topic === '') {
+    oracle.world.mark('alias used');
+    return view.sentAliases.get(alias) ?? oracle.fail('a topic alias that was never set');
+  }
+  if (alias > 0) view.sentAliases.set(alias, packet.topic);
+  else if (maximum > 0 && view.sentAliases.size > 0) oracle.world.mark('alias table full');
+  return packet.topic;
+}
+
+function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
+  return owed.routing.topic === topic && owed.qos === packet.qos && owed.routing.number === numberOf(packet);
+}
+
+/** One message may be owed several times: by a subscription and by a shared one, or sent again by its publisher. */
+function findWaiting(line: readonly Owed[], packet: PublishPacket, topic: string): Owed | undefined {
+  const same = line.filter((each) => each.phase === 'waiting' && isSame(each, packet, topic));
+  const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
+  return (
+    same.find((each) => each.retain === packet.retain && sorted(each.identifiers) === identifiers) ??
+    same.find((each) => each.retain === packet.retain)
+  );
+}
+
+function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
+  const due = findWaiting(view.now, packet, topic);
+  if (due !== undefined) {
+    const earlier = view.now.slice(0, view.now.indexOf(due));
+    view.now.splice(earlier.length, 1);
+    const isOvertaken = earlier.some(({ routing }) => routing.topic === topic && routing !== due.routing);
+    oracle.expect(!isOvertaken, `QoS 0 messages of ${topic} are out of order`);
+    return due;
+  }
+  const queued = findWaiting(session.line, packet, topic);
+  if (queued !== undefined) return session.line.splice(session.line.indexOf(queued), 1)[0] as Owed;
+  return takeReplay(oracle, session, packet, topic) ?? unowed(oracle, session, packet, topic);
+}
+
+function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
+  const { line } = session;
+  const { packetId, dup } = packet;
+  const inUse = line.find((each) => each.packetId === packetId && each.phase !== 'waiting');
+  if (inUse !== undefined) {
+    oracle.expect(isSame(inUse, packet, topic) && inUse.phase === 'sent', `packet id ${packetId} is in use`);
+    oracle.expect(dup, 'a PUBLISH sent again has no DUP');
+    judgeOrder(oracle, view, session, inUse);
+    return inUse;
+  }
+  const owed = findWaiting(line, packet, topic);
+  oracle.expect(!dup, 'DUP on a message that was never sent');
+  if (owed !== undefined) {
+    judgeOrder(oracle, view, session, owed);
+    return owed;
+  }
+  const replay = takeReplay(oracle, session, packet, topic);
+  if (replay !== undefined) line.push(replay);
+  return replay ?? unowed(oracle, session, packet, topic);
+}
+
+function unowed(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed {
+  const other = session.line.find((each) => each.phase === 'waiting' && isSame(each, packet, topic));
+  if (other !== undefined) return other;
+  return oracle.fail(`${session.clientId} got #${numberOf(packet)} on ${topic}, which it is not owed`);
+}
+
+/** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */
+function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed | undefined {
+  for (const { left, qos, identifiers, noLocal } of session.replays) {
+    const routing = left.get(topic);
+    if (routing === undefined || (noLocal && routing.publisher === session.clientId)) continue;
+    const granted = Math.min(qos, routing.qos);
+    if (routing.number !== numberOf(packet) || granted !== packet.qos || !packet.retain) continue;
+    left.delete(topic);
+    return oracle.model.owed(routing, granted as 0, true, identifiers, null, true);
+  }
+  return undefined;
+}
+
+/** Per topic and QoS: nothing overtakes, and after a resume what was sent before goes first [MQTT-4.6.0-1] [MQTT-4.6.0-6]. */
+function judgeOrder(oracle: Oracle, view: View, session: ModelSession, owed: Owed): void {
+  const { routing, qos } = owed;
+  for (const earlier of session.line) {
+    if (earlier === owed) return;
+    // Copies of one message, by several subscriptions, have no order.
+    if (earlier.routing === routing || earlier.isReplay) continue;
+    if (earlier.routing.topic !== routing.topic || earlier.qos !== qos) continue;
+    const isAhead = earlier.phase === 'released' || (earlier.phase === 'sent' && earlier.sentOn === view.link.number);
+    oracle.expect(isAhead, `#${routing.number} overtook #${earlier.routing.number} on ${routing.topic}`);
+  }
+}
+
+function judgeForm(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, owed: Owed): void {
+  const { routing } = owed;
+  const { now } = oracle.world;
+  oracle.expect(packet.retain === owed.retain, `RETAIN is ${packet.retain}`);
+  oracle.expect(packet.payload.length === routing.payloadBytes, 'the payload has another length');
+  const may = oracle.model.mayReceive(session, routing.topic);
+  oracle.expect(may, `${session.clientId} may not receive ${routing.topic}`);
+  const isLate = routing.expiresAt <= oracle.turnBegan && routing.at < oracle.turnBegan && owed.phase === 'waiting';
+  oracle.expect(!isLate, `#${routing.number} was sent after it expired`);
+  if (view.version !== 5) return;
+  const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
+  oracle.expect(
+    identifiers === sorted(owed.identifiers),
+    `Subscription Identifiers ${identifiers}, not ${owed.identifiers.join()}`,
+  );
+  const seconds = packet.properties?.messageExpiryInterval;
+  const hasExpiry = Number.isFinite(routing.expiresAt);
+  oracle.expect((seconds !== undefined) === hasExpiry, 'Message Expiry Interval lost or made up');
+  if (seconds === undefined) return;
+  const most = Math.max(0, Math.ceil((routing.expiresAt - oracle.turnBegan) / 1000));
+  const least = Math.max(0, Math.ceil((routing.expiresAt - now()) / 1000));
+  const isCounted = seconds >= least && seconds <= most;
+  oracle.expect(isCounted, `Message Expiry Interval ${seconds}, not ${least} to ${most}`);
+}
+
+function sorted(numbers: readonly number[]): string {
+  return [...numbers].sort((a, b) => a - b).join();
+}
