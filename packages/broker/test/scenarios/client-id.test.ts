@@ -102,7 +102,7 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('[MQTT-3.1.3-2] ids that differ in anything are different sessions', () => {
+    test('[MQTT-3.1.3-2] [MQTT3-3.1.3-2] ids that differ in anything are different sessions', () => {
       const world = new World({ store });
       for (const clientId of ['a', 'A', 'a ', '\u{feff}a', 'á', 'a\u0301']) {
         const client = world.connect({ clientId, cleanStart: false, version: 4 });

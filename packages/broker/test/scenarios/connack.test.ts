@@ -187,7 +187,7 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('[MQTT-3.2.0-1] CONNACK is first, before everything a resumed session has waiting', () => {
+    test('[MQTT-3.2.0-1] [MQTT3-3.2.0-1] CONNACK is first, before everything a resumed session has waiting', () => {
       const world = new World({ store });
       const properties = { sessionExpiryInterval: 100 };
       const away = world.connect({ clientId: 'c', properties });

@@ -57,7 +57,7 @@ for (const store of storeKinds) {
       });
     }
 
-    test('[MQTT-4.13.1-1] what came before the error is done, what comes behind it is not', () => {
+    test('[MQTT-4.13.1-1] [MQTT-3.14.4-1] [MQTT-3.14.4-2] what came before the error is done, what comes behind it is not', () => {
       const { world, watcher } = watched({ store });
       const client = world.connect({ clientId: 'c' });
       client.sendRaw('30080004676f6e650031 0000 30080004676f6e650032'.replaceAll(' ', ''));

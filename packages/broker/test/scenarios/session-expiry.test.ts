@@ -56,7 +56,7 @@ for (const store of storeKinds) {
     });
 
     for (const version of [3, 4] as const) {
-      test(`[MQTT3-3.1.2-4] [MQTT3-3.2.2-2] Clean Session 0 keeps the session, with what was missed, version ${version}`, () => {
+      test(`[MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-3.2.2-2] [MQTT3-4.1.0-1] Clean Session 0 keeps the session, with what was missed, version ${version}`, () => {
         const world = new World({ store });
         leaveSession(world, { version, cleanStart: false });
         world.advance((week - 1) * 1_000);
@@ -64,7 +64,7 @@ for (const store of storeKinds) {
         world.end();
       });
 
-      test(`[MQTT3-3.1.2-6] [MQTT3-3.2.2-1] Clean Session 1 throws an old session away and leaves none, version ${version}`, () => {
+      test(`[MQTT3-3.1.2-6] [MQTT3-3.2.2-1] [MQTT3-3.1.4-3] Clean Session 1 throws an old session away and leaves none, version ${version}`, () => {
         const world = new World({ store });
         leaveSession(world, { version, cleanStart: false });
         world.publish('t', 'missed', { qos: 1 });
@@ -133,7 +133,7 @@ for (const store of storeKinds) {
       capped.end();
     });
 
-    test('[MQTT-4.1.0-1] while the connection is open the session does not expire', () => {
+    test('[MQTT-4.1.0-1] [MQTT3-4.1.0-2] while the connection is open the session does not expire', () => {
       const world = new World({ store });
       const client = world.connect({ clientId: 'c', properties: { sessionExpiryInterval: 1 } });
       client.send(subscribe(1, 't'));
@@ -179,7 +179,7 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('[MQTT-3.1.2-4] [MQTT-3.2.2-2] Clean Start 1 begins anew: no subscription, nothing that waited', () => {
+    test('[MQTT-3.1.2-4] [MQTT-3.1.4-4] [MQTT-3.2.2-2] Clean Start 1 begins anew: no subscription, nothing that waited', () => {
       const world = new World({ store });
       const properties = { sessionExpiryInterval: 100 };
       leaveSession(world, { properties });

@@ -67,16 +67,20 @@ for (const store of storeKinds) {
       }
     }
 
-    test('[MQTT-3.1.2-10] a will is gone once published: the session resumed without one has none', () => {
-      const { world, watcher } = watched({ store });
-      world.connect({ clientId: 'c', will, properties: lasting }).drop();
-      watcher.expect(willCame);
-      const again = world.connect({ clientId: 'c', cleanStart: false, properties: lasting });
-      assert.deepEqual(again.connack, connack({ sessionPresent: true, properties: announced }));
-      again.drop();
-      world.advance(10_000_000);
-      watcher.expectNothing();
-      world.end();
+    test('[MQTT-3.1.2-10] [MQTT3-3.1.2-10] a will is gone once published: the session resumed without one has none', () => {
+      for (const version of [3, 4, 5] as const) {
+        const { world, watcher } = watched({ store });
+        const terms = version === 5 ? { version, properties: lasting } : { version, cleanStart: false };
+        world.connect({ clientId: 'c', will, ...terms }).drop();
+        watcher.expect(willCame);
+        const again = world.connect({ clientId: 'c', ...terms, cleanStart: false });
+        const properties = version === 5 ? { properties: announced } : {};
+        assert.deepEqual(again.connack, connack({ sessionPresent: version > 3, ...properties }));
+        again.drop();
+        world.advance(1_000);
+        watcher.expectNothing();
+        world.end();
+      }
     });
 
     test('[MQTT3-3.1.2-12] no will, no message', () => {
@@ -97,7 +101,7 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('[MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT3-3.1.2-17] a will with RETAIN is retained, one without is not', () => {
+    test('[MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT3-3.1.2-16] [MQTT3-3.1.2-17] a will with RETAIN is retained, one without is not', () => {
       const { world, watcher } = watched({ store });
       for (const version of [4, 5] as const) {
         const topic = `kept/${version}`;
