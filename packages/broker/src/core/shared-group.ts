@@ -45,7 +45,9 @@ export class SharedGroup {
 
   remove(session: Session): void {
     const at = this.indexOf(session);
-    if (at >= 0) this.members.splice(at, 1);
+    if (at < 0) return;
+    this.members.splice(at, 1);
+    if (at < this.turn) this.turn--;
   }
 
   memberOf(session: Session): Member | undefined {

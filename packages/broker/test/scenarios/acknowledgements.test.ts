@@ -64,6 +64,17 @@ for (const store of storeKinds) {
       }
     });
 
+    test('5.0 acknowledgements in their long forms do the same', () => {
+      const { world, subscriber } = inFlight(2, 5);
+      const properties = { reasonString: 'fine', userProperties: [['a', 'b']] as [string, string][] };
+      subscriber.send({ ...pubrec(1), properties } as Packet);
+      subscriber.expect(pubrel(1));
+      subscriber.sendRaw('7003 0001 00');
+      subscriber.sendRaw('7004 0001 92 00'); // Once more: unknown by now.
+      subscriber.expectNothing();
+      world.end();
+    });
+
     test('[MQTT-4.3.3-4] a repeated PUBREC is answered with PUBREL again', () => {
       const { world, subscriber } = inFlight(2, 5);
       subscriber.send(pubrec(1), pubrec(1));

@@ -62,6 +62,19 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('[MQTT-3.6.1-1] PUBREL has flags 0010; 3.1 may set DUP when it repeats it', () => {
+      for (const version of [3, 4, 5] as const) {
+        const world = new World({ store });
+        const publisher = world.connect({ clientId: 'publisher', version });
+        publisher.send(message);
+        publisher.expect(pubrec(9, version === 5 ? ReasonCode.NoMatchingSubscribers : 0));
+        publisher.sendRaw('6a02 0009');
+        if (version === 3) publisher.expect(pubcomp(9));
+        else publisher.expectDisconnected(ReasonCode.MalformedPacket);
+        world.end();
+      }
+    });
+
     test('a PUBLISH repeated after a resume is known, also when its PUBREC was lost', () => {
       const world = new World({ store });
       const subscriber = withSubscriber(world);

@@ -34,6 +34,21 @@ for (const store of storeKinds) {
       }
     }
 
+    test('[MQTT-3.3.1-3] DUP of the publisher is not passed on', () => {
+      for (const version of versions) {
+        const world = new World({ store });
+        const subscriber = world.connect({ clientId: 'subscriber', version });
+        subscriber.send(subscribe(1, { filter: 't', qos: 2 }));
+        subscriber.expect(suback(1, 2));
+        const publisher = world.connect({ clientId: 'publisher', version });
+        for (const qos of [1, 2] as const) {
+          publisher.publishWhole(publish({ topic: 't', qos, packetId: qos, dup: true, payload: 'x' }));
+          subscriber.receiveWhole(publish({ topic: 't', qos, packetId: qos, payload: 'x' }));
+        }
+        world.end();
+      }
+    });
+
     test('a session that lasts gets the same, online and away', () => {
       const world = new World({ store });
       const publisher = world.connect({ clientId: 'publisher' });

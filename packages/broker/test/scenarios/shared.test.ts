@@ -34,6 +34,22 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('a member that leaves takes nobody else’s turn with it', () => {
+      const world = new World({ store });
+      const members = ['a', 'b', 'c'].map((clientId) => join(world.connect({ clientId })));
+      const publisher = world.connect({ clientId: 'publisher' });
+      publisher.publishWhole(message('a', 1));
+      members[0]?.receiveWhole(message('a', 1));
+      members[0]?.drop();
+      for (const round of [1, 2]) {
+        for (const member of members.slice(1)) {
+          publisher.publishWhole(message('x', 1));
+          member.receiveWhole(message('x', round));
+        }
+      }
+      world.end();
+    });
+
     test('at the lower QoS of published and granted to the member that gets it', () => {
       const world = new World({ store });
       const members = ([0, 1, 2] as const).map((qos) => join(world.connect({ clientId: `${qos}` }), '$share/g/t', qos));
