@@ -64,6 +64,7 @@ export class Oracle {
   readonly model: Model;
   /** The connection whose input is being handled. */
   acting: View | null = null;
+  private failure: SimulationFailure | null = null;
   isStopping = false;
   /** A commit failed and none has succeeded since. */
   isFailing = false;
@@ -77,6 +78,7 @@ export class Oracle {
   private choices: Choice[] = [];
   private drops: Drop[] = [];
   private refusal: number | null = null;
+  private isRouting = false;
   private leaving: ModelSession | null = null;
   /** Wills that had to be published in this very step. */
   private dueWills: { readonly session: ModelSession; readonly will: ModelWill }[] = [];
@@ -87,7 +89,8 @@ export class Oracle {
   }
 
   fail(rule: string): never {
-    throw new SimulationFailure(rule);
+    this.failure ??= new SimulationFailure(rule);
+    throw this.failure;
   }
 
   expect(truth: boolean, rule: string): void {
@@ -189,14 +192,14 @@ export class Oracle {
       'what needs the disk was accepted while it fails',
     );
     const seconds = packet.properties?.messageExpiryInterval;
-    const routing = this.routing(packet, topic, session.clientId, seconds);
+    const routing = this.routingOf(packet, topic, session.clientId, seconds);
     if (qos === 2) session.received.add(packetId);
     const matched = this.route(routing, null);
     if (qos === 0) return;
     view.awaited.push({ type, packetId, reasonCode: matched === 0 && view.version === 5 ? 0x10 : 0, routing });
   }
 
-  private routing(
+  private routingOf(
     packet: Pick<PublishPacket, 'payload' | 'qos' | 'retain'>,
     topic: string,
     publisher: string,
@@ -285,9 +288,9 @@ export class Oracle {
   }
 
   private owe(session: ModelSession, owed: Owed): void {
-    if (owed.qos > 0) session.line.push(owed);
+    // Where QoS 0 may be queued, it stands in the line when there is one.
+    if (owed.qos > 0 || (this.world.queueQos0 && session.lasts)) session.line.push(owed);
     else if (session.view !== null) session.view.now.push(owed);
-    else if (this.world.queueQos0) session.line.push(owed);
   }
 
   private settled(view: View, session: ModelSession, packetId: number): void {
@@ -386,6 +389,7 @@ export class Oracle {
     }
     switch (event.type) {
       case 'internal-error':
+        // It may be our own failure, raised while the core was at work.
         return this.fail(event.error);
       case 'connected':
         return this.connected(event.clientId, event.sessionPresent);
@@ -404,8 +408,24 @@ export class Oracle {
 
   counted(event: BrokerEvent): void {
     this.world.trace(`  ! ${describeEvent(event)}`);
-    if (event.type === 'dropped') this.drops.push({ ...event, group: this.choices.at(-1)?.group ?? null });
+    if (event.type === 'dropped') this.droppedNow({ ...event, group: this.choices.at(-1)?.group ?? null });
     else if (event.type === 'publish-refused') this.refusal = event.reasonCode;
+  }
+
+  /** While a message is being handed on, it is not owed to anybody yet: what becomes of it is settled afterwards. */
+  private droppedNow(drop: Drop): void {
+    if (this.isRouting || this.context?.packet.type === PacketType.Publish) {
+      this.drops.push(drop);
+      return;
+    }
+    const view = this.model.sessions.get(drop.clientId)?.view ?? null;
+    if (view !== null) noteMade(this, view);
+    this.dropped(drop);
+  }
+
+  /** The core begins to hand on a message that no packet brought: a will, or a shared one that moves. */
+  handsOn(): void {
+    this.isRouting = true;
   }
 
   chosen(group: string, topic: string, qos: number, clientId: string | null): void {
@@ -559,7 +579,7 @@ export class Oracle {
     if (!isDue) this.world.mark('will published by the end of its session');
     if (isDue && will.delaySeconds > 0) this.world.mark('will published after its delay');
     if (!isPublished) return;
-    const routing = this.routing(
+    const routing = this.routingOf(
       will.packet,
       will.packet.topic,
       clientId,
@@ -587,6 +607,7 @@ export class Oracle {
 
   private settleLeftovers(): void {
     const { choices, drops } = this;
+    this.isRouting = false;
     this.choices = [];
     this.drops = [];
     for (const choice of choices) this.redispatched(choice);
@@ -627,7 +648,6 @@ export class Oracle {
       this.model.sessions.get(clientId) ?? (this.leaving?.clientId === clientId ? this.leaving : undefined);
     if (session === undefined) return this.fail(`a message for ${clientId} was dropped, who does not exist`);
     const { view } = session;
-    if (view !== null) noteMade(this, view);
     // Only its will has brought it back after a power cut: nobody is owed anything by it.
     if (!session.lasts && view === null && !session.isEnded) return;
     const here = (owed: Owed): boolean => owed.routing.topic === topic;
@@ -668,7 +688,10 @@ export class Oracle {
         return this.expect(take(session.line, here), 'a message was dropped that nobody waits for');
       case 'unsent-full':
         mark('QoS 0 dropped for a slow reader');
-        return this.expect(take(view?.now, here, true), `nothing for ${clientId} was there to be dropped`);
+        return this.expect(
+          take(view?.now, here, true) || take(session.line, (owed) => isWaiting(owed) && owed.qos === 0, true),
+          `nothing for ${clientId} was there to be dropped`,
+        );
       case 'packet-too-large':
         mark('message larger than the peer takes');
         this.expect(view !== null && view.packetBytesMax < bigPayloadBytes, `${clientId} takes packets of any size`);

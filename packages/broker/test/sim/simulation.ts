@@ -193,6 +193,11 @@ export class Simulation {
       this.oracle.counted(event);
       count(event, deadlines, now);
     };
+    const fromMessage = state.publication.fromMessage.bind(state.publication);
+    state.publication.fromMessage = (message, now) => {
+      this.oracle.handsOn();
+      fromMessage(message, now);
+    };
     const subscribe = router.subscribe.bind(router);
     router.subscribe = (session, filter, shareName, options) => {
       const isNew = subscribe(session, filter, shareName, options);
