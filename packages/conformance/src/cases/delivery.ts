@@ -88,6 +88,7 @@ const receiving: readonly Case[] = [
     },
   ),
   ...cases('MQTT3-4.3.3-2 pubrel', 'PUBREL is answered by PUBCOMP, again when it is repeated', async (bench) => {
+    bench.needsQoS(2);
     const peer = await bench.client();
     peer.sendPublish(bench.topic(), 'x', { qos: 2, packetId: 9 });
     await peer.takeAck(pubrec, 9);

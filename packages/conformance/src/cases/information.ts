@@ -62,6 +62,21 @@ export const informationCases: readonly Case[] = [
   ...information('3-will-on-clean-takeover', 'Will of a connection that is taken over by a clean one', both, (bench) =>
     willAfterTakeover(bench, false, true),
   ),
+  ...information(
+    '3-will-delay-expiry-0',
+    'Will with a delay of a session that ends with its connection, taken over',
+    [5],
+    (bench) => willAfterTakeover(bench, false, false, 600),
+  ),
+  ...information(
+    '4-will-delay-clean-start',
+    'Will with a delay of a durable session, ended by Clean Start 1',
+    [5],
+    (bench) => willAfterTakeover(bench, true, true, 600),
+  ),
+  ...information('payload-format-2', 'Payload Format Indicator 2', [5], (bench) =>
+    reaction(bench, frame(0x30, field(bench.topic()), properties(hex('01 02')), [1])),
+  ),
   ...information('6-qos-0-offline', 'QoS 0 messages for an absent session', both, async (bench) => {
     const topic = bench.topic();
     const clientId = bench.clientId();

@@ -64,6 +64,7 @@ export const mqtt31Cases: readonly Case[] = [
     },
   ),
   ...cases('3.1/dup-flags', 'SUBSCRIBE, UNSUBSCRIBE and PUBREL may repeat with DUP 1', async (bench) => {
+    bench.needsQoS(2);
     const topic = bench.topic();
     const peer = await bench.client();
     peer.sendBytes(frame(0x8a, uint16(5), field(topic), [1]));
@@ -95,6 +96,7 @@ export const mqtt31Cases: readonly Case[] = [
     },
   ),
   ...cases('3.1/qos-flows', 'QoS 0, 1 and 2 in both directions, each message once', async (bench) => {
+    bench.needsQoS(2);
     const topic = bench.topic();
     const peer = await bench.subscriber(topic, 2);
     const publisher = await bench.client();
@@ -106,6 +108,7 @@ export const mqtt31Cases: readonly Case[] = [
     await bench.silence(peer, publisher);
   }),
   ...cases('3.1/resend', 'A resumed session is sent again what was open', async (bench) => {
+    bench.needsQoS(2);
     const topic = bench.topic();
     const clientId = bench.clientId();
     const one = await bench.subscriber(topic, 2, { clientId, durable: true });

@@ -1,6 +1,6 @@
 /** Maximum Packet Size of the client: nothing larger is sent. Sections 3.1.2.11.4 and the Reason Strings of all answers. */
 import type { Bench } from '../bench.ts';
-import { field, frame, hex, properties, uint16, uint32 } from '../bytes.ts';
+import { field, hex } from '../bytes.ts';
 import { type Case, cases } from '../case.ts';
 import { expectEqual, expectTrue, NotApplicable } from '../outcome.ts';
 import { type Peer, textOf } from '../peer.ts';
@@ -123,19 +123,21 @@ export const packetSizeCases: readonly Case[] = [
     ['MQTT-3.2.2-19', 'MQTT-3.2.2-20'],
     'A refusing CONNACK leaves Reason String and User Properties out where they do not fit',
     async (bench) => {
-      const maximum = 8;
-      const id = field(bench.clientId());
-      const list = properties([0x27], uint32(maximum));
-      // Each is refused for what stands behind the size.
-      for (const [flags, tail] of [
-        [0x02, [0]],
-        [0x0a, []],
-        [0x03, []],
-      ] as const) {
+      const maximumPacketSize = 8;
+      const { rejected } = bench.facts;
+      const packets = [
+        bench.connectPacket({ properties: { maximumPacketSize, authenticationMethod: 'no-such-method' } }),
+      ];
+      if (rejected !== undefined) {
+        const { username } = rejected;
+        const password = new TextEncoder().encode(rejected.password);
+        packets.push(bench.connectPacket({ username, password, properties: { maximumPacketSize } }));
+      }
+      for (const packet of packets) {
         const peer = bench.open();
-        peer.sendBytes(frame(0x10, field('MQTT'), [5, flags], uint16(60), list, id, tail));
-        await bench.connectRefused(peer, 'an error behind a tiny Maximum Packet Size');
-        for (const size of sizes(peer)) expectTrue(size <= maximum, `a CONNACK of ${maximum} bytes at most`, size);
+        peer.send(packet);
+        await bench.connectRefused(peer, 'a refusal with a tiny Maximum Packet Size');
+        for (const size of sizes(peer)) expectTrue(size <= maximumPacketSize, 'a CONNACK of 8 bytes at most', size);
       }
     },
   ),

@@ -5,6 +5,7 @@
 import { connectBytes, orCode } from '../bench.ts';
 import { type Bytes, field, frame, hex, properties, uint16, uint32 } from '../bytes.ts';
 import { type Case, cases } from '../case.ts';
+import { expectEqual } from '../outcome.ts';
 
 interface Property {
   readonly id: number;
@@ -174,23 +175,22 @@ const values: readonly Case[] = [
       data: properties([0x16], field('x')),
     },
   ),
-  ...refusedBlocks('5.0/3.1.3.2.3 payload-format-2', 'Payload Format Indicator of a will is 0 or 1', 'Will', {
-    2: properties(hex('01 02')),
+  ...refusedBlocks('5.0/3.3.2.3.8 identifier-0', 'Subscription Identifier 0 in a PUBLISH is refused', 'PUBLISH', {
+    0: properties(hex('0B 00')),
   }),
-  ...refusedBlocks(
-    '5.0/3.3.2.3.2 payload-format-2',
-    'Payload Format Indicator is 0 or 1',
-    'PUBLISH',
-    { 2: properties(hex('01 02')) },
-    0x99,
-  ),
-  ...refusedBlocks(
+  ...cases(
     '5.0/3.3.4 subscription-identifier',
-    'A Subscription Identifier in a PUBLISH to the broker is refused',
-    'PUBLISH',
-    {
-      1: properties(hex('0B 01')),
-      0: properties(hex('0B 00')),
+    'A Subscription Identifier in a PUBLISH to the broker is refused, or goes no further',
+    async (bench) => {
+      const topic = bench.topic();
+      const watcher = await bench.subscriber(topic, 0);
+      const peer = await bench.client();
+      peer.sendBytes(frame(0x30, field(topic), properties(hex('0B 05')), [0x78]));
+      peer.send({ type: 12 });
+      await peer.takeOrEnd('PINGRESP, or an end');
+      for (const message of await bench.received(watcher)) {
+        expectEqual(message.properties?.subscriptionIdentifiers, undefined, 'Subscription Identifiers');
+      }
     },
   ),
   ...refusedBlocks('5.0/3.14.2.2.3 server-reference', 'A Server Reference from a client is refused', 'DISCONNECT', {
@@ -214,10 +214,9 @@ const values: readonly Case[] = [
     peer.ack(4, 77);
     peer.ack(7, 78);
     peer.send({ type: 12 });
-    const answer = await peer.takeOrEnd('PINGRESP, or an end');
+    await peer.takeOrEnd('PINGRESP, or an end');
     const other = await bench.client();
     await other.ping();
-    void answer;
   }),
   ...cases(
     '5.0/2.2.2.2 user-property-everywhere',

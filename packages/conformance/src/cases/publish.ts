@@ -40,7 +40,8 @@ const flags: readonly Case[] = [
     'A QoS 0 delivery has DUP 0 and QoS 0',
     async (bench) => {
       const topic = bench.topic();
-      const subscriber = await bench.subscriber(topic, 2);
+      const subscriber = await bench.client();
+      await subscriber.subscribe(topic, 2);
       const publisher = await bench.client();
       publisher.sendPublish(topic, 'x');
       const { bytes } = await subscriber.takeFirst('PUBLISH');
@@ -172,6 +173,7 @@ const passedOn: readonly Case[] = [
     },
   ),
   ...cases('5.0/3.3.2.3 from-3.1.1', 'A 5.0 subscriber gets a 3.1.1 message', async (bench) => {
+    bench.needsQoS(2);
     const topic = bench.topic();
     const subscriber = await bench.subscriber(topic, 2);
     const publisher = await bench.client({ version: 4 });

@@ -112,15 +112,16 @@ const matching: readonly Case[] = [
     'Filters that begin with a wildcard do not match topics that begin with "$"',
     async (bench) => {
       bench.needsWildcards();
-      const root = `$${bench.topic().replaceAll('/', '')}`;
+      const root = `$conformance/${bench.topic()}`;
       const wild = await bench.client();
       for (const filter of ['#', '+/#', '+/x']) await wild.subscribe(filter, 0);
-      const named = await bench.subscriber(`${root}/#`, 0);
+      const named = await bench.client();
+      const [code] = await named.subscribe(`${root}/#`, 0);
       const publisher = await bench.client();
       publisher.sendPublish(`${root}/x`, 'dollar');
-      // The broker may refuse such topics from clients; then $SYS is what must not come.
+      // The broker may keep such topics from clients; then $SYS is what must not come.
       const got = await bench.received(named, await bench.client());
-      expectTrue(got.length <= 1, 'the message at most once', got);
+      expectTrue(got.length <= (code === 0 ? 1 : 0), 'the message once, where it may be subscribed to', got);
       await bench.fence(wild);
       const seen = wild.untaken.flatMap((packet) => (packet.type === 3 ? [packet.topic] : []));
       expectEqual(

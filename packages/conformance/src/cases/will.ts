@@ -181,20 +181,21 @@ const durable: ClientOptions = { durable: true };
 
 const takeover: readonly Case[] = [
   ...cases(
-    '5.0/3.1.4 takeover-will-expiry-0',
-    'Taken over while its session ends with its connection: the will is published, delay or not',
+    ['MQTT-3.1.2-8 takeover', 'MQTT3-3.1.2-8 takeover'],
+    'Taken over while its session ends with its connection: the will is published',
     async (bench) => {
-      const { topic, watcher, clientId } = await scene(bench, { expiry: 0, of: (at) => delayed(at, 600) });
-      await bench.client({ clientId, durable: true });
+      const { topic, watcher, clientId } = await scene(bench);
+      await bench.client({ clientId });
       await expectWill(bench, watcher, topic);
     },
   ),
   ...cases(
-    '5.0/3.1.4 takeover-will-clean-start',
-    'Taken over with Clean Start 1: the session ends, and the will is published, delay or not',
+    ['MQTT-3.1.2-8 second-connect', 'MQTT3-3.1.2-8 second-connect'],
+    'A second CONNECT, being an error, publishes the will',
     async (bench) => {
-      const { topic, watcher, clientId } = await scene(bench, { ...durable, of: (at) => delayed(at, 600) });
-      await bench.client({ clientId, cleanStart: true });
+      const { topic, watcher, mortal, clientId } = await scene(bench);
+      mortal.send(bench.connectPacket({ clientId }));
+      await mortal.over();
       await expectWill(bench, watcher, topic);
     },
   ),
@@ -205,17 +206,6 @@ const takeover: readonly Case[] = [
       const { watcher, clientId } = await scene(bench, { ...durable, of: (at) => delayed(at, 600) });
       await bench.client({ clientId, durable: true });
       await bench.silence(watcher, undefined, 'no will');
-    },
-  ),
-  ...cases(
-    '5.0/3.1.3.2.2 session-ended-by-clean-start',
-    'A session ended by Clean Start within the delay: the will is published',
-    async (bench) => {
-      const { topic, watcher, mortal, clientId } = await scene(bench, { ...durable, of: (at) => delayed(at, 600) });
-      await mortal.drop();
-      await bench.silence(watcher, undefined, 'no will before the session ends');
-      await bench.client({ clientId, cleanStart: true });
-      await expectWill(bench, watcher, topic);
     },
   ),
 ];
