@@ -34,9 +34,13 @@ export class SendWindow<Item> {
   /** Identifiers in use. */
   inUse = 0;
 
-  /** Takes the next identifier. 0 when none is free [MQTT-2.2.1-4]. */
+  /** No identifier can be given before the oldest one is given back. */
+  get isFull(): boolean {
+    return this.span >= idsMax;
+  }
+
+  /** Takes the next identifier: not 0 and not in use [MQTT-2.2.1-4]. The window must not be full. */
   open(state: FlightState, item: Item | null): number {
-    if (this.span >= idsMax) return 0;
     if (this.states === null || this.span + 1 >= this.states.length) this.grow();
     const states = this.states as Uint8Array;
     const id = this.idAt(this.span);
@@ -97,9 +101,9 @@ export class SendWindow<Item> {
   /** Takes a given identifier, as remembered from an earlier run. Call in the order in which they were sent. */
   restore(id: number, state: FlightState, item: Item | null): void {
     if (this.span === 0) this.oldest = id;
-    const distance = id >= this.oldest ? id - this.oldest : id + idsMax - this.oldest;
-    while (this.states === null || distance + 1 >= this.states.length) this.grow();
-    this.span = Math.max(this.span, distance + 1);
+    const place = this.placeOf(id);
+    while (this.states === null || place + 1 >= this.states.length) this.grow();
+    this.span = Math.max(this.span, place + 1);
     this.inUse++;
     this.advance(id, state, item);
   }
@@ -109,24 +113,24 @@ export class SendWindow<Item> {
     if (this.inUse === 0) this.oldest = id;
   }
 
-  /** The first identifier in use at or after a place in the window (0 is its start), with its place; undefined at the end. */
-  from(place: number): { id: number; place: number } | undefined {
-    for (let at = place; at < this.span; at++) {
-      const id = this.idAt(at);
-      if (this.stateOf(id) !== FlightState.Free) return { id, place: at };
+  /** The identifier in use that follows `id` in the order of sending (0: the first of all); 0 when there is none. */
+  nextAfter(id: number): number {
+    const place = id === 0 ? -1 : this.placeOf(id);
+    // An identifier that has left the window lies before its start.
+    for (let at = place < this.span ? place + 1 : 0; at < this.span; at++) {
+      const next = this.idAt(at);
+      if (this.stateOf(next) !== FlightState.Free) return next;
     }
-    return undefined;
-  }
-
-  /** How far behind the oldest an identifier in use lies: its place for `from`. */
-  placeOf(id: number): number {
-    return id >= this.oldest ? id - this.oldest : id + idsMax - this.oldest;
+    return 0;
   }
 
   private covers(id: number): boolean {
-    if (id === 0) return false;
-    const distance = id >= this.oldest ? id - this.oldest : id + idsMax - this.oldest;
-    return distance < this.span;
+    return id !== 0 && this.placeOf(id) < this.span;
+  }
+
+  /** How far behind the oldest an identifier lies, or would lie. */
+  private placeOf(id: number): number {
+    return id >= this.oldest ? id - this.oldest : id + idsMax - this.oldest;
   }
 
   private idAt(place: number): number {
