@@ -7,10 +7,11 @@
 
 import { ReasonCode } from '@pipit/protocol';
 import { disconnect, failed, lost } from './closing.ts';
-import { authenticated, connectDue } from './connect.ts';
+import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { committed, heldDue, paged, restore, sealBatch } from './durability.ts';
+import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
 import { type LocalPublish, toMessage } from './local-message.ts';

@@ -15,8 +15,10 @@ import {
   PacketType,
   ReasonCode,
 } from '@pipit/protocol';
+import { authReceived } from './authentication.ts';
 import { disconnect, failed, left, refused, shut } from './closing.ts';
-import { authReceived, connectReceived, reject } from './connect.ts';
+import { reject } from './connack.ts';
+import { connectReceived } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
 import { acknowledged, isClogged, released, writeAck } from './sending.ts';
