@@ -67,6 +67,10 @@ export function lost(state: State, connection: Connection, why: string): void {
   leave(state, connection, true, false);
 }
 
+export function sayGoodbye(state: State, connection: Connection): void {
+  disconnect(state, connection, ReasonCode.ServerShuttingDown, 'the server is shutting down');
+}
+
 /** A bug of ours, or of code that a verdict brought, met while serving `connection` (null: nobody in particular). */
 export function failed(state: State, connection: Connection | null, error: unknown): void {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -6,7 +6,7 @@
  */
 
 import { ReasonCode } from '@pipit/protocol';
-import { disconnect, failed, lost } from './closing.ts';
+import { disconnect, failed, lost, sayGoodbye } from './closing.ts';
 import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
@@ -154,13 +154,17 @@ export class Core {
     state.wake(sweepSubscriptions(state, permissions));
   }
 
-  /** Says goodbye to everybody (0x8B) and accepts nobody any more. Undelayed wills are published. */
+  /**
+   * Says goodbye to everybody (0x8B) and accepts nobody any more. Undelayed wills are published. Who waits for a commit hears
+   * what it acknowledges first.
+   */
   stop(now: number): void {
     const { state } = this;
     state.now = now;
     state.isStopping = true;
     for (const connection of [...state.connections]) {
-      disconnect(state, connection, ReasonCode.ServerShuttingDown, 'the server is shutting down');
+      if (connection.isHolding) connection.isStalled = true;
+      else sayGoodbye(state, connection);
     }
   }
 

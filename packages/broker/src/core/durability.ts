@@ -3,7 +3,7 @@
  */
 
 import { FlightState, ReasonCode, ReceiveIds, SendWindow } from '@pipit/protocol';
-import { disconnect } from './closing.ts';
+import { disconnect, sayGoodbye } from './closing.ts';
 import { Deadline } from './deadlines.ts';
 import type { Released } from './journal.ts';
 import { dropDelivery } from './line.ts';
@@ -52,7 +52,8 @@ export function committed(state: State, number: number, error: string | null): v
 function release(state: State, released: Released): void {
   for (const connection of released.connections) {
     connection.releaseHeld(state);
-    if (connection.isStalled) state.wake(connection);
+    if (state.isStopping && !connection.isHolding) sayGoodbye(state, connection);
+    else if (connection.isStalled) state.wake(connection);
   }
   for (const { token, reasonCode } of released.publishes) state.effects.push({ kind: 'published', token, reasonCode });
 }

@@ -64,6 +64,7 @@ function mustWait(state: State, connection: Connection): boolean {
   const { limits } = state;
   return (
     (connection.awaitsVerdict && !connection.isOpen) ||
+    (state.isStopping && connection.isHolding) ||
     isClogged(state, connection) ||
     (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
     connection.heldBytes > limits.heldBytesMax ||
