@@ -259,6 +259,8 @@ export class Client {
   isClosed = false;
   /** Do not read: bytes stay unsent. */
   isFrozen = false;
+  /** Throw away what comes: for peers that nobody asks what they got. */
+  isDeaf = false;
   private frozenBytes = 0;
   private readonly framer = new Framer(268_435_460);
   private readonly inbox: Packet[] = [];
@@ -344,6 +346,7 @@ export class Client {
         this.frozenBytes += length;
         this.world.core.written(this.connection, null, this.frozenBytes, this.world.now);
       } else this.world.core.written(this.connection, slab, 0, this.world.now);
+      if (this.isDeaf) continue;
       this.framer.feed(bytes, viewOf(bytes), 0, length);
       while (this.framer.next()) {
         this.inbox.push(decodePacket(this.framer.bytes, this.framer.start, this.framer.end, this.version, 'server'));
