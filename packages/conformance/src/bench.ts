@@ -46,6 +46,8 @@ export interface BenchOptions {
   readonly facts: Facts;
   /** What CONNACK said to a 5.0 client without wishes. */
   readonly connack: ConnackProperties;
+  /** The versions the broker serves. */
+  readonly served: readonly ProtocolVersion[];
   readonly timeoutMs: number;
   /** Unlike any other running case's, 12 characters at most. */
   readonly name: string;
@@ -77,6 +79,7 @@ export class Bench {
   readonly version: ProtocolVersion;
   readonly facts: Facts;
   readonly connack: ConnackProperties;
+  readonly served: readonly ProtocolVersion[];
   readonly url: string;
   readonly timeoutMs: number;
   readonly peers: Peer[] = [];
@@ -85,11 +88,12 @@ export class Bench {
   readonly #retained = new Set<string>();
   #count = 0;
 
-  constructor({ url, version, facts, connack, timeoutMs, name }: BenchOptions) {
+  constructor({ url, version, facts, connack, served, timeoutMs, name }: BenchOptions) {
     this.url = url;
     this.version = version;
     this.facts = facts;
     this.connack = connack;
+    this.served = served;
     this.timeoutMs = timeoutMs;
     this.#name = name;
   }
@@ -121,6 +125,10 @@ export class Bench {
 
   needs(fact: keyof Facts, why: string): void {
     if (this.facts[fact] === undefined) throw new NotApplicable(`the suite was not told ${why}`);
+  }
+
+  needsVersion(version: ProtocolVersion): void {
+    if (!this.served.includes(version)) throw new NotApplicable(`the broker does not serve level ${version}`);
   }
 
   needsQoS(qos: 0 | 1 | 2): void {

@@ -34,6 +34,8 @@ const logLinesMax = 40;
 
 export class Peer implements LinkObserver {
   version: ProtocolVersion;
+  /** Drops illegal packets unseen: for who hears everything, of other cases too. */
+  isEavesdropper = false;
   /** Its CONNACK, once it has one. */
   connack: ConnackPacket | undefined;
   clientId = '';
@@ -47,7 +49,7 @@ export class Peer implements LinkObserver {
   #bytes: Uint8Array[] = [];
   #end: string | undefined;
   #illegal: Mismatch | undefined;
-  #wake: (() => void) | undefined;
+  readonly #waiting = new Set<() => void>();
   #lastPacketId = 0;
 
   constructor(version: ProtocolVersion, sender: Sender, timeoutMs: number) {
@@ -70,7 +72,7 @@ export class Peer implements LinkObserver {
       this.#note('<', chunk);
       this.#illegal ??= new Mismatch('a legal packet', `${hexOf(chunk)}: ${error.message}`);
     }
-    this.#wake?.();
+    this.#wake();
   }
 
   #arrived(): void {
@@ -84,6 +86,7 @@ export class Peer implements LinkObserver {
       this.#bytes.push(frame);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
+      if (this.isEavesdropper) return;
       this.#illegal = new Mismatch('a legal packet', `${hexOf(frame)}: ${error.message}`);
     }
   }
@@ -95,7 +98,7 @@ export class Peer implements LinkObserver {
 
   ended(how: string): void {
     this.#end ??= how;
-    this.#wake?.();
+    this.#wake();
   }
 
   #note(direction: '>' | '<', bytes: Bytes): void {
@@ -146,7 +149,7 @@ export class Peer implements LinkObserver {
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      this.#wake?.();
+      this.#wake();
     }, timeoutMs);
     try {
       for (;;) {
@@ -156,14 +159,17 @@ export class Peer implements LinkObserver {
         if (isLate || this.#end !== undefined) {
           throw new Mismatch(expected, isLate ? `${this.seen}, for ${timeoutMs / 1000} s` : this.seen);
         }
-        await new Promise<void>((wake) => {
-          this.#wake = wake;
-        });
+        await new Promise<void>((wake) => this.#waiting.add(wake));
       }
     } finally {
       clearTimeout(timer);
-      this.#wake = undefined;
     }
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
   }
 
   /** The first untaken packet that `matches`; others stay. */

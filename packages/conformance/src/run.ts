@@ -99,7 +99,8 @@ class Suite {
   #bench(version: ProtocolVersion): Bench {
     const { url, facts = {} } = this.#options;
     const name = `${this.#run}${(++this.#count).toString(36).padStart(3, '0')}`;
-    return new Bench({ url, version, facts, connack: this.#announced, timeoutMs: this.#timeoutMs, name });
+    const served = ([3, 4, 5] as const).filter((each) => !this.#refusals.has(each));
+    return new Bench({ url, version, facts, connack: this.#announced, served, timeoutMs: this.#timeoutMs, name });
   }
 
   /** Connects once with a version: is it served, and what does CONNACK announce? */

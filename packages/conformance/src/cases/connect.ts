@@ -52,7 +52,8 @@ export const connectCases: readonly Case[] = [
     },
   ),
   ...cases(['MQTT-3.1.2-1', 'MQTT3-3.1.2-1'], 'A protocol name that nobody knows is not served', async (bench) => {
-    const names = ['MQTt', 'mqtt', 'MQTX', '', 'M'.repeat(1000), 'MQIsdp'];
+    // Under the name of 3.1 a broker may serve what it takes for 3.1.
+    const names = ['MQTt', 'mqtt', 'MQTX', '', 'M'.repeat(1000), ...(bench.version === 5 ? ['MQIsdp'] : [])];
     await bench.each(names, async (name) => {
       const peer = bench.open({ version: 4 });
       const level = bench.version;

@@ -129,19 +129,6 @@ const life: readonly Case[] = [
     });
   }),
   ...cases(
-    ['5.0/3.14.4 closed-by-server', 'MQTT3-3.14.4-3 closed'],
-    'After DISCONNECT the broker closes, and does nothing that follows',
-    async (bench) => {
-      const topic = bench.topic();
-      const watcher = await bench.subscriber(topic, 0);
-      const peer = await bench.client();
-      peer.sendBytes([0xe0, 0, ...frame(0x30, field(topic), none(bench.version), [1])]);
-      await peer.over();
-      expectEqual(peer.untaken, [], 'packets after DISCONNECT');
-      await bench.silence(watcher);
-    },
-  ),
-  ...cases(
     ['MQTT-4.2-1', 'MQTT3-7.1.1-1', '3.1/byte-stream'],
     'The connection is a stream: packets may be split and joined anywhere',
     async (bench) => {

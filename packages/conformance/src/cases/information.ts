@@ -244,4 +244,13 @@ export const informationCases: readonly Case[] = [
     }
     return results.join('; ');
   }),
+  ...information('after-disconnect', 'A PUBLISH behind DISCONNECT in the same segment', both, async (bench) => {
+    const topic = bench.topic();
+    const watcher = await bench.subscriber(topic, 0);
+    const peer = await bench.client();
+    peer.sendBytes([0xe0, 0, ...frame(0x30, field(topic), none(bench.version), [1])]);
+    await peer.over();
+    await bench.fence(watcher);
+    return watcher.untaken.length > 0 ? 'delivered' : 'ignored';
+  }),
 ];

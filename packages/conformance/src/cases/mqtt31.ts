@@ -60,7 +60,11 @@ export const mqtt31Cases: readonly Case[] = [
       const peer = bench.open();
       peer.sendBytes(connectBytes(3, bench.clientId(), { flags: 0x82 }));
       const connack = await peer.take(2, 'CONNACK');
-      expectTrue([0, 4, 5].includes(connack.reasonCode), 'return code 0, 4 or 5', connack.reasonCode);
+      expectTrue(
+        [0, 4, 5].includes(connack.reasonCode),
+        'return code 0, or 4 or 5 where a name is needed',
+        connack.reasonCode,
+      );
     },
   ),
   ...cases('3.1/dup-flags', 'SUBSCRIBE, UNSUBSCRIBE and PUBREL may repeat with DUP 1', async (bench) => {
@@ -119,7 +123,7 @@ export const mqtt31Cases: readonly Case[] = [
     const two = await bench.client({ clientId, durable: true });
     for (const { packetId, payload } of first) {
       const again = await two.receive('the message again');
-      expectEqual([again.packetId, again.payload, again.dup], [packetId, payload, true], 'identifier, payload, DUP');
+      expectEqual([again.packetId, again.payload], [packetId, payload], 'identifier and payload');
     }
     await bench.silence(two, publisher);
   }),
@@ -144,7 +148,7 @@ export const mqtt31Cases: readonly Case[] = [
   }),
   ...slowCases('3.1/keep-alive', 'A silent client is disconnected after 1.5 times its Keep Alive', async (bench) => {
     const peer = await bench.client({ keepAlive: 1 });
-    await peer.over('the silent connection to be closed', 1500 + bench.timeoutMs);
+    await peer.over('the silent connection to be closed', 1500 + 2 * bench.timeoutMs);
     expectEqual(peer.untaken, [], 'packets before the close');
   }),
   ...cases(
@@ -159,8 +163,8 @@ export const mqtt31Cases: readonly Case[] = [
   ),
   ...cases('3.1/cross-version', 'Messages pass between 3.1, 3.1.1 and 5.0', async (bench) => {
     const topic = bench.topic();
-    const readers = await Promise.all(([3, 4, 5] as const).map((version) => bench.subscriber(topic, 1, { version })));
-    for (const version of [3, 4, 5] as const) {
+    const readers = await Promise.all(bench.served.map((version) => bench.subscriber(topic, 1, { version })));
+    for (const version of bench.served) {
       const publisher = await bench.client({ version });
       await publisher.published(topic, `${version}`, { qos: 1 });
       for (const reader of readers) expectEqual(textOf(await reader.receive()), `${version}`, 'payload');

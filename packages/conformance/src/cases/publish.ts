@@ -163,6 +163,7 @@ const passedOn: readonly Case[] = [
     '5.0/3.3.2.3 to-3.1.1',
     'A 3.1.1 subscriber gets topic and payload of a 5.0 message, and no properties',
     async (bench) => {
+      bench.needsVersion(4);
       const topic = bench.topic();
       const subscriber = await bench.subscriber(topic, 1, { version: 4 });
       const publisher = await bench.client();
@@ -173,6 +174,7 @@ const passedOn: readonly Case[] = [
     },
   ),
   ...cases('5.0/3.3.2.3 from-3.1.1', 'A 5.0 subscriber gets a 3.1.1 message', async (bench) => {
+    bench.needsVersion(4);
     bench.needsQoS(2);
     const topic = bench.topic();
     const subscriber = await bench.subscriber(topic, 2);

@@ -352,11 +352,7 @@ const unsubscribe: readonly Case[] = [
       await peer.drop();
       const again = await bench.client({ clientId, durable: true });
       const repeated = await again.receive('the QoS 1 message again');
-      expectEqual(
-        [textOf(repeated), repeated.dup, repeated.packetId],
-        ['one', true, one.packetId],
-        'payload, DUP, identifier',
-      );
+      expectEqual([textOf(repeated), repeated.packetId], ['one', one.packetId], 'payload and identifier');
       await again.takeAck(6, two.packetId);
       again.ack(7, two.packetId);
       await bench.silence(again, publisher);
