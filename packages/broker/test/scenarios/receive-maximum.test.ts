@@ -125,13 +125,45 @@ for (const store of storeKinds) {
     });
 
     test('ours: a 3.x client may have as many QoS 2 messages open as it has ids', () => {
-      const world = new World({ store, limits: { receiveMaximum: 2 } });
+      // A small budget: its bytes are read on in many turns.
+      const world = new World({ store, limits: { receiveMaximum: 2, turnDeliveriesMax: 1 } });
+      const reader = world.connect({ clientId: 'reader' });
+      reader.send(subscribe(1, 't'));
+      reader.expect(suback(1, 0));
       const publisher = world.connect({ clientId: 'publisher', version: 4 });
-      for (const i of [1, 2, 3, 4]) {
-        publisher.send(message(i, i, 2));
-        publisher.expect(pubrec(i));
-      }
-      for (const i of [1, 2, 3, 4]) publisher.releaseWhole(i);
+      const ids = [1, 2, 3, 4, 5, 6];
+      publisher.send(...ids.map((id) => message(id, id, 2)));
+      publisher.expect(...ids.map((id) => pubrec(id)));
+      reader.expect(...ids.map((id) => publish({ topic: 't', payload: `${id}` })));
+      for (const id of ids) publisher.releaseWhole(id);
+      world.end();
+    });
+
+    test('the PUBCOMP of a PUBREL that was sent again gives back nothing that was not taken', () => {
+      const world = new World({ store });
+      const connect = () =>
+        world.connect({
+          clientId: 'subscriber',
+          cleanStart: false,
+          properties: { sessionExpiryInterval: 100, receiveMaximum: 2 },
+        });
+      let subscriber = connect();
+      subscriber.send(subscribe(1, { filter: '#', qos: 2 }));
+      subscriber.expect(suback(1, 2));
+      const publisher = world.connect({ clientId: 'publisher' });
+      publisher.publishWhole(message(1, 1, 2));
+      subscriber.expect(message(1, 1, 2));
+      subscriber.send(pubrec(1));
+      subscriber.expect(pubrel(1));
+      subscriber.drop();
+      subscriber = connect();
+      subscriber.expect(pubrel(1));
+      for (const id of [2, 3, 4]) publisher.publishWhole(message(id, id, 1));
+      subscriber.expect(message(2, 2, 1), message(3, 3, 1));
+      subscriber.send(pubcomp(1));
+      subscriber.expectNothing();
+      subscriber.send(puback(2));
+      subscriber.expect(message(4, 4, 1));
       world.end();
     });
   });
