@@ -120,7 +120,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     return inUse;
   }
   const owed = findWaiting(line, packet, topic);
-  oracle.expect(!dup, 'DUP on a message that was never sent');
+  oracle.expect(!dup, `DUP on #${numberOf(packet)}, which was never sent`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);
     return owed;

@@ -55,6 +55,8 @@ export interface Replay {
   /** What the session published itself is left out; or was, for a part of it. */
   noLocal: boolean;
   mayLackOwn: boolean;
+  /** Rights changed while it was under way: some of it may have been skipped. */
+  mayLackSome: boolean;
   readonly left: Map<string, Routing>;
 }
 
@@ -217,7 +219,7 @@ export class Model {
     return { serial: ++this.serials, routing, qos, retain, identifiers, group, isReplay, ...start };
   }
 
-  mayReceive(session: ModelSession, topic: string): boolean {
+  mayReceive(session: Pick<ModelSession, 'permissions'>, topic: string): boolean {
     return this.decide(session, 'subscribe', (filter) => matches(filter, topic)) === 0;
   }
 

@@ -55,6 +55,8 @@ export interface OracleWorld {
   readonly disk: Disk<Snapshot> | null;
   readonly queueQos0: boolean;
   readonly now: () => number;
+  /** Whether the core still has a session of this client. */
+  readonly isThere: (clientId: string) => boolean;
   readonly mark: (name: MarkName) => void;
   readonly trace: (line: string) => void;
 }
@@ -79,6 +81,8 @@ export class Oracle {
   private drops: Drop[] = [];
   private refusal: number | null = null;
   private isRouting = false;
+  /** What was handed on last, until its drops are settled. */
+  private handedOn: Routing | null = null;
   private leaving: ModelSession | null = null;
   /** Wills that had to be published in this very step. */
   private dueWills: { readonly session: ModelSession; readonly will: ModelWill }[] = [];
@@ -127,6 +131,7 @@ export class Oracle {
     this.choices = [];
     this.drops = [];
     this.dueWills = [];
+    this.leaving = null;
     this.leaving = null;
     this.isFailing = false;
     this.isStopping = false;
@@ -224,6 +229,7 @@ export class Oracle {
   private route(routing: Routing, without: ModelSession | null): number {
     const { model } = this;
     const { topic, retain } = routing;
+    this.handedOn = routing;
     if (retain && routing.payloadBytes === 0) model.retained.delete(topic);
     else if (retain) model.retained.set(topic, routing);
     let matched = 0;
@@ -353,7 +359,7 @@ export class Oracle {
     }
     const left = new Map([...this.model.retained].filter(([topic]) => matches(filter, topic)));
     this.endReplay(session, filter);
-    session.replays.push({ filter, qos, identifiers, noLocal, mayLackOwn: noLocal, left });
+    session.replays.push({ filter, qos, identifiers, noLocal, mayLackOwn: noLocal, mayLackSome: false, left });
   }
 
   private endReplay(session: ModelSession, filter: string): void {
@@ -585,7 +591,8 @@ export class Oracle {
       clientId,
       will.packet.properties?.messageExpiryInterval,
     );
-    this.route(routing, isDue ? null : session);
+    // The end of a session takes its subscriptions first.
+    this.route(routing, this.world.isThere(clientId) ? null : session);
     this.world.trace(`  ! will of ${clientId} published`);
     this.settleLeftovers();
   }
@@ -612,6 +619,7 @@ export class Oracle {
     this.drops = [];
     for (const choice of choices) this.redispatched(choice);
     for (const drop of drops) this.dropped(drop);
+    this.handedOn = null;
   }
 
   /** A shared message moves on from the member that left. */
@@ -622,6 +630,7 @@ export class Oracle {
       owed.routing.topic === choice.topic &&
       owed.routing.qos === choice.qos &&
       (owed.phase === 'waiting' || (owed.phase === 'sent' && owed.qos === 1));
+    if (choice.clientId === null) return;
     const line = leaving?.line ?? [];
     const at = Math.max(
       line.findIndex((owed) => isMovable(owed) && owed.phase === 'sent'),
@@ -629,7 +638,7 @@ export class Oracle {
     );
     const owed = line[at];
     if (leaving === null || owed === undefined) return this.fail(`a message of ${choice.group} moved that nobody had`);
-    if (choice.clientId === null || choice.clientId === leaving.clientId) return;
+    if (choice.clientId === leaving.clientId) return;
     const session = model.sessions.get(choice.clientId);
     const subscription = session?.subscriptions.get(choice.group);
     if (session === undefined || subscription === undefined)
@@ -672,20 +681,32 @@ export class Oracle {
           `a message for ${clientId} was dropped from a queue with room`,
         );
       }
-      case 'expired':
+      case 'expired': {
         mark('message expired in a queue');
+        // What is expired when it is to be queued is dropped itself; otherwise it is the oldest.
+        const { handedOn } = this;
+        const isNew = (owed: Owed): boolean => isWaiting(owed) && owed.routing === handedOn && owed.group === group;
+        if (handedOn !== null && handedOn.expiresAt <= now())
+          return this.expect(take(session.line, isNew), 'an expired message is lost');
+        const isExpired = (owed: Owed): boolean => here(owed) && owed.routing.expiresAt <= now();
+        // A shared message that is on its way to another member may expire after it was sent.
+        const mayMove = (owed: Owed): boolean =>
+          isExpired(owed) && session === this.leaving && owed.group !== null && owed.phase === 'sent' && owed.qos === 1;
         return this.expect(
-          take(
-            session.line,
-            (owed) =>
-              here(owed) && (owed.phase === 'waiting' || session === this.leaving) && owed.routing.expiresAt <= now(),
-          ),
+          take(session.line, mayMove) || take(session.line, (owed) => isWaiting(owed) && isExpired(owed)),
           `a message for ${clientId} was dropped before it expired`,
         );
-      case 'not-authorized':
+      }
+      case 'not-authorized': {
         mark('queued message dropped for a lost right');
-        this.expect(!this.model.mayReceive(session, topic), `${clientId} may receive ${topic}`);
+        // After a restart a session has no permissions until somebody connects to it, who is told after this.
+        const may = this.model.mayReceive(
+          session.permissions === null ? { permissions: session.principal } : session,
+          topic,
+        );
+        this.expect(!may, `${clientId} may receive ${topic}`);
         return this.expect(take(session.line, here), 'a message was dropped that nobody waits for');
+      }
       case 'unsent-full':
         mark('QoS 0 dropped for a slow reader');
         return this.expect(

@@ -113,6 +113,7 @@ export class Simulation {
       disk: this.disk,
       queueQos0: options.queueQos0,
       now: () => this.schedule.now,
+      isThere: (clientId) => this.core.state.sessions.has(clientId),
       mark: (name) => this.marks.add(name),
       trace: (line) => this.trace.add(this.schedule.now - worldStart, line),
     });
@@ -270,6 +271,10 @@ export class Simulation {
 
     this.input(null, () => {
       this.model.rules.set(name, rules);
+      for (const session of this.model.sessions.values()) {
+        if (session.permissions === name) for (const replay of session.replays) replay.mayLackSome = true;
+      }
+
       this.core.permissionsChanged(permissions, rules, this.coreNow);
     });
   }

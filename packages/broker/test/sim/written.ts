@@ -117,7 +117,7 @@ function judgePromise(oracle: Oracle, disk: Disk<Snapshot>, session: ModelSessio
 function judgeKept(oracle: Oracle, disk: Disk<Snapshot>, routing: Routing): void {
   const { model } = oracle;
   for (const session of model.sessions.values()) {
-    if (!session.lasts || !session.line.some((owed) => owed.routing === routing && owed.qos > 0)) continue;
+    if (!session.lasts || !session.line.some((owed) => owed.routing === routing && owed.qos > 0 && !owed.isReplay)) continue;
     oracle.expect(
       isKept(disk, session.clientId, routing),
       `acknowledged before it was on the disk for ${session.clientId}`,
