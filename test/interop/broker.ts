@@ -26,7 +26,7 @@ export interface Broker {
   readonly description: string;
   /** A port of 127.0.0.1, or the path of a Unix socket. What is not there it does not have. */
   readonly addresses: ReadonlyMap<Listener, number | string>;
-  /** Asks it to end, and expects it to do so properly. */
+  /** Asks it to end, once, and expects it to do so properly. */
   stop(): Promise<void>;
 }
 
@@ -34,12 +34,13 @@ export async function startBroker(): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'pipit-interop-'));
   const start = isReference ? startMosquitto : startPipit;
   const { child, ...broker } = await start(folder);
+  let stopped: Promise<void> | undefined;
   const stop = async () => {
     const ended = await inTime(() => 'the broker to stop', child.kill('SIGTERM'));
     rmSync(folder, { recursive: true, force: true });
     assert.deepEqual(ended, { code: 0, signal: null }, child.errors);
   };
-  return { ...broker, stop };
+  return { ...broker, stop: () => (stopped ??= stop()) };
 }
 
 type Started = Omit<Broker, 'stop'> & { readonly child: Child };

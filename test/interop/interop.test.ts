@@ -20,7 +20,7 @@ const clients = [mosquittoClient(caFile, isReference), mqttJsClient(caFile), pah
 const broker = await startBroker();
 const matrix = new Matrix(clients, broker);
 
-after(() => Promise.all(clients.map((client) => client.stop())));
+after(() => Promise.all([...clients.map((client) => client.stop()), broker.stop()]));
 
 /** Declares one test for each party of a trial, which takes place once for all of them. */
 function tryOut(title: string, trial: Trial, parties: readonly Party[], column: (party: Party) => Column): void {

@@ -2,7 +2,7 @@
  * Clients that are two command-line programs, one that publishes and one that subscribes, with the flags of
  * mosquitto_pub and mosquitto_sub. What differs between them is in a `Dialect`.
  */
-import { Child, Permits } from './child.ts';
+import { Child, type ChildOptions, Permits } from './child.ts';
 import {
   type Client,
   type Endpoint,
@@ -40,6 +40,7 @@ const starting = new Permits(4);
 
 export class ProgramClient implements Client {
   readonly #dialect: Dialect;
+  readonly #children: Child[] = [];
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -65,7 +66,7 @@ export class ProgramClient implements Client {
       const content = lines === '\n' ? '-n' : '-l';
       const flags = ['-t', topic, '-q', `${qos}`, ...(retain ? ['-r'] : []), content];
       await starting.holding(async () => {
-        const child = new Child(this.#command(this.#dialect.publish, endpoint, flags), this.#environment());
+        const child = this.#run(this.#dialect.publish, endpoint, flags);
         child.endInput(content === '-l' ? lines : '');
         const { code } = await inTime(() => `${this.name} to have published to ${topic}`, child.ended);
         if (code !== 0) throw await child.failure();
@@ -99,7 +100,9 @@ export class ProgramClient implements Client {
     return undefined;
   }
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.kill('SIGKILL')));
+  }
 
   #start(endpoint: Endpoint, { filters, qos, durableId, will }: Subscription, more: string[], inbox: Inbox) {
     const flags = filters.flatMap((filter) => ['-t', filter]).concat('-q', `${qos}`, more);
@@ -116,16 +119,15 @@ export class ProgramClient implements Client {
       else if (told !== undefined) inbox.add(told);
     };
     flags.push(...(this.#dialect.subscribeFlags?.(endpoint) ?? []));
-    const command = this.#command(this.#dialect.subscribe, endpoint, flags);
-    const child = new Child(command, { line, errorLine: line, ...this.#environment() });
+    const child = this.#run(this.#dialect.subscribe, endpoint, flags, { line, errorLine: line });
     return { child, subscribed: Promise.race([granted.promise, child.endedEarly()]) };
   }
 
-  #command(program: readonly string[], endpoint: Endpoint, flags: readonly string[]): string[] {
-    return [...program, ...this.#dialect.address(endpoint), '-V', this.#dialect.version(endpoint), ...flags];
-  }
-
-  #environment(): { env?: Readonly<Record<string, string>> } {
-    return this.#dialect.env === undefined ? {} : { env: this.#dialect.env };
+  #run(program: readonly string[], endpoint: Endpoint, flags: readonly string[], options: ChildOptions = {}): Child {
+    const { env = {} } = this.#dialect;
+    const reach = [...this.#dialect.address(endpoint), '-V', this.#dialect.version(endpoint)];
+    const child = new Child([...program, ...reach, ...flags], { ...options, env });
+    this.#children.push(child);
+    return child;
   }
 }
