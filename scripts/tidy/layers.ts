@@ -34,7 +34,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   [FLOW]: { imports: [WIRE], pure: true },
   'packages/protocol/src/index.ts': { imports: [WIRE, FLOW], pure: true },
   [CORE]: { imports: ['@pipit/protocol'], pure: true },
-  [STORE]: { imports: [CORE] },
+  // The store knows no packets: of the protocol it takes the handling of bytes and the length of text.
+  [STORE]: { imports: ['@pipit/protocol', CORE], pure: true },
   [AUTH]: { imports: ['@pipit/protocol', CORE] },
   [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
   'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE] },

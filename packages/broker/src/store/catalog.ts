@@ -1,0 +1,387 @@
+/**
+ * What the log says, by where it says it: every record that still means something has one place here. Made by applying the facts
+ * of records in their order, the same way while running and when they are read back.
+ *
+ * Applying is idempotent and the last one wins, because failed batches are written again and cleaning moves records behind later
+ * ones. What may come out of order after cleaning: a session's record behind what belongs to it, and a queue entry behind its
+ * state. A record that ends another never comes before it: cleaning starts with the oldest segment and moves what lives only.
+ */
+
+import { Entries, type Entry } from './entries.ts';
+import { type Facts, RecordType } from './record.ts';
+import type { Segments } from './segments.ts';
+
+export interface Place {
+  readonly segment: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A delivery that was sent. */
+export interface SentState {
+  readonly packetId: number;
+  readonly released: boolean;
+  /** Null when the queue entry's own record says it. */
+  readonly place: Place | null;
+}
+
+interface SharedMessage {
+  place: Place;
+  /** Queue entries and retained topics that name it. */
+  references: number;
+}
+
+interface RetainedPlace extends Place {
+  readonly messageId: number;
+}
+
+export class CatalogSession {
+  readonly incarnation: number;
+  /** Null while its own record was not seen. */
+  key: string | null = null;
+  place: Place | null = null;
+  readonly entries = new Entries();
+  /** The highest sequence named by any record. */
+  lastSequence = 0;
+  subscriptions: Map<string, Place> | null = null;
+  sent: Map<number, SentState> | null = null;
+  received: Map<number, Place> | null = null;
+
+  constructor(incarnation: number) {
+    this.incarnation = incarnation;
+  }
+}
+
+export class Catalog {
+  readonly sessions = new Map<number, CatalogSession>();
+  readonly retained = new Map<string, RetainedPlace>();
+  private readonly sessionsByKey = new Map<string, CatalogSession>();
+  private readonly messages = new Map<number, SharedMessage>();
+  private readonly segments: Segments;
+  lastId = 0;
+  /** Queue entries and retained messages that are lost because the message they name is. */
+  lost = 0;
+  /** Until all records of earlier runs are applied. */
+  private isRecovering = true;
+
+  constructor(segments: Segments) {
+    this.segments = segments;
+  }
+
+  sessionOf(key: string): CatalogSession | undefined {
+    return this.sessionsByKey.get(key);
+  }
+
+  messagePlace(id: number): Place | null {
+    return this.messages.get(id)?.place ?? null;
+  }
+
+  messageReferences(id: number): number {
+    return this.messages.get(id)?.references ?? 0;
+  }
+
+  /** Takes in one record that stands at this place. */
+  apply(facts: Facts, segment: number, offset: number, length: number): void {
+    const place = { segment, offset, length };
+    switch (facts.type) {
+      case RecordType.Session:
+        return this.putSession(facts.incarnation, facts.key, place);
+      case RecordType.SessionEnded: {
+        const ended = this.sessions.get(facts.incarnation);
+        if (ended !== undefined) this.forget(ended);
+        return;
+      }
+      case RecordType.Message:
+        return this.putMessage(facts.id, place);
+      case RecordType.Retained:
+        return this.retain(facts.topic, facts.messageId, place);
+      case RecordType.Unretained:
+        return this.unretain(facts.topic);
+      default:
+        return this.applyToSession(this.sessionFor(facts.incarnation), facts, place);
+    }
+  }
+
+  /** Whether the record at this place is what the catalog points at. */
+  isLive(facts: Facts, segment: number, offset: number): boolean {
+    const place = this.placeOf(facts);
+    return place !== null && place.segment === segment && place.offset === offset;
+  }
+
+  /**
+   * After the last record was read: what is incomplete goes. Returns how many sessions were lost with their own record, and what
+   * they had.
+   */
+  settle(): { sessions: number; entries: number } {
+    this.isRecovering = false;
+    let entries = 0;
+    let sessions = 0;
+    for (const session of [...this.sessions.values()]) {
+      for (const [sequence, { place }] of session.sent ?? []) {
+        if (session.entries.get(sequence) !== null) continue;
+        this.unmark(place);
+        session.sent?.delete(sequence);
+      }
+      if (session.place !== null) continue;
+      entries += session.entries.count;
+      // A few left-overs of a session that ended are no loss.
+      if (session.entries.count > 0 || session.subscriptions !== null) sessions++;
+      this.forget(session);
+    }
+    for (const [id, { references }] of this.messages) if (references === 0) this.dropMessage(id);
+    return { sessions, entries };
+  }
+
+  /** Forgets whatever stands in a segment that could not be read. How many things that were. */
+  forgetSegment(segment: number): number {
+    let count = 0;
+    const isIn = (place: Place | null): boolean => {
+      const isHit = place?.segment === segment;
+      if (isHit) count++;
+      return isHit;
+    };
+    for (const session of [...this.sessions.values()]) {
+      if (isIn(session.place)) this.forget(session);
+      else this.forgetPlacesOf(session, isIn);
+    }
+    for (const [topic, { messageId, ...place }] of this.retained) {
+      if (isIn(place) || isIn(this.messagePlace(messageId))) this.unretain(topic);
+    }
+    return count;
+  }
+
+  // ── Sessions
+
+  private sessionFor(incarnation: number): CatalogSession {
+    let session = this.sessions.get(incarnation);
+    if (session === undefined) {
+      session = new CatalogSession(incarnation);
+      this.sessions.set(incarnation, session);
+      if (incarnation > this.lastId) this.lastId = incarnation;
+    }
+    return session;
+  }
+
+  private putSession(incarnation: number, key: string, place: Place): void {
+    const known = this.sessionsByKey.get(key);
+    // Only damage leaves two of them: the later one is the session.
+    if (known !== undefined && known.incarnation > incarnation) return;
+    if (known !== undefined && known.incarnation < incarnation) this.forget(known);
+    const session = this.sessionFor(incarnation);
+    this.mark(place);
+    this.unmark(session.place);
+    session.key = key;
+    session.place = place;
+    this.sessionsByKey.set(key, session);
+  }
+
+  private forget(session: CatalogSession): void {
+    this.sessions.delete(session.incarnation);
+    if (session.key !== null && this.sessionsByKey.get(session.key) === session) this.sessionsByKey.delete(session.key);
+    this.unmark(session.place);
+    for (const place of session.subscriptions?.values() ?? []) this.unmark(place);
+    for (const place of session.received?.values() ?? []) this.unmark(place);
+    for (const { place } of session.sent?.values() ?? []) this.unmark(place);
+    for (const entry of session.entries.above(Number.NEGATIVE_INFINITY)) {
+      this.segments.mark(entry.segment, -entry.length);
+      if (entry.messageId !== 0) this.dereference(entry.messageId);
+    }
+  }
+
+  private applyToSession(
+    session: CatalogSession,
+    facts: Extract<Facts, { type: 4 | 5 | 7 | 8 | 9 | 10 | 11 }>,
+    place: Place,
+  ): void {
+    switch (facts.type) {
+      case RecordType.Queued:
+        return this.queue(session, facts, place);
+      case RecordType.Sent:
+        return this.sent(session, facts, place);
+      case RecordType.Settled:
+        session.lastSequence = Math.max(session.lastSequence, facts.sequence, facts.floor - 1);
+        this.dequeue(session, facts.sequence);
+        while (session.entries.first < facts.floor) this.dequeue(session, session.entries.first);
+        return;
+      case RecordType.Subscribed:
+        session.subscriptions ??= new Map();
+        return this.putPlace(session.subscriptions, facts.name, place);
+      case RecordType.Unsubscribed:
+        if (session.subscriptions !== null) this.deletePlace(session.subscriptions, facts.name);
+        return;
+      case RecordType.Received:
+        session.received ??= new Map();
+        return this.putPlace(session.received, facts.packetId, place);
+      case RecordType.Completed:
+        if (session.received !== null) this.deletePlace(session.received, facts.packetId);
+    }
+  }
+
+  private forgetPlacesOf(session: CatalogSession, isIn: (place: Place | null) => boolean): void {
+    for (const [name, place] of session.subscriptions ?? []) {
+      if (isIn(place)) this.deletePlace(session.subscriptions as Map<string, Place>, name);
+    }
+    for (const [packetId, place] of session.received ?? []) {
+      if (isIn(place)) this.deletePlace(session.received as Map<number, Place>, packetId);
+    }
+    for (const entry of [...session.entries.above(Number.NEGATIVE_INFINITY)]) {
+      const { sequence, messageId } = entry;
+      const isGone = isIn(entry) || isIn(session.sent?.get(sequence)?.place ?? null);
+      if (isGone || isIn(this.messagePlace(messageId))) this.dequeue(session, sequence);
+    }
+  }
+
+  // ── Queues and messages
+
+  private queue(
+    session: CatalogSession,
+    { sequence, packetId, cost, messageId }: Extract<Facts, { type: typeof RecordType.Queued }>,
+    place: Place,
+  ): void {
+    if (sequence > session.lastSequence) session.lastSequence = sequence;
+    const shared = messageId === 0 ? undefined : this.messages.get(messageId);
+    if (messageId !== 0 && shared === undefined) {
+      this.lost++;
+      return;
+    }
+    if (shared !== undefined) shared.references++;
+    const old = session.entries.get(sequence);
+    session.entries.put({
+      sequence,
+      segment: place.segment,
+      offset: place.offset,
+      length: place.length,
+      cost,
+      messageId,
+    });
+    this.mark(place);
+    if (old !== null) this.dropEntry(old);
+    if (packetId !== 0 && session.sent?.has(sequence) !== true) {
+      session.sent ??= new Map();
+      session.sent.set(sequence, { packetId, released: false, place: null });
+    }
+  }
+
+  private sent(
+    session: CatalogSession,
+    { sequence, packetId, released }: Extract<Facts, { type: typeof RecordType.Sent }>,
+    place: Place,
+  ): void {
+    session.lastSequence = Math.max(session.lastSequence, sequence);
+    // When reading back, its entry may come later: it was moved.
+    if (!this.isRecovering && session.entries.get(sequence) === null) return;
+    this.mark(place);
+    this.unmark(session.sent?.get(sequence)?.place ?? null);
+    session.sent ??= new Map();
+    session.sent.set(sequence, { packetId, released, place });
+  }
+
+  private dequeue(session: CatalogSession, sequence: number): void {
+    const entry = session.entries.get(sequence);
+    if (entry !== null) {
+      session.entries.delete(sequence);
+      this.dropEntry(entry);
+    }
+    const sent = session.sent?.get(sequence);
+    if (sent === undefined) return;
+    this.unmark(sent.place);
+    session.sent?.delete(sequence);
+  }
+
+  private dropEntry(entry: Entry): void {
+    this.segments.mark(entry.segment, -entry.length);
+    if (entry.messageId !== 0) this.dereference(entry.messageId);
+  }
+
+  private putMessage(id: number, place: Place): void {
+    if (id > this.lastId) this.lastId = id;
+    this.mark(place);
+    const known = this.messages.get(id);
+    if (known === undefined) this.messages.set(id, { place, references: 0 });
+    else {
+      this.unmark(known.place);
+      known.place = place;
+    }
+  }
+
+  private dereference(id: number): void {
+    const message = this.messages.get(id);
+    if (message !== undefined && --message.references === 0) this.dropMessage(id);
+  }
+
+  private dropMessage(id: number): void {
+    this.unmark(this.messages.get(id)?.place ?? null);
+    this.messages.delete(id);
+  }
+
+  // ── Retained messages
+
+  private retain(topic: string, messageId: number, place: Place): void {
+    const shared = messageId === 0 ? undefined : this.messages.get(messageId);
+    const old = this.retained.get(topic);
+    if (messageId !== 0 && shared === undefined) {
+      // What is retained now cannot be told, but not what was before.
+      this.lost++;
+      this.unretain(topic);
+      return;
+    }
+    if (shared !== undefined) shared.references++;
+    this.mark(place);
+    this.retained.set(topic, { ...place, messageId });
+    if (old !== undefined) this.dropRetained(old);
+  }
+
+  private unretain(topic: string): void {
+    const old = this.retained.get(topic);
+    if (old === undefined) return;
+    this.retained.delete(topic);
+    this.dropRetained(old);
+  }
+
+  private dropRetained(old: RetainedPlace): void {
+    this.unmark(old);
+    if (old.messageId !== 0) this.dereference(old.messageId);
+  }
+
+  // ── Places
+
+  private placeOf(facts: Facts): Place | null {
+    switch (facts.type) {
+      case RecordType.Session:
+        return this.sessions.get(facts.incarnation)?.place ?? null;
+      case RecordType.Message:
+        return this.messagePlace(facts.id);
+      case RecordType.Retained:
+        return this.retained.get(facts.topic) ?? null;
+      case RecordType.Queued:
+        return this.sessions.get(facts.incarnation)?.entries.get(facts.sequence) ?? null;
+      case RecordType.Sent:
+        return this.sessions.get(facts.incarnation)?.sent?.get(facts.sequence)?.place ?? null;
+      case RecordType.Subscribed:
+        return this.sessions.get(facts.incarnation)?.subscriptions?.get(facts.name) ?? null;
+      case RecordType.Received:
+        return this.sessions.get(facts.incarnation)?.received?.get(facts.packetId) ?? null;
+      default:
+        return null;
+    }
+  }
+
+  private putPlace<Key>(places: Map<Key, Place>, key: Key, place: Place): void {
+    this.mark(place);
+    this.unmark(places.get(key) ?? null);
+    places.set(key, place);
+  }
+
+  private deletePlace<Key>(places: Map<Key, Place>, key: Key): void {
+    this.unmark(places.get(key) ?? null);
+    places.delete(key);
+  }
+
+  private mark(place: Place): void {
+    this.segments.mark(place.segment, place.length);
+  }
+
+  private unmark(place: Place | null): void {
+    if (place !== null) this.segments.mark(place.segment, -place.length);
+  }
+}

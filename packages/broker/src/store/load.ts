@@ -1,0 +1,198 @@
+/** What is read back by the places in the catalog: everything at the start, and queues page by page. */
+
+import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from '../core/index.ts';
+import type { ByteReader } from './bytes.ts';
+import type { Catalog, CatalogSession, Place } from './catalog.ts';
+import type { Entry } from './entries.ts';
+import { fetchRecords } from './fetch.ts';
+import type { Operations } from './operations.ts';
+import {
+  type Commit,
+  type QueuedRecord,
+  type RetainedRecord,
+  readMessage,
+  readQueued,
+  readRetained,
+  readSession,
+  readSubscription,
+} from './record.ts';
+import type { Segments } from './segments.ts';
+
+/** Bytes of deliveries in one page; at least one comes whatever its size. */
+const pageBytesMax = 4 * 1024 * 1024;
+
+/** Records to be read together: what is wanted is said first. */
+class Reading {
+  private readonly places: Place[] = [];
+  private readonly takers: ((reader: ByteReader) => void)[] = [];
+  /** Records that were damaged, or whose file is gone. */
+  lost = 0;
+
+  want(place: Place, take: (reader: ByteReader) => void): void {
+    this.places.push(place);
+    this.takers.push(take);
+  }
+
+  run(operations: Operations, segments: Segments, finished: (error: string | null) => void): void {
+    const each = (index: number, reader: ByteReader | null): void => {
+      if (reader === null) this.lost++;
+      else this.takers[index]?.(reader);
+    };
+    fetchRecords(operations, segments, this.places, each, finished);
+  }
+}
+
+interface LoadingSession {
+  readonly known: CatalogSession;
+  session: StoredSession | null;
+  readonly subscriptions: StoredSubscription[];
+  readonly inFlight: QueuedRecord[];
+}
+
+export class Loader {
+  private readonly operations: Operations;
+  private readonly segments: Segments;
+  private readonly catalog: Catalog;
+
+  constructor(operations: Operations, segments: Segments, catalog: Catalog) {
+    this.operations = operations;
+    this.segments = segments;
+    this.catalog = catalog;
+  }
+
+  /** Up to `count` deliveries that wait above `after`, in order; what is damaged is left out. */
+  page(
+    session: CatalogSession,
+    after: number,
+    count: number,
+    finished: (deliveries: readonly StoredDelivery[] | null, error: string | null) => void,
+  ): void {
+    const reading = new Reading();
+    const records: QueuedRecord[] = [];
+    let bytes = 0;
+    let wanted = 0;
+    for (const entry of session.entries.above(after)) {
+      if (wanted === count || (bytes > 0 && bytes + entry.cost > pageBytesMax)) break;
+      if (session.sent?.has(entry.sequence) === true) continue;
+      reading.want(entry, (reader) => records.push(readQueued(reader)));
+      bytes += entry.cost;
+      wanted++;
+    }
+    reading.run(this.operations, this.segments, (error) => {
+      if (error !== null) return finished(null, error);
+      this.messages(records, (messages, _lost, failure) => {
+        if (failure !== null) finished(null, failure);
+        else
+          finished(
+            records.sort(bySequence).flatMap((queued) => deliveryOf(session, queued, messages)),
+            null,
+          );
+      });
+    });
+  }
+
+  /** Everything but what waits in queues; `lost`: records that cannot be read. */
+  state(
+    commit: Commit | null,
+    finished: (state: StoredState | null, lost: number, error: string | null) => void,
+  ): void {
+    const reading = new Reading();
+    const sessions = [...this.catalog.sessions.values()].map((known) => this.wantSession(known, reading));
+    const retained: RetainedRecord[] = [];
+    for (const place of this.catalog.retained.values()) {
+      reading.want(place, (reader) => retained.push(readRetained(reader)));
+    }
+    reading.run(this.operations, this.segments, (error) => {
+      if (error !== null) return finished(null, 0, error);
+      const inFlight = sessions.flatMap((loading) => loading.inFlight);
+      this.messages([...inFlight, ...retained], (messages, lost, failure) => {
+        if (failure !== null) return finished(null, 0, failure);
+        const state: StoredState = {
+          wall: commit?.wall ?? 0,
+          clock: commit?.clock ?? 0,
+          lastId: this.catalog.lastId,
+          sessions: sessions.flatMap((loading) => loadedSession(loading, messages)),
+          retained: retained.flatMap((one) => loadedRetained(one, messages)),
+        };
+        finished(state, reading.lost + lost, null);
+      });
+    });
+  }
+
+  private wantSession(known: CatalogSession, reading: Reading): LoadingSession {
+    const loading: LoadingSession = { known, session: null, subscriptions: [], inFlight: [] };
+    reading.want(known.place as Place, (reader) => {
+      loading.session = readSession(reader);
+    });
+    for (const place of known.subscriptions?.values() ?? []) {
+      reading.want(place, (reader) => {
+        reader.integer(); // The incarnation.
+        loading.subscriptions.push(readSubscription(reader));
+      });
+    }
+    for (const sequence of known.sent?.keys() ?? []) {
+      const entry = known.entries.get(sequence) as Entry;
+      reading.want(entry, (reader) => loading.inFlight.push(readQueued(reader)));
+    }
+    return loading;
+  }
+
+  /** The messages that these records name and do not hold, by their ids. */
+  private messages(
+    records: readonly { readonly message: StoredMessage | number }[],
+    finished: (messages: ReadonlyMap<number, StoredMessage>, lost: number, error: string | null) => void,
+  ): void {
+    const reading = new Reading();
+    const messages = new Map<number, StoredMessage>();
+    const wanted = new Set<number>();
+    for (const { message } of records) if (typeof message === 'number') wanted.add(message);
+    for (const id of wanted) {
+      const place = this.catalog.messagePlace(id);
+      if (place !== null) reading.want(place, (reader) => messages.set(id, readMessage(reader)));
+    }
+    reading.run(this.operations, this.segments, (error) => finished(messages, reading.lost, error));
+  }
+}
+
+function bySequence(a: QueuedRecord, b: QueuedRecord): number {
+  return a.delivery.sequence - b.delivery.sequence;
+}
+
+/** None when its message is lost. */
+function deliveryOf(
+  session: CatalogSession,
+  { delivery, message }: QueuedRecord,
+  messages: ReadonlyMap<number, StoredMessage>,
+): StoredDelivery[] {
+  const whole = typeof message === 'number' ? messages.get(message) : message;
+  const { packetId = 0, released = false } = session.sent?.get(delivery.sequence) ?? {};
+  return whole === undefined ? [] : [{ ...delivery, message: whole, packetId, released }];
+}
+
+type LoadedSession = StoredState['sessions'] extends Iterable<infer One> ? One : never;
+type LoadedRetained = StoredState['retained'] extends Iterable<infer One> ? One : never;
+
+function loadedSession(
+  { known, session, subscriptions, inFlight }: LoadingSession,
+  messages: ReadonlyMap<number, StoredMessage>,
+): LoadedSession[] {
+  if (session === null) return [];
+  // A session sends in the order of its line: by sequence is by time.
+  const sent = inFlight.sort(bySequence).flatMap((queued) => deliveryOf(known, queued, messages));
+  const waiting = { count: 0, bytes: 0, afterSequence: known.lastSequence, lastSequence: known.lastSequence };
+  for (const { sequence, cost } of known.entries.above(Number.NEGATIVE_INFINITY)) {
+    if (known.sent?.has(sequence) === true) continue;
+    if (waiting.count === 0) waiting.afterSequence = sequence - 1;
+    waiting.count++;
+    waiting.bytes += cost;
+  }
+  return [{ session, subscriptions, inFlight: sent, received: [...(known.received?.keys() ?? [])], waiting }];
+}
+
+function loadedRetained(
+  { topic, expiresAtClock, message }: RetainedRecord,
+  messages: ReadonlyMap<number, StoredMessage>,
+): LoadedRetained[] {
+  const whole = typeof message === 'number' ? messages.get(message) : message;
+  return whole === undefined ? [] : [{ topic, message: { ...whole, expiresAtClock } }];
+}

@@ -1,0 +1,297 @@
+/**
+ * The durable log: a synchronous state machine between a store's calls and a disk's operations. It owns the order of appends,
+ * the catalog of what lives, and the cleaning of what does not; it knows no clock, no promise and no file system.
+ *
+ *     commit, page ─▶ log ─▶ take(): operations for the disk, answers for the caller
+ *     done(operation, result) ─▶
+ *
+ * Invariants: one append is under way at a time; the catalog holds only what lasts; a file is never appended to again after
+ * anything about an append to it failed, because what the disk holds of it is then unknown: the whole batch, with what came
+ * since, goes to the next file.
+ */
+
+import type { Batch, PageRequest, StoredDelivery, StoredState } from '../core/index.ts';
+import { type Append, BatchWriter, type Move } from './batch.ts';
+import { Catalog } from './catalog.ts';
+import { Cleaner } from './cleaner.ts';
+import type { DiskFile, DiskResult } from './disk.ts';
+import { growthOf } from './growth.ts';
+import { Loader } from './load.ts';
+import { type Asked, failureOf, Operations } from './operations.ts';
+import type { Commit } from './record.ts';
+import { type LogPosition, type Recovered, Recovery } from './recovery.ts';
+import { type Segment, Segments, segmentFile, segmentNumber } from './segments.ts';
+import { type Damage, quarantineFolder, SetAside } from './set-aside.ts';
+
+export interface LogOptions {
+  /** A segment is sealed when it has this many bytes. */
+  readonly segmentBytes: number;
+  /** A segment is sealed from this many bytes on when hardly anything in it is alive, so that it can be given back. */
+  readonly sparseSegmentBytes: number;
+  /** Dead bytes that are tolerated beyond as many as live. */
+  readonly slackBytes: number;
+  /** Bytes that live at most: beyond, a batch that makes them more fails. Disk use is up to twice that, and `slackBytes`. */
+  readonly liveBytesMax: number;
+  /** False: an append lasts once the operating system has it, which a power cut may take back. */
+  readonly syncs: boolean;
+}
+
+const mebibyte = 1024 * 1024;
+
+export const defaultLogOptions: LogOptions = {
+  segmentBytes: 64 * mebibyte,
+  sparseSegmentBytes: 8 * mebibyte,
+  slackBytes: 128 * mebibyte,
+  liveBytesMax: 32 * 1024 * mebibyte,
+  syncs: true,
+};
+
+/** What was found at the start. */
+export interface LogReport {
+  readonly segments: number;
+  readonly bytes: number;
+  readonly records: number;
+  readonly damage: readonly Damage[];
+  /** Sessions whose own record is lost, and so all of their state. */
+  readonly lostSessions: number;
+  /** Queued and retained messages that are lost. */
+  readonly lostMessages: number;
+}
+
+export type Answer =
+  | { readonly kind: 'loaded'; readonly state: StoredState; readonly report: LogReport }
+  | { readonly kind: 'not-loaded'; readonly reason: string }
+  | { readonly kind: 'committed'; readonly number: number; readonly error: string | null }
+  | {
+      readonly kind: 'paged';
+      readonly number: number;
+      readonly deliveries: readonly StoredDelivery[] | null;
+      readonly error: string | null;
+    }
+  /** Damage found while running. */
+  | { readonly kind: 'damaged'; readonly damage: Damage };
+
+interface UnderWay {
+  readonly append: Append;
+  readonly batch: Batch | null;
+  readonly segment: Segment;
+  failure: string | null;
+}
+
+export class Log {
+  private readonly options: LogOptions;
+  private readonly operations = new Operations();
+  private readonly segments = new Segments();
+  private readonly catalog = new Catalog(this.segments);
+  private readonly writer = new BatchWriter(this.catalog);
+  private readonly loader = new Loader(this.operations, this.segments, this.catalog);
+  private cleaner: Cleaner | null = null;
+  private setAside: SetAside | null = null;
+  private answers: Answer[] = [];
+  /** The newest segment, while it may be appended to. */
+  private active: Segment | null = null;
+  private lastNumber = 0;
+  /** Where the last batch ends that lasts. */
+  private end: LogPosition = { segment: 0, offset: 0 };
+  private last: Pick<Commit, 'batch' | 'wall' | 'clock'> = { batch: 0, wall: 0, clock: 0 };
+  private waiting: Batch | null = null;
+  private underWay: UnderWay | null = null;
+  /** The last append failed: nothing is moved until one of a batch succeeds. */
+  private isFailing = false;
+  private isClosing = false;
+
+  constructor(options: Partial<LogOptions> = {}) {
+    this.options = { ...defaultLogOptions, ...options };
+    this.operations.ask({ kind: 'list' }, (result) => {
+      if (result.kind === 'listed') this.open(result.files);
+      else this.answers.push({ kind: 'not-loaded', reason: failureOf(result) ?? 'the disk did not list its files' });
+    });
+  }
+
+  // ── Inputs
+
+  /** At most one batch at a time, and only after `loaded`; it must not change before it is answered. */
+  commit(batch: Batch): void {
+    const { live } = this.segments;
+    if (live > this.options.liveBytesMax && growthOf(batch.changes, this.catalog) > 0) {
+      const error = `the store is full: ${live} bytes of ${this.options.liveBytesMax} are in use`;
+      this.answers.push({ kind: 'committed', number: batch.number, error });
+      return;
+    }
+    this.waiting = batch;
+    this.advance();
+  }
+
+  page({ number, key, incarnation, after, count }: PageRequest): void {
+    const session = this.catalog.sessionOf(key);
+    if (session === undefined || session.incarnation !== incarnation) {
+      this.answers.push({ kind: 'paged', number, deliveries: [], error: null });
+      return;
+    }
+    this.loader.page(session, after, count, (deliveries, error) => {
+      this.answers.push({ kind: 'paged', number, deliveries, error });
+    });
+  }
+
+  done(id: number, result: DiskResult): void {
+    this.operations.done(id, result);
+    this.advance();
+  }
+
+  /** Nothing is begun any more that nobody asked for. */
+  close(): void {
+    this.isClosing = true;
+  }
+
+  // ── Outputs
+
+  take(): { readonly operations: readonly Asked[]; readonly answers: readonly Answer[] } {
+    const { answers } = this;
+    this.answers = [];
+    return { operations: this.operations.take(), answers };
+  }
+
+  /** Nothing is under way. */
+  get isIdle(): boolean {
+    return this.operations.isIdle && this.underWay === null && this.waiting === null;
+  }
+
+  get bytes(): number {
+    return this.segments.bytes;
+  }
+
+  get liveBytes(): number {
+    return this.segments.live;
+  }
+
+  // ── Opening
+
+  private open(files: readonly DiskFile[]): void {
+    const found = files.flatMap(({ name, bytes }) => {
+      const number = segmentNumber(name);
+      return number === null ? [] : [{ number, bytes }];
+    });
+    for (const { number, bytes } of found.sort((a, b) => a.number - b.number)) {
+      this.segments.add(number, bytes);
+      this.lastNumber = number;
+    }
+    const copies = files.filter(({ name }) => name.startsWith(quarantineFolder)).map(({ name }) => name);
+    this.setAside = new SetAside(this.operations, copies);
+    new Recovery(this.operations, this.segments, this.catalog, this.setAside, (recovered) =>
+      this.recovered(recovered),
+    ).start();
+  }
+
+  private recovered({ commit, end, records, damage }: Recovered): void {
+    const { operations, segments, catalog, options } = this;
+    if (commit !== null) this.last = commit;
+    this.end = end;
+    const lost = catalog.settle();
+    this.loader.state(commit, (state, unreadable, error) => {
+      if (state === null) {
+        this.answers.push({ kind: 'not-loaded', reason: error ?? 'the disk cannot be read' });
+        return;
+      }
+      const report: LogReport = {
+        segments: segments.count,
+        bytes: segments.bytes,
+        records,
+        damage,
+        lostSessions: lost.sessions,
+        lostMessages: lost.entries + catalog.lost + unreadable,
+      };
+      this.answers.push({ kind: 'loaded', state, report });
+      const told = (found: Damage): void => {
+        this.answers.push({ kind: 'damaged', damage: found });
+      };
+      this.cleaner = new Cleaner(operations, segments, catalog, this.setAside as SetAside, options, told);
+    });
+  }
+
+  // ── Appending
+
+  private advance(): void {
+    if (this.underWay !== null || this.cleaner === null) return;
+    const moves = this.isFailing || this.isClosing ? [] : this.cleaner.takeMoves();
+    if (this.waiting !== null || moves.length > 0) {
+      this.append(moves, this.waiting);
+      this.waiting = null;
+    }
+    if (!this.isClosing) this.cleaner.step(this.active);
+  }
+
+  private append(moves: readonly Move[], batch: Batch | null): void {
+    const { wall, clock } = batch ?? this.last;
+    const append = this.writer.write(moves, batch?.changes ?? [], {
+      batch: batch?.number ?? this.last.batch,
+      wall,
+      clock,
+      previousSegment: this.end.segment,
+      previousEnd: this.end.offset,
+    });
+    const segment = this.segmentForAppend();
+    const underWay: UnderWay = { append, batch, segment, failure: null };
+    this.underWay = underWay;
+    const { file } = segment;
+    const isSynced = this.options.syncs;
+    this.operations.ask({ kind: 'append', file, bytes: append.bytes }, (result) => {
+      underWay.failure = failureOf(result);
+      if (!isSynced) this.ended(underWay);
+    });
+    if (!isSynced) return;
+    // Asked for at once: the disk begins it when the append has ended, without a turn of ours in between.
+    this.operations.ask({ kind: 'sync', file }, (result) => {
+      underWay.failure ??= failureOf(result);
+      this.ended(underWay);
+    });
+  }
+
+  private segmentForAppend(): Segment {
+    const { segmentBytes, sparseSegmentBytes } = this.options;
+    const { active } = this;
+    if (active !== null) {
+      const isFull = active.bytes >= segmentBytes;
+      const isSparse = active.bytes >= sparseSegmentBytes && active.live * 8 < active.bytes;
+      if (!isFull && !isSparse) return active;
+    }
+    this.active = this.segments.add(++this.lastNumber, 0);
+    return this.active;
+  }
+
+  private ended({ append, batch, segment, failure }: UnderWay): void {
+    this.underWay = null;
+    if (failure === null) this.lasts(append, batch, segment);
+    else this.failed(append, segment);
+    if (batch !== null) this.answers.push({ kind: 'committed', number: batch.number, error: failure });
+  }
+
+  private lasts({ bytes, records, lastId }: Append, batch: Batch | null, segment: Segment): void {
+    const start = segment.bytes;
+    this.segments.grow(segment, bytes.length);
+    for (const { facts, offset, length } of records) {
+      this.catalog.apply(facts, segment.number, start + offset, length);
+    }
+    this.catalog.lastId = lastId;
+    this.end = { segment: segment.number, offset: segment.bytes };
+    if (batch !== null) this.last = { batch: batch.number, wall: batch.wall, clock: batch.clock };
+    this.isFailing = false;
+    this.cleaner?.committed(bytes.length);
+  }
+
+  private failed({ bytes }: Append, segment: Segment): void {
+    this.isFailing = true;
+    this.cleaner?.failed();
+    this.active = null;
+    const valid = segment.bytes;
+    // How much of it is on the disk is unknown; the batch is written again elsewhere.
+    this.setAside?.release(segment.number, valid, Number.POSITIVE_INFINITY);
+    if (valid > 0) this.segments.grow(segment, bytes.length);
+    else this.discard(segment);
+  }
+
+  /** A file with nothing in it but a failed append: it may be what fills the disk. */
+  private discard(segment: Segment): void {
+    this.segments.remove(segment);
+    this.operations.ask({ kind: 'remove', file: segmentFile(segment.number) }, () => {});
+  }
+}

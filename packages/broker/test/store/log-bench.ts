@@ -1,0 +1,113 @@
+/** A log on a simulated disk, driven to the end of what it was asked; restarts included. */
+
+import assert from 'node:assert/strict';
+import type { Batch, Change, StoredDelivery, StoredState } from '../../src/core/index.ts';
+import { type Answer, Log, type LogOptions, type LogReport } from '../../src/store/log.ts';
+import type { Damage } from '../../src/store/set-aside.ts';
+import { Prng } from '../sim/prng.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
+
+export class LogBench {
+  readonly prng: Prng;
+  readonly disk: SimulatedDisk;
+  readonly options: Partial<LogOptions>;
+  log: Log;
+  state: StoredState;
+  report: LogReport;
+  /** Damage found while running. */
+  readonly damage: Damage[] = [];
+  private readonly answers: Answer[] = [];
+  private number = 0;
+  private pages = 0;
+
+  constructor(seed: number, options: Partial<LogOptions> = {}) {
+    this.prng = new Prng(seed);
+    this.disk = new SimulatedDisk(this.prng);
+    this.options = options;
+    this.log = new Log(options);
+    ({ state: this.state, report: this.report } = this.start());
+  }
+
+  /** A new log on what the disk holds. It must start, whatever that is. */
+  restart(): void {
+    this.log = new Log(this.options);
+    this.answers.length = 0;
+    ({ state: this.state, report: this.report } = this.start());
+  }
+
+  private start(): { state: StoredState; report: LogReport } {
+    const loaded = this.until((answer) => answer.kind === 'loaded' || answer.kind === 'not-loaded');
+    assert.equal(loaded.kind, 'loaded');
+    return loaded as Extract<Answer, { kind: 'loaded' }>;
+  }
+
+  /** Begins a commit. */
+  begin(changes: readonly Change[]): Batch {
+    const number = ++this.number;
+    const batch = { number, wall: 1_000_000 + number, clock: 1_000_000 + number, changes };
+    this.log.commit(batch);
+    return batch;
+  }
+
+  /** Commits to the end; the reason of a failure, or null. */
+  commit(changes: readonly Change[]): string | null {
+    const { number } = this.begin(changes);
+    const answer = this.until((each) => each.kind === 'committed' && each.number === number);
+    return (answer as Extract<Answer, { kind: 'committed' }>).error;
+  }
+
+  page(key: string, incarnation: number, after = 0, count = 1_000_000): readonly StoredDelivery[] | string {
+    const number = ++this.pages;
+    this.log.page({ number, key, incarnation, after, count });
+    const answer = this.until((each) => each.kind === 'paged' && each.number === number);
+    const { deliveries, error } = answer as Extract<Answer, { kind: 'paged' }>;
+    return deliveries ?? (error as string);
+  }
+
+  /** Everything that waits for a session, page after page. */
+  pageAll(key: string, incarnation: number): StoredDelivery[] {
+    const all: StoredDelivery[] = [];
+    for (;;) {
+      const page = this.page(key, incarnation, all.at(-1)?.sequence ?? 0, 1 + this.prng.below(20));
+      assert.ok(typeof page !== 'string', String(page));
+      if (page.length === 0) return all;
+      all.push(...page);
+    }
+  }
+
+  /** Lets everything come to rest, cleaning too. */
+  rest(): void {
+    while (this.step());
+  }
+
+  /** One operation of the disk; false when nothing is left to do. */
+  step(): boolean {
+    this.turn();
+    return this.disk.step();
+  }
+
+  /** Takes the answer that came, if it came. */
+  taken(is: (answer: Answer) => boolean): Answer | undefined {
+    this.turn();
+    const index = this.answers.findIndex(is);
+    return index < 0 ? undefined : this.answers.splice(index, 1)[0];
+  }
+
+  private turn(): void {
+    const { log } = this;
+    const { operations, answers } = log.take();
+    for (const { id, operation } of operations) this.disk.perform(operation, (result) => log.done(id, result));
+    for (const answer of answers) {
+      if (answer.kind === 'damaged') this.damage.push(answer.damage);
+      else this.answers.push(answer);
+    }
+  }
+
+  private until(is: (answer: Answer) => boolean): Answer {
+    for (;;) {
+      const answer = this.taken(is);
+      if (answer !== undefined) return answer;
+      assert.ok(this.disk.step(), 'nothing is under way, and the answer has not come');
+    }
+  }
+}
