@@ -158,7 +158,10 @@ function refusalOf(state: State, connection: Connection, session: Session, topic
 export function diskRefusal(state: State, session: Session | null, publication: Publication): number {
   if (state.journal?.isFailing !== true) return 0;
   const { message } = publication;
-  if (message.retain || (message.qos === 2 && session?.lasts === true)) return ReasonCode.QuotaExceeded;
+  if (message.qos === 2 && session?.lasts === true) return ReasonCode.QuotaExceeded;
+  // What is claimed goes to nobody else, and is not retained.
+  if (state.claims !== null && state.claims.find(message.topic) !== null) return 0;
+  if (message.retain) return ReasonCode.QuotaExceeded;
   if (message.qos === 0) return 0;
   const { recipients, groups } = state.router.plan(message.topic);
   const needsDisk =

@@ -252,3 +252,16 @@ test('many bytes held pause the connection', () => {
   assert.equal(sub.takeAll().length, 1);
   world.end();
 });
+
+test('while it fails, what is claimed goes on: nobody who lasts would get it', () => {
+  const { world, sub } = failing();
+  world.subscribe({ filters: ['d/claimed'], claim: true });
+  const client = world.connect({ clientId: 'c' });
+  client.send(publish({ topic: 'd/claimed', qos: 1, packetId: 1, retain: true }));
+  world.settleLocal();
+  client.expect(puback(1));
+  client.send(publish({ topic: 'd/claimed', qos: 2, packetId: 2 }));
+  world.settleLocal();
+  client.expect(pubrec(2));
+  sub.expectNothing();
+});
