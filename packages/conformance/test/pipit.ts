@@ -1,5 +1,14 @@
 /** Pipit as the broker under test: set up so that every fact the suite can be told is there to tell. */
-import type { Acceptance, AuthenticationRequest, Authority, Broker, Capabilities, Rule, Verdict } from '@pipit/broker';
+import type {
+  Acceptance,
+  AuthenticationRequest,
+  Authority,
+  Broker,
+  Capabilities,
+  Limits,
+  Rule,
+  Verdict,
+} from '@pipit/broker';
 import { createBroker, Permissions } from '@pipit/broker';
 import type { Facts } from '@pipit/conformance';
 
@@ -46,12 +55,26 @@ export interface RunningPipit {
   readonly facts: Facts;
 }
 
+/** Nothing but QoS 0 and 1 and plain filters. */
+export const limitedCapabilities: Capabilities = {
+  maximumQoS: 1,
+  retain: false,
+  wildcards: false,
+  shared: false,
+  subscriptionIdentifiers: false,
+};
+
 type CreateBroker = typeof createBroker;
 
 /** Starts a broker on free ports. `make`: another createBroker, such as a mutant's. */
-export async function startPipit(capabilities: Capabilities = {}, make: CreateBroker = createBroker): Promise<RunningPipit> {
+export async function startPipit(
+  capabilities: Capabilities = {},
+  limits: Partial<Limits> = {},
+  make: CreateBroker = createBroker,
+): Promise<RunningPipit> {
   const broker = make({
     authority: new RiddleAuthority(capabilities),
+    limits,
     listeners: [
       { type: 'tcp', port: 0 },
       { type: 'ws', port: 0 },
