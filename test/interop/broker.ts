@@ -63,11 +63,12 @@ async function startPipit(folder: string): Promise<Started> {
     const [, scheme = '', port] = /^(\w+):\/\/127\.0\.0\.1:(\d+)/.exec(text) ?? [];
     const listener = schemes[scheme];
     if (listener !== undefined) addresses.set(listener, Number(port));
-    if (text === 'ready') ready.resolve();
+    if (text !== 'ready') return;
+    if (addresses.size === 6) ready.resolve();
+    else ready.reject(new Error(`a line for each of 6 listeners, but: ${[...addresses.keys()]}`));
   };
   const child = new Child([process.execPath, pipitBin, 'serve', ...args], { line, cwd: folder });
   await started(child, ready.promise);
-  assert.equal(addresses.size, 6, `one line per listener: ${[...addresses.keys()]}`);
   return { description: `pipit ${pipitVersion()}`, addresses, child };
 }
 

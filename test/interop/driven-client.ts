@@ -15,7 +15,7 @@ import {
   type Victim,
 } from './client.ts';
 
-/** `ended` follows when the driver has done it. `end` ends what command `subscriber` subscribed. */
+/** `end` ends the connection of the `subscribe` whose id is `subscriber`. */
 export type Command = { readonly id: number } & (
   | { readonly do: 'publish'; readonly endpoint: Endpoint; readonly messages: readonly Message[] }
   | { readonly do: 'subscribe' | 'visit'; readonly endpoint: Endpoint; readonly subscription: Subscription }

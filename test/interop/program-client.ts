@@ -109,6 +109,7 @@ export class ProgramClient implements Client {
     if (durableId !== undefined) flags.push('-c', '-i', durableId);
     if (will !== undefined) {
       flags.push('--will-topic', will.topic, '--will-payload', will.payload, '--will-qos', `${will.qos}`);
+      if (will.retain) flags.push('--will-retain');
     }
     const granted = Promise.withResolvers<void>();
     const read = this.#dialect.reader();
