@@ -10,14 +10,17 @@ const noSubscribers = ReasonCode.NoMatchingSubscribers;
 /** On both sides of where a payload travels by reference, of a slab's size classes, and of a turn's usual read. */
 const sizes = [31 * kB, 32 * kB - 1, 32 * kB, 33 * kB, 64 * kB, 256 * kB, kB * kB] as const;
 
+const noise = new Uint8Array(kB * kB);
+for (let i = 0, state = 1; i < noise.length; i++) {
+  state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+  noise[i] = state >>> 16;
+}
+
 /** No two places in it look alike, and no two of these. */
-function payloadOf(size: number, seed: number): Uint8Array {
-  const payload = new Uint8Array(size);
-  let state = seed;
-  for (let i = 0; i < size; i++) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    payload[i] = state >>> 16;
-  }
+function payloadOf(size: number, number: number): Uint8Array {
+  const payload = noise.slice(0, size);
+  payload[0] = number;
+  payload[size - 1] = number;
   return payload;
 }
 
@@ -43,7 +46,7 @@ for (const store of storeKinds) {
           identified.expect(suback(1, qos));
           const publisher = world.connect({ clientId: 'publisher', version: from });
           let round = 0;
-          for (const size of [...sizes, ...sizes]) {
+          for (const size of [...sizes, ...sizes.slice(0, 5)]) {
             round++;
             const payload = payloadOf(size, round);
             const packet = publish({ topic: 't', qos, packetId: qos === 0 ? 0 : 3, payload });
