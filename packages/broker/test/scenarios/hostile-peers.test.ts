@@ -298,7 +298,7 @@ for (const store of storeKinds) {
       fc.property(fc.array(action, { minLength: 5, maxLength: 60 }), fc.constantFrom(3, 20_000), (actions, budget) => {
         run(store, actions, budget);
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 }
