@@ -5,6 +5,7 @@ import { EncodeError } from '@pipit/protocol';
 import { Command, CommanderError } from 'commander';
 import { addClientOptions, wholeNumber } from './client-options.ts';
 import { CommandError, exitCodes } from './command-error.ts';
+import { addConformanceOptions, type ConformanceArguments, conformanceCommand } from './conformance.ts';
 import type { PubArguments } from './pub.ts';
 import { addServeOptions, type ServeArguments } from './serve-options.ts';
 import type { SubArguments } from './sub.ts';
@@ -45,6 +46,9 @@ function program(done: (exitCode: number) => void): Command {
     const { serve } = await import('./serve.ts');
     done(await serve(options, version()));
   });
+  addConformanceOptions(pipit.command('conformance').description('Test a broker against the standard.')).action(
+    async (url: string, options: ConformanceArguments) => done(await conformanceCommand(url, options)),
+  );
   const pub = pipit.command('pub').description('Publish a message, or every line of the input.');
   addClientOptions(pub)
     .option('-t, --topic <topic>', 'the topic')

@@ -45,8 +45,10 @@ export function summaryOf(results: readonly Result[]): Summary {
 const marks = { pass: 'pass', fail: 'FAIL', 'not applicable': 'n/a ', information: 'info' } as const;
 
 /** The report as text. `withBytes`: what went over the wire, below each failure. */
-export function reportLines({ url, results }: Report, withBytes = false): string[] {
-  const lines = byStatement(results).flatMap((each) => statementLines(each, withBytes));
+export function reportLines({ url, refusals, results }: Report, withBytes = false): string[] {
+  const isRun = ({ version }: Result): boolean => refusals.every((refusal) => refusal.version !== version);
+  const lines = byStatement(results.filter(isRun)).flatMap((each) => statementLines(each, withBytes));
+  lines.push(...refusals.map(({ outcome, note }) => `${marks[outcome]} ${note}: no case was run`));
   const { pass, fail, notApplicable, information } = summaryOf(results);
   const cases = `${results.length} cases`;
   const counts = `${pass} pass, ${fail} fail, ${notApplicable} not applicable, ${information} for information`;

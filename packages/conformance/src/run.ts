@@ -27,10 +27,18 @@ export interface Result {
   readonly bytes?: readonly (readonly string[])[];
 }
 
+export interface Refusal {
+  readonly version: ProtocolVersion;
+  readonly outcome: 'fail' | 'not applicable';
+  readonly note: string;
+}
+
 export interface Report {
   readonly url: string;
   /** What CONNACK announced to a 5.0 client. */
   readonly announced: ConnackProperties;
+  /** Versions in which the broker does not even connect: their cases were not run, and all have this outcome. */
+  readonly refusals: readonly Refusal[];
   readonly results: readonly Result[];
 }
 
@@ -71,7 +79,7 @@ class Suite {
   readonly #timeoutMs: number;
   readonly #run = Math.random().toString(36).slice(2, 7).padEnd(5, '0');
   readonly #results = new Map<Case, Result>();
-  readonly #refusals = new Map<ProtocolVersion, { outcome: 'fail' | 'not applicable'; note: string }>();
+  readonly #refusals = new Map<ProtocolVersion, Refusal>();
   #announced: ConnackProperties = {};
   #count = 0;
 
@@ -93,7 +101,8 @@ class Suite {
     };
     await Promise.all([...slow.map((each) => this.#runCase(each)), ...Array.from({ length: atOnce }, worker)]);
     const results = chosen.map((each) => this.#results.get(each) as Result);
-    return { url, announced: this.#announced, results };
+    const refusals = versions.flatMap((version) => this.#refusals.get(version) ?? []);
+    return { url, announced: this.#announced, refusals, results };
   }
 
   #bench(version: ProtocolVersion): Bench {
@@ -119,17 +128,21 @@ class Suite {
         }
         const note = `CONNACK ${version === 5 ? codeWords(first.reasonCode) : `return code ${first.reasonCode}`}`;
         const isVersion = first.reasonCode === (version === 5 ? 0x84 : 1);
-        this.#refusals.set(version, { outcome: isVersion ? 'not applicable' : 'fail', note: `MQTT ${name}: ${note}` });
+        this.#refusals.set(version, {
+          version,
+          outcome: isVersion ? 'not applicable' : 'fail',
+          note: `MQTT ${name}: ${note}`,
+        });
       } else {
         const isSilent = first === undefined && peer.log.length === 1 && peer.seen.includes('(closed)');
         const note = `MQTT ${name}: ${first === undefined ? peer.seen : words(first)} instead of CONNACK`;
-        this.#refusals.set(version, { outcome: isSilent && version !== 4 ? 'not applicable' : 'fail', note });
+        this.#refusals.set(version, { version, outcome: isSilent && version !== 4 ? 'not applicable' : 'fail', note });
       }
     } catch (error) {
       // A broker that does not know the version may answer in the form of another: 3.x return code 1.
       const isOldForm = version !== 4 && peer.log.some((line) => line === '< 20 02 00 01');
       const note = `MQTT ${name}: ${(error as Error).message}`;
-      this.#refusals.set(version, { outcome: isOldForm ? 'not applicable' : 'fail', note });
+      this.#refusals.set(version, { version, outcome: isOldForm ? 'not applicable' : 'fail', note });
     } finally {
       peer.cut();
     }
@@ -142,7 +155,7 @@ class Suite {
     this.#options.onResult?.(result);
   }
 
-  #refused(each: Case, { outcome, note }: { outcome: 'fail' | 'not applicable'; note: string }): Result {
+  #refused(each: Case, { outcome, note }: Refusal): Result {
     if (outcome === 'fail') return { ...headOf(each), outcome, expected: 'a connection', seen: note };
     return { ...headOf(each), outcome, note };
   }

@@ -20,7 +20,7 @@ const notOfAFullBroker = [
 
 function failures({ results }: Report): string[] {
   return reportLines(
-    { url: '', announced: {}, results: results.filter(({ outcome }) => outcome === 'fail') },
+    { url: '', announced: {}, refusals: [], results: results.filter(({ outcome }) => outcome === 'fail') },
     true,
   ).slice(0, -1);
 }

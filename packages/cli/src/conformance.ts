@@ -1,0 +1,92 @@
+/** `pipit conformance`: runs the conformance suite against any broker and prints a line for each statement. */
+
+import type { Facts, SuiteOptions } from '@pipit/conformance';
+import type { Command } from 'commander';
+import { wholeNumber } from './client-options.ts';
+import { usageError } from './command-error.ts';
+
+export interface ConformanceArguments {
+  readonly mqtt?: readonly string[];
+  readonly only?: readonly string[];
+  readonly json?: true;
+  readonly bytes?: true;
+  readonly ws?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly insecure?: true;
+  readonly deniedTopic?: string;
+  readonly rejected?: string;
+  readonly rejectedClientId?: string;
+  readonly timeout: number;
+}
+
+const versions = { 3: 3, 4: 4, 5: 5 } as const;
+
+export function addConformanceOptions(command: Command): Command {
+  return command
+    .argument('<url>', 'the broker: mqtt://, mqtts://, ws:// or wss://')
+    .option('--mqtt <version...>', 'only these versions: 5, 4 (3.1.1), 3 (3.1)')
+    .option('--only <id...>', 'only these cases or statements')
+    .option('--json', 'print the whole report as JSON')
+    .option('--bytes', 'print below each failure what went over the wire')
+    .option('--ws <url>', 'the same broker by WebSocket, for the statements about it')
+    .option('-u, --username <name>', 'user name of every connection')
+    .option('-P, --password <password>', 'its password')
+    .option('--insecure', "do not verify the broker's certificate")
+    .option('--denied-topic <topic>', 'a topic that may be neither published nor subscribed to')
+    .option('--rejected <user:password>', 'credentials that the broker refuses')
+    .option('--rejected-client-id <id>', 'a client id that the broker refuses')
+    .option('--timeout <ms>', 'how long the broker may take for one answer', wholeNumber(1, 600_000), 5000)
+    .addHelpText('after', '\nExit codes: 0 nothing failed, 1 something failed or nothing passed, 2 wrong usage.');
+}
+
+/** Resolves to the exit code. Rejects with a CommandError. */
+export async function conformanceCommand(url: string, options: ConformanceArguments): Promise<number> {
+  const { brokerCases, exitCodeOf, isMeant, reportLines, runSuite, summaryOf } = await import('@pipit/conformance');
+  for (const id of options.only ?? []) {
+    if (!brokerCases.some((each) => isMeant(each, [id]))) throw usageError(`there is no case or statement ${id}.`);
+  }
+  const report = await runSuite(suiteOptions(url, options)).catch((error) => {
+    throw error instanceof TypeError ? usageError(`${url} is not the URL of a broker: ${error.message}.`) : error;
+  });
+  if (report.results.length === 0) throw usageError('no case is left to run.');
+  if (options.json === true) console.log(JSON.stringify({ ...report, summary: summaryOf(report.results) }, null, 2));
+  else for (const line of reportLines(report, options.bytes)) console.log(line);
+  return exitCodeOf(report.results);
+}
+
+function suiteOptions(url: string, options: ConformanceArguments): SuiteOptions {
+  const { mqtt, only, timeout } = options;
+  return {
+    url,
+    timeoutMs: timeout,
+    facts: factsOf(options),
+    ...(mqtt !== undefined && { versions: mqtt.map(versionOf) }),
+    ...(only !== undefined && { only }),
+  };
+}
+
+function versionOf(text: string): 3 | 4 | 5 {
+  const version = versions[text as unknown as keyof typeof versions];
+  if (version === undefined) throw usageError(`--mqtt ${text}: it must be 5, 4 or 3.`);
+  return version;
+}
+
+function factsOf(options: ConformanceArguments): Facts {
+  const { ws, username, password, insecure, deniedTopic, rejected, rejectedClientId } = options;
+  return {
+    ...(ws !== undefined && { webSocketUrl: ws }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(insecure !== undefined && { insecure }),
+    ...(deniedTopic !== undefined && { deniedTopic }),
+    ...(rejected !== undefined && { rejected: credentials(rejected) }),
+    ...(rejectedClientId !== undefined && { rejectedClientId }),
+  };
+}
+
+function credentials(text: string): { username: string; password: string } {
+  const colon = text.indexOf(':');
+  if (colon === -1) throw usageError('--rejected needs a user name and a password with a colon between.');
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
