@@ -139,7 +139,10 @@ function passOn(state: State, session: Session): void {
 }
 
 function hasTaker(from: Session, delivery: Delivery): boolean {
-  const takes = (session: Session) => session !== from && (session.isOnline || (from.isEnded && session.lasts));
+  const takes = (session: Session) =>
+    session !== from &&
+    (session.isOnline || (from.isEnded && session.lasts)) &&
+    session.mayReceive(delivery.message.topic.name);
   return delivery.group?.members.some(({ session }) => takes(session)) === true;
 }
 
