@@ -35,7 +35,9 @@ export function act(sim: Simulation, name: ActionName): void {
     case 'leave':
       return leave(sim, client);
     case 'reset':
-      return link?.reset();
+      // Something is under way then, of which a part may arrive.
+      if (prng.chance(50)) publish(sim, client, 2);
+      return (prng.chance(50) ? client.link : link)?.reset();
     case 'finish':
       return client.link?.finish();
     case 'freeze':

@@ -5,6 +5,7 @@
 
 import { decodePacket, Framer, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
 import type { Connection } from '../../src/core/index.ts';
+import { describe } from './describe.ts';
 import { type ModelSession, numberOf, type Owed, type View } from './model.ts';
 import type { Oracle } from './oracle.ts';
 
@@ -81,18 +82,26 @@ function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
   return packet.topic;
 }
 
+/** By which shared subscription this went: of copies that look the same the packet does not tell, the core does. */
+function groupOf(view: View, packetId: number): string | null {
+  return view.link.connection.session?.window?.itemOf(packetId)?.group?.key ?? null;
+}
+
 function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
   return owed.routing.topic === topic && owed.qos === packet.qos && owed.routing.number === numberOf(packet);
 }
 
 /** One message may be owed several times: by a subscription and by a shared one, or sent again by its publisher. */
-function findWaiting(line: readonly Owed[], packet: PublishPacket, topic: string): Owed | undefined {
+function findWaiting(
+  line: readonly Owed[],
+  packet: PublishPacket,
+  topic: string,
+  group: string | null = null,
+): Owed | undefined {
   const same = line.filter((each) => each.phase === 'waiting' && isSame(each, packet, topic));
   const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
-  return (
-    same.find((each) => each.retain === packet.retain && sorted(each.identifiers) === identifiers) ??
-    same.find((each) => each.retain === packet.retain)
-  );
+  const alike = same.filter((each) => each.retain === packet.retain && sorted(each.identifiers) === identifiers);
+  return alike.find((each) => each.group === group) ?? alike[0] ?? same.find((each) => each.retain === packet.retain);
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
@@ -119,7 +128,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     judgeOrder(oracle, view, session, inUse);
     return inUse;
   }
-  const owed = findWaiting(line, packet, topic);
+  const owed = findWaiting(line, packet, topic, groupOf(view, packetId));
   oracle.expect(!dup, `DUP on #${numberOf(packet)}, which was never sent`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);
@@ -133,7 +142,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
 function unowed(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed {
   const other = session.line.find((each) => each.phase === 'waiting' && isSame(each, packet, topic));
   if (other !== undefined) return other;
-  return oracle.fail(`${session.clientId} got #${numberOf(packet)} on ${topic}, which it is not owed`);
+  return oracle.fail(`${session.clientId} got ${describe(packet)} on ${topic}, which it is not owed`);
 }
 
 /** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */

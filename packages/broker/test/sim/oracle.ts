@@ -16,11 +16,11 @@ import {
   type UnsubscribePacket,
 } from '@pipit/protocol';
 import type { BrokerEvent, Limits } from '../../src/core/index.ts';
+import { describe, describeEvent } from './describe.ts';
 import type { Disk } from './disk.ts';
 import { noteMade } from './made.ts';
 import type { MarkName } from './marks.ts';
 import {
-  type Awaited,
   type Model,
   ModelSession,
   type ModelWill,
@@ -732,22 +732,3 @@ export class Oracle {
 
 /** Payloads are either below half of this, or this. */
 export const bigPayloadBytes = 300;
-
-export function describe(packet: Packet): string {
-  const { type, ...rest } = packet;
-  const name = Object.keys(PacketType).find((each) => PacketType[each as keyof typeof PacketType] === type);
-  const fields = Object.entries(rest).map(([key, value]) => {
-    if (value instanceof Uint8Array)
-      return `${key}=${key === 'payload' ? `#${numberOf({ payload: value })}(${value.length})` : value.length}`;
-    return `${key}=${JSON.stringify(value, (_, each: unknown) => (each instanceof Uint8Array ? each.length : each))}`;
-  });
-  return `${name} ${fields.filter((field) => !/=(false|0|\[\])$/.test(field)).join(' ')}`;
-}
-
-function describeEvent(event: BrokerEvent): string {
-  const { type, ...rest } = event;
-  const fields = Object.entries(rest).filter(([key]) => key !== 'peer' && key !== 'count');
-  return `${type} ${fields.map(([key, value]) => `${key}=${String(value)}`).join(' ')}`;
-}
-
-export type { Awaited };

@@ -8,6 +8,7 @@
 import { decodePacket, Framer, viewOf } from '@pipit/protocol';
 import {
   type AuthenticationRequest,
+  type Batch,
   type BrokerEvent,
   type Connection,
   type Core,
@@ -335,10 +336,18 @@ export class Simulation {
     const { framer } = connection;
     const next = framer.next.bind(framer);
     framer.next = () => {
-      if (!next()) return false;
+      if (!next()) {
+        this.oracle.finish();
+        return false;
+      }
       const bytes = framer.bytes.slice(framer.start, framer.end);
       this.oracle.taken(view, decodePacket(bytes, 0, bytes.length, connection.version, 'client'));
       return true;
+    };
+    const keepRest = framer.keepRest.bind(framer);
+    framer.keepRest = () => {
+      this.oracle.finish();
+      keepRest();
     };
   }
 
@@ -363,8 +372,11 @@ export class Simulation {
     this.oracle.finish();
     this.judgeBudget();
     this.noteMade();
+    // What the batch holds is what is known now: performing the effects may bring in more.
+    const isSealed = effects.some(({ kind }) => kind === 'commit');
+    const snapshot = isSealed ? this.model.snapshot() : null;
     for (const connection of [...writes]) this.write(connection);
-    for (const effect of [...effects]) this.perform(effect);
+    for (const effect of [...effects]) this.perform(effect, snapshot);
     this.turnedAt = this.schedule.now;
     this.oracle.turnBegan = this.schedule.now;
     this.engine.checkInvariants(this.core);
@@ -440,7 +452,7 @@ export class Simulation {
 
   // ── effects
 
-  private perform(effect: Effect): void {
+  private perform(effect: Effect, snapshot: Snapshot | null): void {
     switch (effect.kind) {
       case 'pause':
         this.marks.add('connection paused');
@@ -453,7 +465,7 @@ export class Simulation {
       case 'authenticate':
         return this.authenticate(effect.connection, effect.exchange, effect.request);
       case 'commit':
-        return this.commit(effect.batch.number, () => this.disk?.begin(effect.batch, this.model.snapshot()));
+        return this.commit(effect.batch, snapshot as Snapshot);
       case 'page':
         return this.page(effect.request);
       default:
@@ -484,9 +496,9 @@ export class Simulation {
     return { outcome: 'accept', principal: username, ...(permissions === undefined ? {} : { permissions }) };
   }
 
-  private commit(number: number, begin: () => void): void {
-    begin();
-    this.later(this.faults.diskDelayMs, () => this.endCommit(number));
+  private commit(batch: Batch, snapshot: Snapshot): void {
+    this.disk?.begin(batch, snapshot);
+    this.later(this.faults.diskDelayMs, () => this.endCommit(batch.number));
   }
 
   private endCommit(number: number): void {

@@ -5,9 +5,10 @@
 
 import { type ConnackPacket, type Packet, PacketType, type PublishPacket } from '@pipit/protocol';
 import { Phase } from '../../src/core/index.ts';
+import { describe } from './describe.ts';
 import type { Disk } from './disk.ts';
 import { type Awaited, type ModelSession, numberOf, type Routing, type Snapshot, type View } from './model.ts';
-import { describe, type Oracle } from './oracle.ts';
+import type { Oracle } from './oracle.ts';
 
 export function judgeWritten(oracle: Oracle, view: View, packet: Packet): void {
   oracle.world.trace(`  ${view.link.number} < ${describe(packet)}`);
@@ -117,7 +118,8 @@ function judgePromise(oracle: Oracle, disk: Disk<Snapshot>, session: ModelSessio
 function judgeKept(oracle: Oracle, disk: Disk<Snapshot>, routing: Routing): void {
   const { model } = oracle;
   for (const session of model.sessions.values()) {
-    if (!session.lasts || !session.line.some((owed) => owed.routing === routing && owed.qos > 0 && !owed.isReplay)) continue;
+    if (!session.lasts || !session.line.some((owed) => owed.routing === routing && owed.qos > 0 && !owed.isReplay))
+      continue;
     oracle.expect(
       isKept(disk, session.clientId, routing),
       `acknowledged before it was on the disk for ${session.clientId}`,
