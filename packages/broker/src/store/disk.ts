@@ -1,8 +1,8 @@
 /**
  * The port behind the log: files in one directory, asked for by operations that are answered one by one.
  *
- * Operations on one file take effect in the order in which they were asked for; those on different files in any. A disk
- * answers each exactly once, never from within the call. What was appended and not synced may be lost, in whole or in parts,
+ * Changes to one file take effect in the order in which they were asked for; those to different files in any. A read sees at
+ * least what was answered before it was asked for. A disk answers each operation exactly once, never from within the call. What was appended and not synced may be lost, in whole or in parts,
  * when the power goes. File names may have one folder in front (`quarantine/…`), which is made when it is needed.
  */
 

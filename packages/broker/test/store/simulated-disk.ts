@@ -57,12 +57,13 @@ export class SimulatedDisk implements Disk {
     done();
   }
 
-  /** One operation happens: any that is the first of its file. False when there is none. */
+  /** One operation happens: any read, or any change that is the first to its file. False when there is none. */
   step(): boolean {
     if (this.isStalled || this.pending.length === 0) return false;
     const seen = new Set<string>();
     const first = this.pending.filter(({ operation }) => {
-      const file = 'file' in operation ? operation.file : '';
+      if (operation.kind === 'list' || operation.kind === 'read') return true;
+      const { file } = operation;
       return !seen.has(file) && seen.add(file) !== undefined;
     });
     const next = this.prng.pick(first);

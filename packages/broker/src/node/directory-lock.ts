@@ -1,0 +1,113 @@
+/**
+ * One process at a time uses a directory: a file `lock` names it. One that a dead process left behind is taken over.
+ *
+ * Two machines, or two containers that do not see each other's processes, are not told apart: do not share a directory so.
+ */
+
+import fs from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The directory is in use. */
+export class DirectoryInUseError extends Error {
+  override readonly name = 'DirectoryInUseError';
+  readonly directory: string;
+  readonly processId: number;
+
+  constructor(directory: string, processId: number) {
+    const holder = processId === process.pid ? 'this process' : `process ${processId}`;
+    super(`The store in ${directory} is in use by ${holder}.`);
+    this.directory = directory;
+    this.processId = processId;
+  }
+}
+
+interface Holder {
+  readonly processId: number;
+  /** Tells a process from a later one of the same id; null where the system does not say. */
+  readonly born: string | null;
+  /** The same for the process itself, everywhere. */
+  readonly origin: number;
+}
+
+export class DirectoryLock {
+  readonly #path: string;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Rejects with a DirectoryInUseError while another living process holds it, or this one does. */
+  static async take(directory: string): Promise<DirectoryLock> {
+    const path = join(directory, 'lock');
+    const own: Holder = {
+      processId: process.pid,
+      born: await birthOf(process.pid),
+      origin: performance.timeOrigin,
+    };
+    const text = `${JSON.stringify(own)}\n`;
+    if (await write(path, text)) return new DirectoryLock(path);
+    const found = await fs.readFile(path, 'utf8').catch(() => '');
+    const holder = parse(found);
+    if (holder !== null && (await isAlive(holder, own))) throw new DirectoryInUseError(directory, holder.processId);
+    // Moving it away succeeds for one of several that found it stale, and shows what it was that was moved.
+    const stale = `${path}.${process.pid}`;
+    await fs.rename(path, stale).catch(() => {});
+    const moved = await fs.readFile(stale, 'utf8').catch(() => null);
+    const isOurs = moved === found && (await write(path, text));
+    if (moved !== null && moved !== found) await fs.rename(stale, path);
+    else await fs.rm(stale, { force: true });
+    if (!isOurs) throw new DirectoryInUseError(directory, parse(moved ?? '')?.processId ?? 0);
+    return new DirectoryLock(path);
+  }
+
+  async release(): Promise<void> {
+    await fs.rm(this.#path, { force: true });
+  }
+}
+
+/** False when there is one already. */
+async function write(path: string, text: string): Promise<boolean> {
+  try {
+    await fs.writeFile(path, text, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function parse(text: string): Holder | null {
+  try {
+    const { processId, born, origin } = JSON.parse(text) as Partial<Holder>;
+    if (typeof processId !== 'number' || typeof origin !== 'number') return null;
+    return { processId, born: born ?? null, origin };
+  } catch {
+    return null; // Cut short: its writer died, or it lies on a disk that lost it.
+  }
+}
+
+async function isAlive(holder: Holder, own: Holder): Promise<boolean> {
+  if (holder.born !== null) return (await birthOf(holder.processId)) === holder.born;
+  if (holder.processId === own.processId) return holder.origin === own.origin;
+  try {
+    process.kill(holder.processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** The boot and the tick in which a process began, on Linux; null elsewhere, and when there is no such process. */
+async function birthOf(processId: number): Promise<string | null> {
+  try {
+    const [boot, stat] = await Promise.all([
+      fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      fs.readFile(`/proc/${processId}/stat`, 'utf8'),
+    ]);
+    // The command in parentheses may hold anything; the start time is the 20th field behind it.
+    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return `${boot.trim()} ${start}`;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The store of a real broker: the pure log over the files of one directory. Everything asynchronous about it is here.
+ */
+
+import fs from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Batch, PageRequest, Store, StoredDelivery, StoredState } from '../core/index.ts';
+import { type Answer, defaultLogOptions, Log, type LogReport } from '../store/log.ts';
+import type { Damage } from '../store/set-aside.ts';
+import { DirectoryLock } from './directory-lock.ts';
+import { FileDisk } from './file-disk.ts';
+
+export interface StoreOptions {
+  /** What a commit waits for: the disk (default), or the operating system, which a power cut or a crash of it may outrun. */
+  readonly durability?: 'fsync' | 'os';
+  /** Bytes of disk the store takes, nearly: beyond, what adds to it fails. Default 64 GiB. At least four segments. */
+  readonly storeBytesMax?: number;
+  /** Bytes of one file; default 64 MiB. */
+  readonly segmentBytes?: number;
+  /** Told what was found at the start, before `load` resolves. */
+  readonly onReport?: (report: LogReport) => void;
+  /** Told of damage found while running. */
+  readonly onDamage?: (damage: Damage) => void;
+}
+
+interface Pending<Value> {
+  readonly done: (value: Value) => void;
+  readonly failed: (error: Error) => void;
+}
+
+/** A store in a directory, which is made when it is not there. It is locked from `load` until `close`. */
+export function openStore(directory: string, options: StoreOptions = {}): LogStore {
+  return new LogStore(directory, options);
+}
+
+export class LogStore implements Store {
+  readonly directory: string;
+  readonly #options: StoreOptions;
+  #running: { readonly log: Log; readonly disk: FileDisk; readonly lock: DirectoryLock } | null = null;
+  #loading: Pending<StoredState> | null = null;
+  readonly #commits = new Map<number, Pending<void>>();
+  readonly #pages = new Map<number, Pending<readonly StoredDelivery[]>>();
+  /** Told when nothing is under way any more. */
+  #onIdle: (() => void) | null = null;
+
+  constructor(directory: string, options: StoreOptions) {
+    this.directory = resolve(directory);
+    this.#options = options;
+  }
+
+  /** Reads what lasted. Rejects with a DirectoryInUseError, or when the directory cannot be read at all; never for damage. */
+  async load(): Promise<StoredState> {
+    if (this.#running !== null) throw new Error('The store is loaded already.');
+    await fs.mkdir(this.directory, { recursive: true, mode: 0o700 });
+    const lock = await DirectoryLock.take(this.directory);
+    const { durability = 'fsync', segmentBytes = defaultLogOptions.segmentBytes, storeBytesMax } = this.#options;
+    const slackBytes = 2 * segmentBytes;
+    const liveBytesMax =
+      storeBytesMax === undefined
+        ? defaultLogOptions.liveBytesMax
+        : Math.max(segmentBytes, (storeBytesMax - slackBytes) / 2);
+    const sparseSegmentBytes = Math.min(defaultLogOptions.sparseSegmentBytes, segmentBytes / 2);
+    const log = new Log({ segmentBytes, sparseSegmentBytes, slackBytes, liveBytesMax, syncs: durability === 'fsync' });
+    this.#running = { log, disk: new FileDisk(this.directory), lock };
+    const loaded = new Promise<StoredState>((done, failed) => {
+      this.#loading = { done, failed };
+    });
+    this.#pump();
+    try {
+      return await loaded;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  commit(batch: Batch): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#commits.set(batch.number, { done, failed });
+      this.#log.commit(batch);
+      this.#pump();
+    });
+  }
+
+  page(request: PageRequest): Promise<readonly StoredDelivery[]> {
+    return new Promise((done, failed) => {
+      this.#pages.set(request.number, { done, failed });
+      this.#log.page(request);
+      this.#pump();
+    });
+  }
+
+  /** Ends what is under way, and gives the directory back. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    const { log, disk, lock } = running;
+    log.close();
+    if (!log.isIdle) {
+      await new Promise<void>((done) => {
+        this.#onIdle = done;
+      });
+    }
+    this.#running = null;
+    await new Promise<void>((done) => disk.close(done));
+    await lock.release();
+  }
+
+  /** Bytes of its files, and of what in them still counts. */
+  get size(): { readonly bytes: number; readonly liveBytes: number } {
+    const { bytes, liveBytes } = this.#log;
+    return { bytes, liveBytes };
+  }
+
+  get #log(): Log {
+    if (this.#running === null) throw new Error('The store is not loaded.');
+    return this.#running.log;
+  }
+
+  #pump(): void {
+    if (this.#running === null) return;
+    const { log, disk } = this.#running;
+    const { operations, answers } = log.take();
+    for (const { id, operation } of operations) {
+      disk.perform(operation, (result) => {
+        log.done(id, result);
+        this.#pump();
+      });
+    }
+    for (const answer of answers) this.#answer(answer);
+    if (this.#onIdle !== null && log.isIdle) this.#onIdle();
+  }
+
+  #answer(answer: Answer): void {
+    switch (answer.kind) {
+      case 'loaded':
+        this.#options.onReport?.(answer.report);
+        this.#loading?.done(answer.state);
+        return;
+      case 'not-loaded':
+        this.#loading?.failed(new Error(`The store in ${this.directory} cannot be read: ${answer.reason}`));
+        return;
+      case 'committed':
+        return settle(this.#commits, answer.number, undefined, answer.error);
+      case 'paged':
+        return settle(this.#pages, answer.number, answer.deliveries ?? [], answer.error);
+      case 'damaged':
+        this.#options.onDamage?.(answer.damage);
+    }
+  }
+}
+
+function settle<Value>(pending: Map<number, Pending<Value>>, number: number, value: Value, error: string | null): void {
+  const waiting = pending.get(number);
+  pending.delete(number);
+  if (error === null) waiting?.done(value);
+  else waiting?.failed(new Error(error));
+}
