@@ -153,7 +153,9 @@ function accept(state: State, connection: Connection, verdict: Acceptance): void
   connection.phase = Phase.Open;
   attach(state, session, connection, { expirySeconds, will, permissions: verdict.permissions ?? null });
   if (!isPresent && session.lasts) state.tell({ type: 'session-created', clientId: connection.clientId });
-  connection.holdsAll = state.journal?.mark !== before;
+  // That there is no session is a promise, too: one that has ended must not come back by a power cut.
+  const isEnding = state.journal?.isEnding(key) === true;
+  connection.holdsAll = isEnding || state.journal?.mark !== before;
   connection.send(state, welcome(connection, properties, isPresent) as Uint8Array, false);
   const { clientId, username, peer, version } = connection;
   state.metrics.count(Counter.ConnectionsOpened);

@@ -41,6 +41,8 @@ export class Journal {
   private sealed = new Waiters();
   /** Sessions whose tail was asked for before it was committed. */
   private pagers: Session[] = [];
+  /** Sessions whose end is not on the disk yet: by key, the first batch that may hold it. */
+  private readonly ending = new Map<string, number>();
   private noted = 0;
   private lastMessageId = 0;
   /** The batch now being filled. */
@@ -101,7 +103,13 @@ export class Journal {
   ended(session: Session): void {
     if (!session.isRecorded) return;
     session.isRecorded = false;
+    this.ending.set(session.key, this.number);
     this.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
+  }
+
+  /** Whether a power cut now would bring back an ended session of this key. */
+  isEnding(key: string): boolean {
+    return this.ending.has(key);
   }
 
   queued(session: Session, delivery: Delivery): void {
@@ -195,6 +203,7 @@ export class Journal {
     this.inFlight = null;
     if (error === null) {
       this.committedNumber = batch.number;
+      for (const [key, number] of this.ending) if (number <= batch.number) this.ending.delete(key);
       this.failures = 0;
       this.retryAt = 0;
       this.release(released);
