@@ -6,7 +6,7 @@ import type { Change } from './ports.ts';
 import { Session } from './session.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
-const topic = new TopicTable(10, 128, () => undefined).internName('t') as Topic;
+const topic = new TopicTable(10, 128, 1, () => undefined).internName('t') as Topic;
 const unretained = (name: string): Change => ({ kind: 'unretained', topic: name });
 
 function session(key: string): Session {

@@ -5,7 +5,7 @@ import { Delivery, Message } from './message.ts';
 import { Queue } from './queue.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
-const topic = new TopicTable(10, 128, () => undefined).internName('t') as Topic;
+const topic = new TopicTable(10, 128, 1, () => undefined).internName('t') as Topic;
 
 function delivery(sequence: number, bytes: number, expiresAt = Number.POSITIVE_INFINITY): Delivery {
   const message = new Message(topic);

@@ -6,7 +6,7 @@ import { Message } from './message.ts';
 import { RetainedStore } from './retained.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
-const topics = new TopicTable(10_000, 128, () => undefined);
+const topics = new TopicTable(10_000, 128, 1, () => undefined);
 const level = fc.constantFrom('a', 'b', '', '$s', 'c');
 const name = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/') || 'a');
 const filter = fc

@@ -59,7 +59,7 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), fc.nat(20), (steps, plannedMax) => {
       const router = new Router(plannedMax);
-      const topics = new TopicTable(8, 128, () => router.forgetPlans());
+      const topics = new TopicTable(8, 128, 1, () => router.forgetPlans());
       const sessions = [0, 1, 2, 3].map((i) => new Session(`s${i}`, `s${i}`, null, i));
       const model = new Map<string, Held>();
       const key = (of: number, name: string | undefined, text: string) => `${of} ${name ?? ''} ${text}`;
@@ -112,7 +112,7 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
 
 test('the right to receive is applied when the plan is made, and asked again at another version', () => {
   const router = new Router(100);
-  const topics = new TopicTable(100, 128, () => router.forgetPlans());
+  const topics = new TopicTable(100, 128, 1, () => router.forgetPlans());
   const topic = topics.internName('a') as Topic;
   const session = new Session('s', 's', null, 1);
   session.permissions = new Permissions([]);

@@ -123,7 +123,9 @@ export class State {
     this.wallOffsetMs = wallOffsetMs;
     this.recordOffsetMs = wallOffsetMs;
     this.router = new Router(limits.plannedRecipientsMax);
-    this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, () => this.router.forgetPlans());
+    this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
+      this.router.forgetPlans(),
+    );
     this.journal = options.durable === true ? new Journal() : null;
     this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
     this.publication = new Publication(this.topics);

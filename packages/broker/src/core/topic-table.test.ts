@@ -4,8 +4,10 @@ import { DecodeError, encodeUtf8, hashBytes, viewOf } from '@pipit/protocol';
 import fc from 'fast-check';
 import { type Topic, TopicTable } from './topic-table.ts';
 
+const seed = 1;
+
 function table(topicsMax = 65_536, levelsMax = 128, emptied: () => void = () => undefined): TopicTable {
-  return new TopicTable(topicsMax, levelsMax, emptied);
+  return new TopicTable(topicsMax, levelsMax, seed, emptied);
 }
 
 test('one topic, one object, from bytes anywhere in a buffer or from its name', () => {
@@ -37,7 +39,7 @@ test('topics whose hashes collide are told apart', () => {
   for (let i = 0; i < 400_000 && pairs.length < 1; i++) {
     const name = `${Math.imul(i, 0x9e3779b1) >>> 0}/${i.toString(36)}`;
     const text = encodeUtf8(name);
-    const hash = hashBytes(viewOf(text), 0, text.length);
+    const hash = hashBytes(viewOf(text), 0, text.length, seed);
     const other = byHash.get(hash);
     if (other !== undefined) pairs.push([other, name]);
     byHash.set(hash, name);
@@ -53,6 +55,21 @@ test('topics whose hashes collide are told apart', () => {
   }
   const all = Array.from({ length: 5_000 }, (_, i) => topics.internName(`x/${i}`));
   for (const [i, topic] of all.entries()) assert.equal(topics.internName(`x/${i}`), topic);
+});
+
+test('names chosen to crowd one place empty the table before its chains grow long', () => {
+  let emptied = 0;
+  const topics = table(65_536, 128, () => {
+    emptied++;
+  });
+  const crowd: string[] = [];
+  for (let i = 0; crowd.length < 600; i++) {
+    const text = encodeUtf8(`t${i}`);
+    if ((hashBytes(viewOf(text), 0, text.length, seed) & 0x7ff) === 7) crowd.push(`t${i}`);
+  }
+  const first = crowd.map((name) => topics.internName(name));
+  assert.ok(emptied > 0);
+  for (const [i, name] of crowd.entries()) assert.equal(topics.internName(name)?.name, first[i]?.name);
 });
 
 test('a full table forgets all, says so, and goes on', () => {

@@ -35,6 +35,8 @@ export class Topic {
 
 /** What a topic costs beside its name, roughly. */
 const topicOverheadBytes = 512;
+/** Slots looked at before the table is emptied instead: names chosen to collide cost a table, not every look-up from then on. */
+const probesMax = 256;
 const tableBytesMax = 64 * 1024 * 1024;
 
 export class TopicTable {
@@ -43,20 +45,23 @@ export class TopicTable {
   private bytes = 0;
   private readonly topicsMax: number;
   private readonly levelsMax: number;
+  private readonly seed: number;
   private readonly emptied: () => void;
 
-  /** `emptied` is called when all topics were forgotten because the table was full. */
-  constructor(topicsMax: number, levelsMax: number, emptied: () => void) {
+  /** `emptied` is called when all topics were forgotten because the table was full. `seed`: what nobody outside knows. */
+  constructor(topicsMax: number, levelsMax: number, seed: number, emptied: () => void) {
     this.topicsMax = topicsMax;
     this.levelsMax = levelsMax;
+    this.seed = seed;
     this.emptied = emptied;
   }
 
   /** The topic whose UTF-8 is bytes[start, end); null when the name is not a legal topic. Throws DecodeError on bad UTF-8. */
   intern(bytes: Uint8Array, view: DataView, start: number, end: number): Topic | null {
-    const hash = hashBytes(view, start, end);
+    const hash = hashBytes(view, start, end, this.seed);
     const mask = this.slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    let probes = 0;
+    for (let slot = hash & mask; probes < probesMax; slot = (slot + 1) & mask, probes++) {
       const topic = this.slots[slot] as Topic | null;
       if (topic === null) break;
       if (topic.hash === hash && topic.equals(view, start, end)) return topic;
@@ -67,7 +72,7 @@ export class TopicTable {
     const wireView = viewOf(wire);
     wireView.setUint16(0, end - start);
     copyBytes(wire, wireView, 2, bytes, view, start, end - start);
-    return this.add(new Topic(name, wire, hash));
+    return this.add(new Topic(name, wire, hash), probes === probesMax);
   }
 
   /** The same from a string; null when it is not a legal topic name. */
@@ -86,9 +91,9 @@ export class TopicTable {
     return new Topic(name, wire, 0);
   }
 
-  private add(topic: Topic): Topic {
+  private add(topic: Topic, isCrowded: boolean): Topic {
     const cost = topic.bytes.length * 2 + topicOverheadBytes;
-    if (this.count >= this.topicsMax || this.bytes + cost > tableBytesMax) {
+    if (isCrowded || this.count >= this.topicsMax || this.bytes + cost > tableBytesMax) {
       this.slots = new Array<Topic | null>(256).fill(null);
       this.count = 0;
       this.bytes = 0;

@@ -54,9 +54,9 @@ export function sameBytes(a: DataView, aStart: number, b: DataView, bStart: numb
   return a.getBigInt64(aStart + last, true) === b.getBigInt64(bStart + last, true);
 }
 
-/** A 32-bit hash of view[start, end), four bytes at a time. Not for adversaries: bound the chains it leads to. */
-export function hashBytes(view: DataView, start: number, end: number): number {
-  let hash = (end - start) | 0;
+/** A 32-bit hash of view[start, end), four bytes at a time. Not for adversaries: seed it, and bound the chains it leads to. */
+export function hashBytes(view: DataView, start: number, end: number, seed: number): number {
+  let hash = (end - start) ^ seed;
   let at = start;
   for (const whole = end - 3; at < whole; at += 4) {
     hash = Math.imul(hash ^ view.getInt32(at, true), 0x01000193);
