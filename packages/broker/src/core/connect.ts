@@ -15,6 +15,7 @@ import {
   PacketType,
   peekConnect,
   ReasonCode,
+  reasonCodeAllowed,
   SentAliases,
 } from '@pipit/protocol';
 import { ask, end, reauthenticated, sendAuth } from './authentication.ts';
@@ -227,8 +228,9 @@ function acceptWill(
   const topic = name === null ? null : state.topics.internName(name);
   if (topic === null) return no(ReasonCode.TopicNameInvalid, 'the will topic is not valid here');
   const refusal = topic.isSystem ? ReasonCode.NotAuthorized : (verdict.permissions?.publish(topic.name) ?? 0);
-  if (refusal !== 0) return no(ReasonCode.NotAuthorized, 'publishing to the will topic is not allowed');
-  return takeWill(state, will, topic.name, connection.clientId);
+  if (refusal === 0) return takeWill(state, will, topic.name, connection.clientId);
+  const code = reasonCodeAllowed(refusal, PacketType.Connack, 'server') ? refusal : ReasonCode.NotAuthorized;
+  return no(code, 'publishing to the will topic is not allowed');
 }
 
 /** The session of this key for this connection: fenced off from the one before, resumed, or new. */

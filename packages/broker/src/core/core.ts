@@ -23,6 +23,7 @@ import type { Peer, StoredDelivery, StoredState, Verdict } from './ports.ts';
 import { diskRefusal, publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
+import { retainRefusal } from './retaining.ts';
 import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import { endSession } from './sessions.ts';
@@ -184,7 +185,7 @@ export class Core {
     const message = toMessage(state, publish);
     const before = state.journal?.mark;
     state.publication.fromMessage(message, state.now);
-    const refusal = diskRefusal(state, null, state.publication);
+    const refusal = diskRefusal(state, null, state.publication) || retainRefusal(state, message);
     const reasonCode =
       refusal !== 0 ? refusal : publishMessage(state, message) === 0 ? ReasonCode.NoMatchingSubscribers : 0;
     this.answer(token, reasonCode, before);

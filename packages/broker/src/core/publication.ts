@@ -19,6 +19,9 @@ import type { Topic, TopicTable } from './topic-table.ts';
 /** Payloads from this size travel by reference: one copy for all readers, however slow they are. */
 const referenceBytesMin = 32 * 1024;
 
+/** What is kept of the buffer that forms are encoded in, from one message to the next. */
+const scratchBytesMax = 1024 * 1024;
+
 const publishType = 3;
 const aliasIdentifier = 0x23;
 const subscriptionIdentifier = 0x0b;
@@ -80,6 +83,7 @@ export class Publication {
     this.kept = kept;
     this.now = now;
     this.made = 0;
+    if (this.scratch.bytes.length > scratchBytesMax) this.scratch = new Slab(noBytes, noView);
     this.scratch.length = 0;
   }
 

@@ -13,7 +13,7 @@ import { deliver } from './delivery.ts';
 import type { Message } from './message.ts';
 import { Counter } from './metrics.ts';
 import type { Publication } from './publication.ts';
-import { retain } from './retaining.ts';
+import { retain, retainRefusal } from './retaining.ts';
 import type { Plan } from './router.ts';
 import { writeAck } from './sending.ts';
 import type { Session } from './session.ts';
@@ -42,7 +42,10 @@ export function publishReceived(state: State, connection: Connection, session: S
     throw new Violation(ReasonCode.ReceiveMaximumExceeded, `more than ${connection.inboundMax} messages are open`);
   }
   publication.fromFrame(frame, topic, connection, state.now);
-  const refusal = refusalOf(state, connection, session, topic) || diskRefusal(state, session, publication);
+  const refusal =
+    refusalOf(state, connection, session, topic) ||
+    diskRefusal(state, session, publication) ||
+    retainRefusal(state, publication.message);
   if (refusal !== 0) {
     refuse(state, connection, topic, qos, packetId, refusal);
     return;
@@ -71,8 +74,19 @@ export function publishMessage(state: State, message: Message): number {
     claimed(state, claim, message, null, message.qos, 0);
     return 1;
   }
-  if (message.retain) retain(state, publication);
+  if (message.retain) {
+    if (retainRefusal(state, message) === 0) retain(state, publication);
+    else tellUnretained(state, message);
+  }
   return route(state, publication);
+}
+
+/** A will is delivered even when it cannot be retained: nobody is left to be told but the operator. */
+function tellUnretained(state: State, message: Message): void {
+  const clientId = message.publisher ?? '';
+  const event = { type: 'dropped', clientId, topic: message.topic.name, reason: 'retained-full', count: 1 } as const;
+  state.metrics.drop('retained-full');
+  state.events.count(event, state.deadlines, state.now);
 }
 
 /** Hands the publication to everybody who is due it. The number of sessions that matched. */
@@ -95,7 +109,7 @@ export function route(state: State, publication: Publication): number {
   }
   if (plan.groups === null) return matched;
   for (const group of plan.groups) {
-    const member = group.choose(message.topic.name, message.qos);
+    const member = group.choose(state, message.topic.name, message.qos);
     if (member === undefined) continue;
     matched++;
     deliver(state, member.session, publication, member.qos, member.retainAsPublished, member.identifiers, group);
@@ -180,7 +194,8 @@ function refuse(
   reasonCode: number,
 ): void {
   const isDisk = reasonCode === ReasonCode.QuotaExceeded && state.journal?.isFailing === true;
-  const reason = isDisk ? 'the store does not accept writes' : 'publishing to this topic is not allowed';
+  const full = isDisk ? 'the store does not accept writes' : 'no more messages can be retained';
+  const reason = reasonCode === ReasonCode.QuotaExceeded ? full : 'publishing to this topic is not allowed';
   state.metrics.count(Counter.PublishRefused);
   const { clientId } = connection;
   const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;

@@ -2,33 +2,30 @@
  * Retained messages are set, cleared and expire.
  */
 
+import { ReasonCode } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
 import type { Message } from './message.ts';
 import type { Publication } from './publication.ts';
 import type { State } from './state.ts';
+
+const farMs = 10 * 365 * 24 * 3600 * 1000;
+
+/** Whether a message fits the limits of what is retained: 0, or the reason code of the refusal. */
+export function retainRefusal(state: State, message: Message): number {
+  if (!message.retain || message.payloadLength === 0) return 0;
+  const { limits, retained } = state;
+  const old = retained.get(message.topic.name);
+  const isFull =
+    (old === null && retained.count >= limits.retainedMessagesMax) ||
+    retained.bytes + message.cost - (old?.message.cost ?? 0) > limits.retainedBytesMax;
+  return isFull ? ReasonCode.QuotaExceeded : 0;
+}
 
 /** Stores the publication as its topic's retained message, or clears it when its payload is empty [MQTT-3.3.1-6]. */
 export function retain(state: State, publication: Publication): void {
   const { message } = publication;
   if (message.payloadLength === 0) {
     unretain(state, message.topic.name);
-    return;
-  }
-  const { limits, retained } = state;
-  const old = retained.get(message.topic.name);
-  const isFull =
-    (old === null && retained.count >= limits.retainedMessagesMax) ||
-    retained.bytes + message.cost - (old?.message.cost ?? 0) > limits.retainedBytesMax;
-  if (isFull) {
-    const event = {
-      type: 'dropped',
-      clientId: message.publisher ?? '',
-      topic: message.topic.name,
-      reason: 'retained-full',
-      count: 1,
-    } as const;
-    state.metrics.drop('retained-full');
-    state.events.count(event, state.deadlines, state.now);
     return;
   }
   const kept = publication.keep();
@@ -48,7 +45,8 @@ function lastsUntil(state: State, message: Message): number {
 /** Puts an owned message in its place, with its lifetime. */
 export function put(state: State, message: Message): void {
   const expiresAt = lastsUntil(state, message);
-  const deadline = Number.isFinite(expiresAt) ? Deadline.of(message, expire) : null;
+  // What no process lives to see needs no deadline.
+  const deadline = expiresAt - state.now < farMs ? Deadline.of(message, expire) : null;
   const old = state.retained.put(message, deadline);
   if (old?.deadline != null) state.deadlines.disarm(old.deadline);
   if (deadline !== null) state.deadlines.arm(deadline, expiresAt);

@@ -149,7 +149,7 @@ function hasTaker(from: Session, delivery: Delivery): boolean {
 function redispatch(state: State, from: Session, delivery: Delivery): void {
   const { group, message } = delivery;
   const isExpired = message.expiresAt <= state.now; // [MQTT-3.3.2-5]
-  const member = isExpired ? undefined : group?.choose(message.topic.name, message.qos);
+  const member = isExpired ? undefined : group?.choose(state, message.topic.name, message.qos);
   if (group === null || member === undefined || member.session === from) {
     drop(state, from, message, isExpired ? 'expired' : 'not-authorized');
     return;

@@ -6,7 +6,9 @@
  */
 
 import type { QoS } from '@pipit/protocol';
+import { isClogged } from './sending.ts';
 import type { Session } from './session.ts';
+import type { State } from './state.ts';
 
 export interface Member {
   readonly session: Session;
@@ -55,20 +57,20 @@ export class SharedGroup {
   }
 
   /** Who gets the next message, published at `qos`; undefined: nobody can. */
-  choose(topic: string, qos: QoS): Member | undefined {
+  choose(state: State, topic: string, qos: QoS): Member | undefined {
     return (
-      this.next((session) => session.isOnline && session.hasRoom && session.mayReceive(topic)) ??
-      this.next((session) => session.isOnline && session.mayReceive(topic)) ??
-      (qos > 0 ? this.next((session) => session.lasts && session.mayReceive(topic)) : undefined)
+      this.next(({ session }) => hasRoom(state, session) && session.mayReceive(topic)) ??
+      this.next(({ session }) => session.isOnline && session.mayReceive(topic)) ??
+      this.next(({ session, qos: granted }) => qos > 0 && granted > 0 && session.lasts && session.mayReceive(topic))
     );
   }
 
-  private next(suits: (session: Session) => boolean): Member | undefined {
+  private next(suits: (member: Member) => boolean): Member | undefined {
     const { members } = this;
     for (let i = 0; i < members.length; i++) {
       const at = (this.turn + i) % members.length;
       const member = members[at] as Member;
-      if (!suits(member.session)) continue;
+      if (!suits(member)) continue;
       this.turn = at + 1;
       return member;
     }
@@ -78,6 +80,11 @@ export class SharedGroup {
   private indexOf(session: Session): number {
     return this.members.findIndex((member) => member.session === session);
   }
+}
+
+/** Online, with a free window, and its socket drains. */
+function hasRoom(state: State, { connection, hasRoom: hasWindow, isOnline }: Session): boolean {
+  return isOnline && hasWindow && (connection === null || !isClogged(state, connection));
 }
 
 export function sharedKey(shareName: string, filter: string): string {

@@ -78,9 +78,11 @@ export class SysTopics {
   private *values(state: State): Generator<readonly [string, string]> {
     const { metrics, sessions } = state;
     let connected = 0;
-    for (const session of sessions.values()) if (session.connection !== null) connected++;
     let remote = 0;
-    for (const session of sessions.values()) if (session.local === null) remote++;
+    for (const { connection, local } of sessions.values()) {
+      if (connection !== null) connected++;
+      if (local === null) remote++;
+    }
     this.clientsMaximum = Math.max(this.clientsMaximum, connected);
     const number = (name: string, value: number): readonly [string, string] => [name, String(Math.round(value))];
     yield ['version', `pipit ${state.options.version ?? ''}`.trim()];

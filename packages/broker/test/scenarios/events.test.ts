@@ -6,7 +6,7 @@ import { PacketType, ReasonCode } from '@pipit/protocol';
 import { type BrokerEvent, Permissions } from '../../src/core/index.ts';
 import { Counter } from '../../src/core/metrics.ts';
 import { disconnect, publish, suback, subscribe } from './packets.ts';
-import { storeKinds, World } from './world.ts';
+import { storeKinds, text, World } from './world.ts';
 
 const lasting = { cleanStart: false, properties: { sessionExpiryInterval: 3600 } };
 
@@ -147,12 +147,12 @@ for (const store of storeKinds) {
     small.drop();
     for (let i = 1; i <= 3; i++) pub.publishWhole(publish({ topic: 't', qos: 1, packetId: i }));
     pub.send(publish({ topic: 't', payload: 'lost: it is away' }));
-    pub.send(
-      publish({ topic: 'r1', retain: true, payload: 'x' }),
-      publish({ topic: 'r2', retain: true, payload: 'x' }),
-    );
+    pub.send(publish({ topic: 'r1', retain: true, payload: 'x' }));
+    // Only a will is delivered without being retained: its publisher cannot be told.
+    const will = { topic: 'r2', payload: text('x'), qos: 0, retain: true } as const;
+    world.connect({ clientId: 'gone', will }).drop();
     const dropped = () => world.takeEvents('dropped').map(({ clientId, reason }) => `${clientId} ${reason}`);
-    assert.deepEqual(dropped(), ['small packet-too-large', 'small queue-full', 'pub retained-full']);
+    assert.deepEqual(dropped(), ['small packet-too-large', 'small queue-full', 'gone retained-full']);
     assert.equal(world.core.metrics.drops.get('offline-qos0'), 1, 'counted, not told');
     world.advance(60_000);
     assert.deepEqual(

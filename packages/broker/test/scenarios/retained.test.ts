@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Packet, QoS } from '@pipit/protocol';
-import { publish, suback, subscribe } from './packets.ts';
+import { type Packet, type QoS, ReasonCode } from '@pipit/protocol';
+import { puback, publish, suback, subscribe } from './packets.ts';
 import { type Client, storeKinds, World, type WorldOptions } from './world.ts';
 
 /** What a new subscriber to this filter is sent at once, at QoS 2 at most. */
@@ -171,21 +171,21 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('as many as there may be, and one more: not kept, but delivered, counted and told; replacing goes on', () => {
+    test('as many as there may be, and one more: refused whole, counted and told; replacing goes on', () => {
       const { world, publisher, keep } = open({ limits: { retainedMessagesMax: 2 } });
       const live = world.connect({ clientId: 'live' });
       live.send(subscribe(1, 'c'));
       live.expect(suback(1, 0));
       keep('a', 'x');
       keep('b', 'x');
-      publisher.publishWhole(publish({ topic: 'c', qos: 1, packetId: 1, retain: true, payload: 'x' }));
-      live.expect(publish({ topic: 'c', payload: 'x' }));
+      publisher.send(publish({ topic: 'c', qos: 1, packetId: 1, retain: true, payload: 'x' }));
+      publisher.expect(puback(1, ReasonCode.QuotaExceeded));
+      live.expectNothing();
       keep('b', 'y');
       assert.deepEqual(topicsOf(replayTo(world, '#')), ['a', 'b']);
       assert.deepEqual(replayTo(world, 'b'), [publish({ topic: 'b', payload: 'y', retain: true })]);
-      const told = world.takeEvents('dropped').map(({ reason, topic, count }) => ({ reason, topic, count }));
-      assert.deepEqual(told, [{ reason: 'retained-full', topic: 'c', count: 1 }]);
-      assert.equal(world.core.metrics.drops.get('retained-full'), 1);
+      const told = world.takeEvents('publish-refused').map(({ reason, topic, count }) => ({ reason, topic, count }));
+      assert.deepEqual(told, [{ reason: 'no more messages can be retained', topic: 'c', count: 1 }]);
       keep('a', '');
       keep('c', 'now');
       live.expect(publish({ topic: 'c', payload: 'now' }));
