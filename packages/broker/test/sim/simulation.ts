@@ -115,6 +115,8 @@ export class Simulation {
       queueQos0: options.queueQos0,
       now: () => this.schedule.now,
       isThere: (clientId) => this.core.state.sessions.has(clientId),
+      isInFlight: (clientId, packetId) =>
+        (this.core.state.sessions.get(clientId)?.window?.stateOf(packetId) ?? 0) !== 0,
       mark: (name) => this.marks.add(name),
       trace: (line) => this.trace.add(this.schedule.now - worldStart, line),
     });
@@ -421,7 +423,8 @@ export class Simulation {
     const deliveries = sent < this.deliveries ? sent : sent - this.deliveries;
     this.deliveries = sent;
     const atom = this.model.sessions.size + 4;
-    const most = 2 * this.limits.turnDeliveriesMax + (this.inputs + 2) * atom;
+    const most = 2 * this.limits.turnDeliveriesMax + (this.inputs + 2) * atom + this.oracle.moved;
+    this.oracle.moved = 0;
     this.inputs = 0;
     this.oracle.expect(
       this.oracle.isStopping || deliveries <= most,
