@@ -47,37 +47,39 @@ export class Claims {
   }
 }
 
-/** What an unsettled message of a claim owes to whom. */
-export interface Claimed {
-  readonly connection: Connection;
-  readonly entry: LineEntry;
+/** To whom a claim owes its answer: a place in the line of a connection, the promise of an in-process publish, or nobody. */
+export type Claimed =
+  | { readonly connection: Connection; readonly entry: LineEntry }
+  | { readonly token: number }
+  | null;
+
+/** A connection's publish waits for its claim in the connection's line. */
+export function lineUp(state: State, connection: Connection, qos: QoS, packetId: number): Claimed {
+  connection.line ??= new AckLine();
+  const type = qos === 0 ? 0 : qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+  const changed = qos === 2 && connection.session?.lasts === true && state.journal !== null;
+  const entry = connection.line.push(type, packetId, -1, changed);
+  if (connection.line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
+  return { connection, entry };
 }
 
-/** Gives a publish to its claim. `connection`: who waits for the answer, if anybody does. */
-export function claimed(
-  state: State,
-  subscriber: LocalSubscriber,
-  message: Message,
-  connection: Connection | null,
-  qos: QoS,
-  packetId: number,
-): void {
+/** Gives a publish to its claim. */
+export function claimed(state: State, subscriber: LocalSubscriber, message: Message, debt: Claimed): void {
   const token = state.nextToken();
-  let debt: Claimed | null = null;
-  if (connection !== null) {
-    connection.line ??= new AckLine();
-    const type = qos === 0 ? 0 : qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    const changed = qos === 2 && connection.session?.lasts === true && state.journal !== null;
-    debt = { connection, entry: connection.line.push(type, packetId, -1, changed) };
-    if (connection.line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
-  }
   subscriber.unsettled.set(token, { delivery: null, claimed: debt });
   state.deliveriesLeft--;
-  state.effects.push({ kind: 'deliver', subscriber, token, message: toLocalMessage(message, qos, message.retain) });
+  const { qos, retain } = message;
+  state.effects.push({ kind: 'deliver', subscriber, token, message: toLocalMessage(message, qos, retain) });
 }
 
-/** The claim has answered: whatever is now at the head of the line with an answer leaves. */
-export function answered(state: State, { connection, entry }: Claimed, reasonCode: number): void {
+/** The claim has answered: whoever waited is told; in a line, whatever is now at its head with an answer leaves. */
+export function answered(state: State, debt: Claimed, reasonCode: number): void {
+  if (debt === null) return;
+  if ('token' in debt) {
+    state.effects.push({ kind: 'published', token: debt.token, reasonCode });
+    return;
+  }
+  const { connection, entry } = debt;
   entry.reasonCode = connection.version === 5 ? reasonCode : ReasonCode.Success;
   const { line, session } = connection;
   // Refused at QoS 2: the exchange is over with the PUBREC [MQTT-4.3.3-9].

@@ -178,7 +178,7 @@ export class Core {
 
   // ── In-process code
 
-  /** Answered by the effect `published`, after the commit if one is needed. Throws EncodeError or Violation on what is not legal. */
+  /** Answered by the effect `published`, after the commit if one is needed, or by the claim on its topic. Throws EncodeError or Violation on what is not legal. */
   publish(publish: LocalPublish, token: number, now: number): void {
     const { state } = this;
     state.now = now;
@@ -186,9 +186,10 @@ export class Core {
     const before = state.journal?.mark;
     state.publication.fromMessage(message, state.now);
     const refusal = diskRefusal(state, null, state.publication) || retainRefusal(state, message);
-    const reasonCode =
-      refusal !== 0 ? refusal : publishMessage(state, message) === 0 ? ReasonCode.NoMatchingSubscribers : 0;
-    this.answer(token, reasonCode, before);
+    const matched = refusal === 0 ? publishMessage(state, message, token) : 0;
+    if (matched === 'claimed') return;
+    const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
+    this.answer(token, refusal === 0 ? reasonCode : refusal, before);
   }
 
   /** Throws Violation on a filter that is not legal. */

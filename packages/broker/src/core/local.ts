@@ -30,7 +30,7 @@ export interface LocalSubscribe {
 
 interface Unsettled {
   readonly delivery: Delivery | null;
-  readonly claimed: Claimed | null;
+  readonly claimed: Claimed;
 }
 
 export class LocalSubscriber {
@@ -77,7 +77,7 @@ export function settled(state: State, subscriber: LocalSubscriber, token: number
   const unsettled = subscriber.unsettled.get(token);
   if (unsettled === undefined) return;
   subscriber.unsettled.delete(token);
-  if (unsettled.claimed !== null) answered(state, unsettled.claimed, reasonCode);
+  answered(state, unsettled.claimed, reasonCode);
   if (unsettled.delivery !== null) settle(state, subscriber.session, unsettled.delivery);
   if (subscriber.session.queue !== null || subscriber.session.replays !== null) state.wake(subscriber.session);
 }
@@ -114,7 +114,7 @@ export function closeLocal(state: State, subscriber: LocalSubscriber, reasonCode
   subscriber.isClosed = true;
   state.claims?.remove(subscriber);
   if (state.claims?.isEmpty === true) state.claims = null;
-  for (const { claimed } of subscriber.unsettled.values()) if (claimed !== null) answered(state, claimed, reasonCode);
+  for (const { claimed } of subscriber.unsettled.values()) answered(state, claimed, reasonCode);
   subscriber.unsettled.clear();
 }
 

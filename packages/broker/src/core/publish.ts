@@ -7,7 +7,7 @@
 
 import { hasUnwantedCharacters, PacketType, type QoS, ReasonCode, ReceivedAliases, ReceiveIds } from '@pipit/protocol';
 import { acknowledge } from './acknowledgement.ts';
-import { claimed } from './claims.ts';
+import { claimed, lineUp } from './claims.ts';
 import type { Connection } from './connection.ts';
 import { deliver } from './delivery.ts';
 import type { Message } from './message.ts';
@@ -54,7 +54,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   if (qos === 2) receive(state, connection, session, packetId);
   const claim = state.claims?.find(topic) ?? null;
   if (claim !== null) {
-    claimed(state, claim, publication.keep(), connection, qos, packetId);
+    claimed(state, claim, publication.keep(), lineUp(state, connection, qos, packetId));
     return;
   }
   if (frame.retain) retain(state, publication);
@@ -65,14 +65,17 @@ export function publishReceived(state: State, connection: Connection, session: S
   acknowledge(state, connection, type, packetId, reasonCode, state.journal?.mark !== before);
 }
 
-/** Publishes a message of the broker's own or of in-process code. The number of sessions it matched. */
-export function publishMessage(state: State, message: Message): number {
+/**
+ * Publishes a message of the broker's own or of in-process code. The number of sessions it matched; 'claimed' when a claim has
+ * it and answers to `token`, if there is one.
+ */
+export function publishMessage(state: State, message: Message, token: number | null): number | 'claimed' {
   const { publication } = state;
   publication.fromMessage(message, state.now);
   const claim = state.claims?.find(message.topic) ?? null;
   if (claim !== null) {
-    claimed(state, claim, message, null, message.qos, 0);
-    return 1;
+    claimed(state, claim, message, token === null ? null : { token });
+    return 'claimed';
   }
   if (message.retain) {
     if (retainRefusal(state, message) === 0) retain(state, publication);

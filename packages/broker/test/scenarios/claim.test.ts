@@ -149,12 +149,17 @@ for (const store of storeKinds) {
   test(`the claim made first wins; an in-process publish is claimed too, ${store}`, () => {
     const { world } = claimed({ store });
     const second = world.subscribe({ filters: ['c/+', 'e'], claim: true });
-    assert.equal(world.publish('c/1', 'x', { qos: 1 })(), 0);
+    const first = world.publish('c/1', 'x', { qos: 1 });
     assert.notEqual(world.delivered[0]?.subscriber, second);
-    world.settleLocal();
-    assert.equal(world.publish('e', 'x')(), 0);
+    assert.equal(first(), undefined, 'the promise waits for the answer');
+    world.settleLocal(ReasonCode.NotAuthorized);
+    assert.equal(first(), ReasonCode.NotAuthorized);
+    const other = world.publish('e', 'x');
     assert.equal(world.delivered[0]?.subscriber, second);
-    world.settleLocal();
+    world.core.unsubscribe(second, world.now);
+    world.settle();
+    assert.equal(other(), ReasonCode.UnspecifiedError, 'a claim that goes answers for what it had');
+    world.delivered.length = 0;
     world.end();
   });
 }
