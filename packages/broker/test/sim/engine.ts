@@ -12,16 +12,15 @@ export interface Engine {
   readonly checkInvariants: (core: Core) => void;
 }
 
-export const sourceFolders = {
-  core: join(import.meta.dirname, '../../src/core'),
-  protocol: join(import.meta.dirname, '../../../protocol'),
-};
-
-export async function loadEngine(folders = sourceFolders): Promise<Engine> {
-  const load = (...path: string[]): Promise<unknown> => import(pathToFileURL(join(...path)).href);
-  const core = (await load(folders.core, 'index.ts')) as Pick<Engine, 'Core' | 'Permissions'>;
-  const invariants = (await load(folders.core, 'invariants.ts')) as Pick<Engine, 'checkInvariants'>;
-  const protocol = (await load(folders.protocol, 'src/index.ts')) as Pick<Engine, 'SendWindow'>;
+/** `load` imports a module by its path from `packages/`. */
+export async function loadEngine(load: (file: string) => Promise<unknown> = loadSource): Promise<Engine> {
+  const core = (await load('broker/src/core/index.ts')) as Pick<Engine, 'Core' | 'Permissions'>;
+  const invariants = (await load('broker/src/core/invariants.ts')) as Pick<Engine, 'checkInvariants'>;
+  const protocol = (await load('protocol/src/index.ts')) as Pick<Engine, 'SendWindow'>;
   const { checkInvariants } = invariants;
   return { Core: core.Core, Permissions: core.Permissions, SendWindow: protocol.SendWindow, checkInvariants };
+}
+
+function loadSource(file: string): Promise<unknown> {
+  return import(pathToFileURL(join(import.meta.dirname, '../../..', file)).href);
 }

@@ -264,7 +264,7 @@ export class Oracle {
         this.expect(member !== undefined && online.includes(member), `${group} left its members online out`);
       else if (routing.qos > 0)
         this.expect(
-          member !== undefined || !able.some(({ session }) => session.lasts),
+          member !== undefined || !able.some(({ session, subscription }) => session.lasts && subscription.qos > 0),
           `${group} dropped a message that a member would have kept`,
         );
       if (member === undefined) continue;

@@ -209,8 +209,8 @@ export class Simulation {
       const group = router.group(key);
       if (group !== undefined && !Object.hasOwn(group, 'choose')) {
         const choose = group.choose.bind(group);
-        group.choose = (topic, qos) => {
-          const member = choose(topic, qos);
+        group.choose = (coreState, topic, qos) => {
+          const member = choose(coreState, topic, qos);
           this.oracle.chosen(key, topic, qos, member?.session.clientId ?? null);
           return member;
         };

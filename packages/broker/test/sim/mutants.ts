@@ -1,0 +1,165 @@
+/**
+ * `npm run sim:mutants`: puts one fault after the other into a copy of the sources and shows that the simulator finds it, and
+ * with how many seeds. Exit code 1 when a fault survives, or when the copy without a fault fails.
+ */
+
+import { mutants as fieldMutants, type Mutant, MutantCopy } from '../mutants.ts';
+import { loadEngine } from './engine.ts';
+import { runSeed } from './run.ts';
+
+type Fault = Omit<Mutant, 'cases'>;
+
+const seedsMax = 500;
+const cleanSeeds = 50;
+
+/** Not to be seen here: model clients write well-formed packets only. */
+const codecFaults: ReadonlySet<string> = new Set(['malformed UTF-8 let through']);
+
+const sending = 'broker/src/core/sending.ts';
+const publish = 'broker/src/core/publish.ts';
+const acknowledgement = 'broker/src/core/acknowledgement.ts';
+const sessions = 'broker/src/core/sessions.ts';
+const will = 'broker/src/core/will.ts';
+
+/** What a broker that keeps its promises only in fair weather gets wrong. */
+const faults: readonly Fault[] = [
+  {
+    name: 'PUBREL before its commit',
+    file: sending,
+    find: 'state.journal.sent(session, delivery, true);\n    waits = true;',
+    replace: 'state.journal.sent(session, delivery, true);',
+  },
+  {
+    name: 'QoS 2 PUBLISH before its commit',
+    file: sending,
+    find: 'waits = delivery.qos === 2;',
+    replace: 'waits = false;',
+  },
+  {
+    name: 'PUBCOMP before its commit',
+    file: publish,
+    find: "kind: 'completed', key: session.key, incarnation: session.incarnation, packetId });\n    waits = true;",
+    replace: "kind: 'completed', key: session.key, incarnation: session.incarnation, packetId });",
+  },
+  {
+    name: 'an acknowledgement overtakes a held one',
+    file: acknowledgement,
+    find: 'const waits = changed || connection.isHolding;',
+    replace: 'const waits = changed;',
+  },
+  {
+    name: 'PUBACK and PUBREC before their commit',
+    file: acknowledgement,
+    find: 'const waits = changed || connection.isHolding;',
+    replace: 'const waits = connection.isHolding;',
+  },
+  {
+    name: 'SUBACK and UNSUBACK before their commit',
+    file: 'broker/src/core/subscribe.ts',
+    find: 'connection.send(state, packet, changed || connection.isHolding);',
+    replace: 'connection.send(state, packet, connection.isHolding);',
+  },
+  {
+    name: 'CONNACK before its commit',
+    file: 'broker/src/core/connect.ts',
+    find: 'connection.holdsAll = isEnding || state.journal?.mark !== before;',
+    replace: 'connection.holdsAll = isEnding && state.journal?.mark !== before;',
+  },
+  {
+    name: 'received QoS 2 ids forgotten by a restart',
+    file: 'broker/src/core/durability.ts',
+    find: 'session.received.add(packetId);',
+    replace: '',
+  },
+  {
+    name: 'a failed commit taken for done',
+    file: 'broker/src/core/journal.ts',
+    find: 'if (error === null) {',
+    replace: 'if (error === null || this.failures > 0) {',
+  },
+  {
+    name: 'a queue that ignores its limit',
+    file: 'broker/src/core/line.ts',
+    find: 'queue.count + inFlight >= limits.queueMessagesMax',
+    replace: 'queue.count + inFlight >= 2 * limits.queueMessagesMax',
+  },
+  {
+    name: 'Will Delay ignored',
+    file: will,
+    find: 'const dueAt = session.closedAt + delaySeconds * 1000;',
+    replace: 'const dueAt = session.closedAt + delaySeconds * 0;',
+  },
+  {
+    name: 'a delayed will published although its session was resumed',
+    file: sessions,
+    find: '  cancelWill(state, session);',
+    replace: '  publishWill(state, session);',
+  },
+  {
+    name: 'shared messages lost with their member',
+    file: sessions,
+    find: 'settle(state, session, delivery);\n    redispatch(state, session, delivery);',
+    replace: 'settle(state, session, delivery);',
+  },
+  {
+    name: 'a revoked right goes on',
+    file: 'broker/src/core/core.ts',
+    find: 'state.permissionEpoch++;\n    state.router.version++;',
+    replace: 'state.permissionEpoch++;',
+  },
+  {
+    name: 'a retained message replayed although it came live',
+    file: 'broker/src/core/retained.ts',
+    find: 'if (entry === null || entry.order > this.order) return null;',
+    replace: 'if (entry === null) return null;',
+  },
+  {
+    name: 'a PUBCOMP after a resume lets too many out',
+    file: sending,
+    find: 'if (delivery?.isUncounted !== true) returnQuota(session);',
+    replace: 'returnQuota(session);',
+  },
+  {
+    name: 'expired messages sent from the queue',
+    file: 'broker/src/core/pump.ts',
+    find: "if (delivery.message.expiresAt <= state.now) return 'expired';",
+    replace: '',
+  },
+  {
+    name: 'a packet id settled by a wrong neighbour',
+    file: 'protocol/src/flow/send-window.ts',
+    find: 'return id >= this.oldest ? id - this.oldest : id + idsMax - this.oldest;',
+    replace: 'return id >= this.oldest ? id - this.oldest : id + idsMax + 1 - this.oldest;',
+  },
+];
+
+/** The first seed that finds it; 0: none does. What it says. */
+async function hunt(fault: Fault | null, seeds: number): Promise<{ seed: number; rule: string }> {
+  const copy = new MutantCopy(fault === null ? null : { ...fault, cases: [] });
+  try {
+    const engine = await loadEngine((file) => copy.import(file));
+    for (let seed = 1; seed <= seeds; seed++) {
+      const { failure } = runSeed(seed, engine);
+      if (failure !== null) return { seed, rule: failure.rule.split('\n')[0] as string };
+    }
+    return { seed: 0, rule: '' };
+  } finally {
+    copy.remove();
+  }
+}
+
+const clean = await hunt(null, cleanSeeds);
+if (clean.seed !== 0) {
+  console.error(`The sources as they are fail with seed ${clean.seed}: ${clean.rule}`);
+  process.exit(1);
+}
+const all = [...fieldMutants.filter(({ name }) => !codecFaults.has(name)), ...faults];
+let survivors = 0;
+for (const fault of all) {
+  const { seed, rule } = await hunt(fault, seedsMax);
+  if (seed === 0) survivors++;
+  const found = seed === 0 ? `NOT FOUND in ${seedsMax} seeds` : `seed ${seed}`;
+  console.log(`${found.padEnd(10)}  ${fault.name}${seed === 0 ? '' : `: ${rule.slice(0, 110)}`}`);
+}
+console.log(`${all.length} faults, ${all.length - survivors} found`);
+process.exitCode = survivors === 0 ? 0 : 1;
