@@ -77,7 +77,9 @@ export class FileDisk implements Disk {
         return this.#sync(operation.file, done);
       case 'remove':
         this.#forget(operation.file);
-        return fs.unlink(this.#path(operation.file), (error) => this.#syncFolders([operation.file], error, done));
+        return fs.unlink(this.#path(operation.file), (error) => {
+          this.#syncFolders([operation.file], error?.code === 'ENOENT' ? null : error, done);
+        });
       case 'rename': {
         const { file, to } = operation;
         this.#forget(file);

@@ -15,7 +15,7 @@ export type DiskOperation =
   | { readonly kind: 'append'; readonly file: string; readonly bytes: Uint8Array }
   /** Done once everything appended to the file lasts, and its name in the directory too. */
   | { readonly kind: 'sync'; readonly file: string }
-  /** Done once the name is gone for good. */
+  /** Done once the name is gone for good, or was not there. */
   | { readonly kind: 'remove'; readonly file: string }
   /** Done once it has the new name for good. */
   | { readonly kind: 'rename'; readonly file: string; readonly to: string };

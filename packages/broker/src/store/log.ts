@@ -20,7 +20,7 @@ import { Loader } from './load.ts';
 import { type Asked, failureOf, Operations } from './operations.ts';
 import type { Commit } from './record.ts';
 import { type LogPosition, type Recovered, Recovery } from './recovery.ts';
-import { type Segment, Segments, segmentFile, segmentNumber } from './segments.ts';
+import { type Segment, Segments, segmentNumber } from './segments.ts';
 import { type Damage, quarantineFolder, SetAside } from './set-aside.ts';
 
 export interface LogOptions {
@@ -282,16 +282,22 @@ export class Log {
     this.isFailing = true;
     this.cleaner?.failed();
     this.active = null;
-    const valid = segment.bytes;
     // How much of it is on the disk is unknown; the batch is written again elsewhere.
-    this.setAside?.release(segment.number, valid, Number.POSITIVE_INFINITY);
-    if (valid > 0) this.segments.grow(segment, bytes.length);
-    else this.discard(segment);
+    this.setAside?.release(segment.number, segment.bytes, Number.POSITIVE_INFINITY);
+    const isAllOfIt = segment.bytes === 0;
+    this.segments.grow(segment, bytes.length);
+    if (isAllOfIt) this.discard(segment);
   }
 
-  /** A file with nothing in it but a failed append: it may be what fills the disk. */
+  /**
+   * A file with nothing in it but a failed append may be what fills the disk. If it cannot be removed now it stays in line for
+   * cleaning: the commit behind it, which says that it does not count, must not go first.
+   */
   private discard(segment: Segment): void {
-    this.segments.remove(segment);
-    this.operations.ask({ kind: 'remove', file: segmentFile(segment.number) }, () => {});
+    segment.readers++;
+    this.operations.ask({ kind: 'remove', file: segment.file }, (result) => {
+      segment.readers--;
+      if (failureOf(result) === null) this.segments.remove(segment);
+    });
   }
 }

@@ -5,6 +5,7 @@ import type { Batch, Change, StoredDelivery, StoredState } from '../../src/core/
 import { type Answer, Log, type LogOptions, type LogReport } from '../../src/store/log.ts';
 import type { Damage } from '../../src/store/set-aside.ts';
 import { Prng } from '../sim/prng.ts';
+import { type Shown, showStored } from './model.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
 export class LogBench {
@@ -64,8 +65,13 @@ export class LogBench {
     return deliveries ?? (error as string);
   }
 
+  /** What was loaded, in a form that compares; queues are paged. */
+  shown(): Shown {
+    return showStored(this.state, this.pageAll);
+  }
+
   /** Everything that waits for a session, page after page. */
-  pageAll(key: string, incarnation: number): StoredDelivery[] {
+  readonly pageAll = (key: string, incarnation: number): StoredDelivery[] => {
     const all: StoredDelivery[] = [];
     for (;;) {
       const page = this.page(key, incarnation, all.at(-1)?.sequence ?? 0, 1 + this.prng.below(20));
@@ -73,7 +79,7 @@ export class LogBench {
       if (page.length === 0) return all;
       all.push(...page);
     }
-  }
+  };
 
   /** Lets everything come to rest, cleaning too. */
   rest(): void {

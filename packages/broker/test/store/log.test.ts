@@ -1,62 +1,316 @@
+/** The log on the simulated disk, against a model: restarts, power loss, failures, a full disk, damage. `PIPIT_SEEDS` makes it long. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../src/core/index.ts';
+import type { Answer } from '../../src/store/log.ts';
 import { LogBench } from './log-bench.ts';
-import { ChangeMaker, Model, showStored } from './model.ts';
+import { ChangeMaker, Model } from './model.ts';
 
 const small = { segmentBytes: 16_384, sparseSegmentBytes: 4_096, slackBytes: 32_768 };
+const seeds = Number(process.env['PIPIT_SEEDS'] ?? 12);
+
+/** Batches of changes, committed. */
+function fill(bench: LogBench, model: Model, batches: number): ChangeMaker {
+  const maker = new ChangeMaker(bench.prng, model, bench.state);
+  for (let batch = 0; batch < batches; batch++) {
+    assert.equal(bench.commit(maker.make(1 + bench.prng.below(30))), null);
+  }
+  return maker;
+}
+
+function eachSeed(body: (bench: LogBench, where: string) => void, options = small): void {
+  for (let seed = 1; seed <= seeds; seed++) body(new LogBench(seed, options), `seed ${seed}`);
+}
 
 test('what was committed is there after any number of restarts, cleaning included', () => {
-  for (let seed = 1; seed <= 20; seed++) {
-    const bench = new LogBench(seed, small);
+  eachSeed((bench, where) => {
     const model = new Model();
-    for (let run = 0; run < 6; run++) {
-      const maker = new ChangeMaker(bench.prng, model, bench.state);
-      for (let batch = 0; batch < 60; batch++) {
-        assert.equal(bench.commit(maker.make(1 + bench.prng.below(30))), null);
-      }
+    for (let run = 0; run < 5; run++) {
+      fill(bench, model, 60);
       if (bench.prng.chance(50)) bench.rest();
       bench.disk.kill();
       bench.restart();
       assert.deepEqual(bench.report.damage, []);
-      assert.deepEqual(
-        showStored(bench.state, (key, incarnation) => bench.pageAll(key, incarnation)),
-        model.show(),
-        `seed ${seed}, run ${run}`,
-      );
+      assert.deepEqual(bench.shown(), model.show(), `${where}, run ${run}`);
     }
     assert.ok(bench.disk.counts.remove > 0, 'something was cleaned');
-  }
+  });
 });
 
 test('power loss at any point: the state is that of the last answered batch, or of the one under way', () => {
-  for (let seed = 1; seed <= 60; seed++) {
-    const bench = new LogBench(seed, small);
+  let ends = { answered: 0, ahead: 0 };
+  eachSeed((bench, where) => {
     let model = new Model();
     for (let run = 0; run < 8; run++) {
       let ahead = model.copy();
       const maker = new ChangeMaker(bench.prng, ahead, bench.state);
-      let changes: Change[] = [];
-      for (let steps = bench.prng.below(120); steps > 0; steps--) {
-        changes = maker.make(1 + bench.prng.below(30));
-        const { number } = bench.begin(changes);
-        let isAnswered = false;
-        for (let left = bench.prng.below(40); left > 0 || steps > 1; left--) {
-          isAnswered = bench.taken((answer) => answer.kind === 'committed' && answer.number === number) !== undefined;
-          if (isAnswered || !bench.step()) break;
+      for (let batches = bench.prng.below(60); batches >= 0; batches--) {
+        const { number } = bench.begin(maker.make(1 + bench.prng.below(30)));
+        const isDone = (): boolean =>
+          bench.taken((answer) => answer.kind === 'committed' && answer.number === number) !== undefined;
+        let isAnswered = isDone();
+        for (let steps = batches > 0 ? 10_000 : bench.prng.below(6); steps > 0 && !isAnswered; steps--) {
+          assert.ok(bench.step());
+          isAnswered = isDone();
         }
-        if (!isAnswered) break;
-        model = ahead.copy();
+        if (isAnswered) model = ahead.copy();
       }
       bench.disk.losePower();
       bench.restart();
       for (const { kind } of bench.report.damage) assert.equal(kind, 'unfinished');
-      const shown = showStored(bench.state, (key, incarnation) => bench.pageAll(key, incarnation));
+      const shown = bench.shown();
       const isAhead = !isDeepStrictEqual(shown, model.show());
-      assert.deepEqual(shown, (isAhead ? ahead : model).show(), `seed ${seed}, run ${run}`);
+      assert.deepEqual(shown, (isAhead ? ahead : model).show(), `${where}, run ${run}`);
+      ends = { answered: ends.answered + (isAhead ? 0 : 1), ahead: ends.ahead + (isAhead ? 1 : 0) };
       if (isAhead) model = ahead;
       else ahead = model;
     }
+  });
+  assert.ok(ends.answered > 0 && ends.ahead > 0, 'both ends were seen');
+});
+
+test('failing appends and syncs: a batch is tried again with what came since, and nothing is lost or half there', () => {
+  let failures = 0;
+  eachSeed((bench, where) => {
+    const model = new Model();
+    for (let run = 0; run < 4; run++) {
+      let lasting = model.copy();
+      const tried: Model[] = [];
+      const maker = new ChangeMaker(bench.prng, model, bench.state);
+      let retrying: Change[] = [];
+      bench.disk.failures.append = 20;
+      bench.disk.failures.sync = 20;
+      bench.disk.failures.remove = 30;
+      for (let batch = 0; batch < 30; batch++) {
+        retrying.push(...maker.make(1 + bench.prng.below(10)));
+        tried.push(model.copy());
+        if (bench.commit(retrying) !== null) {
+          failures++;
+          continue;
+        }
+        retrying = [];
+        tried.length = 0;
+        lasting = model.copy();
+      }
+      if (bench.prng.chance(50)) bench.disk.losePower();
+      else bench.disk.kill();
+      for (const kind of ['append', 'sync', 'remove'] as const) bench.disk.failures[kind] = 0;
+      bench.restart();
+      const shown = bench.shown();
+      const found = [lasting, ...tried].find((each) => isDeepStrictEqual(shown, each.show()));
+      assert.ok(found !== undefined, `${where}, run ${run}: the state is none that was tried`);
+      model.sessions.clear();
+      model.retained.clear();
+      const { sessions, retained } = Model.of(bench.state, bench.pageAll);
+      for (const [key, known] of sessions) model.sessions.set(key, known);
+      for (const [topic, message] of retained) model.retained.set(topic, message);
+    }
+  });
+  assert.ok(failures > 0);
+});
+
+test('a full disk fails commits with its reason, and serves again once there is room', () => {
+  eachSeed((bench, where) => {
+    const model = new Model();
+    const maker = fill(bench, model, 20);
+    bench.rest();
+    bench.disk.capacityBytes = bench.disk.bytes + 500;
+    const changes = maker.make(200);
+    for (let attempt = 0; attempt < 5; attempt++) assert.match(bench.commit(changes) ?? 'no failure', /no space left/);
+    assert.ok(bench.disk.files.size < 20, 'failed attempts leave no files behind');
+    bench.disk.capacityBytes = Number.POSITIVE_INFINITY;
+    assert.equal(bench.commit(changes), null);
+    bench.disk.kill();
+    bench.restart();
+    assert.deepEqual(bench.shown(), model.show(), where);
+  });
+});
+
+test('damage anywhere: the start succeeds, names what it could not read, and works on with what is right', () => {
+  let damaged = 0;
+  eachSeed((bench, where) => {
+    const written = new Model();
+    fill(bench, written, 60);
+    bench.disk.kill();
+    const names = [...bench.disk.files.keys()].filter((each) => each.startsWith('segment-'));
+    for (let hits = 1 + bench.prng.below(3); hits > 0; hits--) hurt(bench, bench.prng.pick(names));
+    bench.restart();
+    const isWhole = isDeepStrictEqual(bench.shown(), written.show());
+    if (!isWhole) damaged++;
+    assert.ok(isWhole || bench.report.damage.length > 0, `${where}: something is missing and nothing is reported`);
+    for (const { copy, from, to } of bench.report.damage) {
+      assert.equal(bench.disk.files.get(copy ?? '')?.bytes.length, to - from, 'a copy is in the quarantine');
+    }
+    // What was read is the state from here on, whatever cleaning does to it.
+    const model = Model.of(bench.state, bench.pageAll);
+    assert.deepEqual(bench.shown(), model.show());
+    fill(bench, model, 60);
+    bench.rest();
+    bench.disk.kill();
+    bench.restart();
+    assert.deepEqual(bench.shown(), model.show(), where);
+  });
+  assert.ok(damaged > 0);
+});
+
+/** Bits that flip, ranges that are zero or noise. */
+function hurt({ disk, prng }: LogBench, name: string): void {
+  const length = disk.files.get(name)?.bytes.length ?? 0;
+  const at = prng.below(length);
+  switch (prng.below(3)) {
+    case 0:
+      return disk.flipBit(name, at, prng.below(8));
+    case 1:
+      return disk.fill(name, at, Math.min(length, at + prng.below(2_000)), 0);
+    default:
+      for (let i = at; i < Math.min(length, at + prng.below(200)); i++) disk.fill(name, i, i + 1, prng.below(256));
   }
+}
+
+/** A message of so many bytes for every session, at this sequence. */
+function messages(bench: LogBench, sessions: number, sequence: number, bytes: number): Change[] {
+  const message = {
+    id: 1_000 + sequence,
+    topic: 'topic',
+    qos: 1 as const,
+    retain: false,
+    properties: new Uint8Array(0),
+    payload: new Uint8Array(bytes).fill(bench.prng.below(256)),
+    expiryAt: -1,
+    expiresAtClock: Number.POSITIVE_INFINITY,
+    publisher: null,
+  };
+  const state = { qos: 1 as const, retain: false, identifiers: null, group: null, packetId: 0, released: false };
+  return Array.from({ length: sessions }, (_, index) => {
+    return { kind: 'queued', key: `s${index}`, incarnation: index + 1, delivery: { sequence, message, ...state } };
+  });
+}
+
+function sessions(count: number): Change[] {
+  return Array.from({ length: count }, (_, index) => {
+    const rest = { principal: null, expirySeconds: 60, will: null, closedAtClock: 1 };
+    return { kind: 'session', session: { key: `s${index}`, clientId: `s${index}`, incarnation: index + 1, ...rest } };
+  });
+}
+
+test('a message for many sessions is written once, and its space comes back when the last of them has it', () => {
+  const bench = new LogBench(1, small);
+  bench.commit(sessions(50));
+  const before = bench.log.liveBytes;
+  bench.commit(messages(bench, 50, 1, 10_000));
+  assert.ok(bench.log.liveBytes - before < 10_000 + 50 * 60);
+  for (let index = 0; index < 50; index++) {
+    assert.ok(bench.log.liveBytes - before > 10_000);
+    bench.commit([{ kind: 'settled', key: `s${index}`, incarnation: index + 1, sequence: 1 }]);
+  }
+  assert.equal(bench.log.liveBytes, before);
+});
+
+test('after a drain the disk is given back, but for what lives', () => {
+  const bench = new LogBench(2, small);
+  bench.commit(sessions(10));
+  for (let sequence = 1; sequence <= 300; sequence++) bench.commit(messages(bench, 10, sequence, 500));
+  const full = bench.disk.bytes;
+  assert.ok(full > 150_000);
+  for (let sequence = 1; sequence <= 300; sequence++) {
+    const settled = { kind: 'settled', sequence } as const;
+    bench.commit(sessions(10).map((_, index) => ({ ...settled, key: `s${index}`, incarnation: index + 1 })));
+  }
+  bench.rest();
+  assert.ok(bench.disk.bytes < small.sparseSegmentBytes + 2_000, `${bench.disk.bytes} of ${full} bytes are left`);
+});
+
+test('pages are right while cleaning moves what they read', () => {
+  const body = (bench: LogBench): void => {
+    bench.commit(sessions(4));
+    for (let sequence = 1; sequence <= 200; sequence++) {
+      bench.commit(messages(bench, 1 + (sequence % 2) * 3, sequence, 100));
+    }
+    const expected = new Map<number, number>();
+    // The others settle theirs, so that what session 0 keeps is moved while it is read.
+    for (let sequence = 1; sequence <= 200; sequence += 2) {
+      const after = bench.prng.below(180);
+      expected.set(1_000 + sequence, after);
+      bench.log.page({ number: 1_000 + sequence, key: 's0', incarnation: 1, after, count: 10 });
+      bench.commit([1, 2, 3].map((index) => ({ kind: 'settled', key: `s${index}`, incarnation: index + 1, sequence })));
+    }
+    bench.rest();
+    for (const [number, after] of expected) {
+      const answer = bench.taken((each) => each.kind === 'paged' && each.number === number);
+      const { deliveries } = answer as Extract<Answer, { kind: 'paged' }>;
+      const sequences = Array.from({ length: 10 }, (_, index) => after + 1 + index);
+      assert.deepEqual(
+        deliveries?.map(({ sequence }) => sequence),
+        sequences,
+      );
+    }
+    assert.ok(bench.disk.counts.remove > 0);
+  };
+  eachSeed(body, { segmentBytes: 4_096, sparseSegmentBytes: 4_096, slackBytes: 1_024 });
+});
+
+test('a page is bounded in bytes, and one for an older incarnation is empty', () => {
+  const bench = new LogBench(3, { segmentBytes: 64 * 1024 * 1024 });
+  bench.commit(sessions(2));
+  for (let sequence = 1; sequence <= 6; sequence++) bench.commit(messages(bench, 1, sequence, 1_500_000));
+  assert.equal(bench.page('s0', 1, 0, 100).length, 2);
+  assert.equal(bench.page('s0', 9, 0, 100).length, 0);
+  assert.equal(bench.page('nobody', 1, 0, 100).length, 0);
+});
+
+test('a store over its limit fails what adds to it, and takes what gives back', () => {
+  const bench = new LogBench(4, { ...small, liveBytesMax: 20_000 });
+  bench.commit(sessions(1));
+  let sequence = 0;
+  const failing: Change[] = [];
+  while (failing.length === 0) {
+    const change = messages(bench, 1, ++sequence, 1_000);
+    if (bench.commit(change) !== null) failing.push(...change);
+  }
+  assert.ok(bench.log.liveBytes > 20_000 && bench.log.liveBytes < 22_000);
+  // The batch that failed comes again with what was settled since.
+  failing.push({ kind: 'settled', key: 's0', incarnation: 1, sequence });
+  assert.equal(bench.commit(failing), null);
+  const more = messages(bench, 1, ++sequence, 1_000);
+  assert.match(bench.commit(more) ?? '', /the store is full/);
+  for (let settled = 1; settled <= 3; settled++)
+    more.push({ kind: 'settled', key: 's0', incarnation: 1, sequence: settled });
+  assert.equal(bench.commit(more), null);
+});
+
+test('a stalled disk delays answers, and nothing else', () => {
+  const bench = new LogBench(5, small);
+  bench.commit(sessions(1));
+  bench.disk.isStalled = true;
+  const { number } = bench.begin(messages(bench, 1, 1, 10));
+  bench.rest();
+  assert.equal(
+    bench.taken((answer) => answer.kind === 'committed' && answer.number === number),
+    undefined,
+  );
+  bench.disk.isStalled = false;
+  bench.rest();
+  assert.ok(bench.taken((answer) => answer.kind === 'committed' && answer.number === number && answer.error === null));
+});
+
+test('a file that cannot be read is set aside, and the rest of the log is there', () => {
+  const bench = new LogBench(6, small);
+  const model = new Model();
+  fill(bench, model, 60);
+  bench.disk.kill();
+  const [name] = [...bench.disk.files.keys()];
+  bench.disk.badFiles.add(name as string);
+  bench.restart();
+  assert.ok(
+    bench.report.damage.some(({ file, kind, copy }) => file === name && kind === 'unreadable' && copy === null),
+  );
+  const read = Model.of(bench.state, bench.pageAll);
+  fill(bench, read, 100);
+  bench.rest();
+  assert.ok(bench.disk.files.has(`quarantine/${name}`) && !bench.disk.files.has(name as string), 'moved, not removed');
+  bench.disk.kill();
+  bench.restart();
+  assert.deepEqual(bench.shown(), read.show());
 });

@@ -18,6 +18,8 @@ interface Known {
   readonly received: Set<number>;
 }
 
+export type PageAll = (key: string, incarnation: number) => readonly StoredDelivery[];
+
 /** The state in a form that compares: sorted, with queues as they page. */
 export interface Shown {
   readonly sessions: readonly unknown[];
@@ -27,6 +29,25 @@ export interface Shown {
 export class Model {
   readonly sessions = new Map<string, Known>();
   readonly retained = new Map<string, StoredMessage>();
+
+  /** What a store loaded; `pageAll` reads what waits for a session. */
+  static of(state: StoredState, pageAll: PageAll): Model {
+    const model = new Model();
+    for (const { session, subscriptions, inFlight, received } of state.sessions) {
+      const queue = new Map<number, StoredDelivery>();
+      for (const delivery of [...inFlight, ...pageAll(session.key, session.incarnation)]) {
+        queue.set(delivery.sequence, delivery);
+      }
+      model.sessions.set(session.key, {
+        session,
+        subscriptions: new Map(subscriptions.map((each) => [name(each), each])),
+        queue,
+        received: new Set(received),
+      });
+    }
+    for (const { topic, message } of state.retained) model.retained.set(topic, message);
+    return model;
+  }
 
   copy(): Model {
     const copy = new Model();
@@ -94,10 +115,10 @@ export class Model {
         this.sessions.delete(change.key);
         return;
       case 'subscribed':
-        known.subscriptions.set(`${change.subscription.shareName} ${change.subscription.filter}`, change.subscription);
+        known.subscriptions.set(name(change.subscription), change.subscription);
         return;
       case 'unsubscribed':
-        known.subscriptions.delete(`${change.shareName} ${change.filter}`);
+        known.subscriptions.delete(name(change));
         return;
       case 'queued':
         known.queue.set(change.delivery.sequence, change.delivery);
@@ -147,10 +168,7 @@ function show(
 }
 
 /** What a store loaded, in the same form; `pageAll` reads what waits for a session. */
-export function showStored(
-  state: StoredState,
-  pageAll: (key: string, incarnation: number) => readonly StoredDelivery[],
-): Shown {
+export function showStored(state: StoredState, pageAll: PageAll): Shown {
   const sessions = [...state.sessions].map(({ session, waiting, ...rest }) => {
     const paged = pageAll(session.key, session.incarnation);
     return { shown: { session, ...rest, waiting: paged }, waiting };
@@ -170,7 +188,7 @@ export function showStored(
   };
 }
 
-function name({ filter, shareName }: StoredSubscription): string {
+function name({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
   return `${shareName} ${filter}`;
 }
 

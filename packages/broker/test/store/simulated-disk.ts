@@ -35,6 +35,8 @@ export class SimulatedDisk implements Disk {
   /** Bytes of all files together. */
   capacityBytes = Number.POSITIVE_INFINITY;
   isStalled = false;
+  /** Reading these fails. */
+  readonly badFiles = new Set<string>();
   /** Operations done, by kind. */
   readonly counts: Record<DiskOperation['kind'], number> = {
     list: 0,
@@ -125,6 +127,7 @@ export class SimulatedDisk implements Disk {
       case 'read': {
         const { file, at, length } = operation;
         const found = this.files.get(file);
+        if (this.badFiles.has(file)) return { kind: 'failed', reason: 'input/output error' };
         if (found === undefined) return { kind: 'failed', reason: `${file} does not exist` };
         return { kind: 'read', bytes: found.bytes.slice(at, at + length) };
       }
@@ -138,9 +141,8 @@ export class SimulatedDisk implements Disk {
         return { kind: 'done' };
       }
       case 'remove':
-        return this.files.delete(operation.file)
-          ? { kind: 'done' }
-          : { kind: 'failed', reason: `${operation.file} does not exist` };
+        this.files.delete(operation.file);
+        return { kind: 'done' };
       case 'rename': {
         const file = this.file(operation.file);
         this.files.delete(operation.file);
@@ -178,7 +180,7 @@ export class SimulatedDisk implements Disk {
   /** Of what was not synced some sectors are there, some are zero, and the end is anywhere. */
   private tear(file: File): void {
     const { bytes, synced } = file;
-    const length = synced + this.prng.below(bytes.length - synced + 1);
+    const length = this.prng.chance(30) ? bytes.length : synced + this.prng.below(bytes.length - synced + 1);
     const torn = bytes.slice(0, length);
     const zeroed = this.prng.pick([0, 0, 30, 100]);
     for (let from = synced; from < length; ) {
