@@ -96,7 +96,7 @@ function findWaiting(
   line: readonly Owed[],
   packet: PublishPacket,
   topic: string,
-  group: string | null = null,
+  group?: string | null,
 ): Owed | undefined {
   const same = line.filter((each) => each.phase === 'waiting' && isSame(each, packet, topic));
   const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
@@ -110,7 +110,8 @@ function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: Pub
     const earlier = view.now.slice(0, view.now.indexOf(due));
     view.now.splice(earlier.length, 1);
     const isOvertaken = earlier.some(({ routing }) => routing.topic === topic && routing.number !== due.routing.number);
-    oracle.expect(!isOvertaken, `QoS 0 messages of ${topic} are out of order`);
+    const first = earlier.find(({ routing }) => routing.topic === topic && routing.number !== due.routing.number);
+    oracle.expect(!isOvertaken, `${describe(packet)} overtook #${first?.routing.number} for ${session.clientId}`);
     return due;
   }
   const queued = findWaiting(session.line, packet, topic);
