@@ -226,7 +226,8 @@ test('pages are right while cleaning moves what they read', () => {
   const body = (bench: LogBench): void => {
     bench.commit(sessions(4));
     for (let sequence = 1; sequence <= 200; sequence++) {
-      bench.commit(messages(bench, 1 + (sequence % 2) * 3, sequence, 100));
+      const shared = messages(bench, 4, sequence, 100);
+      bench.commit([...shared, ...messages(bench, 2, 1_000 + sequence, 600).slice(1)]);
     }
     const expected = new Map<number, number>();
     // The others settle theirs, so that what session 0 keeps is moved while it is read.
@@ -234,7 +235,13 @@ test('pages are right while cleaning moves what they read', () => {
       const after = bench.prng.below(180);
       expected.set(1_000 + sequence, after);
       bench.log.page({ number: 1_000 + sequence, key: 's0', incarnation: 1, after, count: 10 });
-      bench.commit([1, 2, 3].map((index) => ({ kind: 'settled', key: `s${index}`, incarnation: index + 1, sequence })));
+      const settled = [sequence, sequence + 1].flatMap((each) => [
+        ...[1, 2, 3].map((index) => ({ index, sequence: each })),
+        { index: 1, sequence: 1_000 + each },
+      ]);
+      bench.commit(
+        settled.map(({ index, ...rest }) => ({ kind: 'settled', key: `s${index}`, incarnation: index + 1, ...rest })),
+      );
     }
     bench.rest();
     for (const [number, after] of expected) {
