@@ -15,6 +15,7 @@ import type { Delivery } from './message.ts';
 import { Counter } from './metrics.ts';
 import type { Permissions } from './permissions.ts';
 import { Session, type Will } from './session.ts';
+import type { Member } from './shared-group.ts';
 import type { State } from './state.ts';
 import { revoke } from './sweeps.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
@@ -139,11 +140,12 @@ function passOn(state: State, session: Session): void {
 }
 
 function hasTaker(from: Session, delivery: Delivery): boolean {
-  const takes = (session: Session) =>
+  const { message, group } = delivery;
+  const takes = ({ session, qos }: Member) =>
     session !== from &&
-    (session.isOnline || (from.isEnded && session.lasts)) &&
-    session.mayReceive(delivery.message.topic.name);
-  return delivery.group?.members.some(({ session }) => takes(session)) === true;
+    (session.isOnline || (from.isEnded && session.lasts && qos > 0 && message.qos > 0)) &&
+    session.mayReceive(message.topic.name);
+  return group?.members.some(takes) === true;
 }
 
 function redispatch(state: State, from: Session, delivery: Delivery): void {

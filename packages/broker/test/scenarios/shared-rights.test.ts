@@ -1,5 +1,6 @@
-/** A shared message stays with the member that leaves when nobody else may receive it. */
+/** A shared message stays with the member that leaves when nobody else can take it. */
 
+import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Permissions } from '../../src/core/index.ts';
 import { puback, publish, suback, subscribe } from './packets.ts';
@@ -39,6 +40,27 @@ for (const store of storeKinds) {
       const again = world.connect({ clientId: 'first', cleanStart: false, ...lasting });
       again.expect({ ...message, dup: true });
       again.send(puback(1));
+      world.end();
+    });
+
+    test('its session ends and the only other member gets QoS 0: told as lost with the session, no right is in question', () => {
+      const world = new World({ store });
+      const other = world.connect({ clientId: 'other', ...lasting });
+      const first = world.connect({ clientId: 'first', ...lasting });
+      other.send(subscribe(1, { filter, qos: 0 }));
+      other.expect(suback(1, 0));
+      other.drop();
+      first.send(subscribe(1, { filter, qos: 1 }));
+      first.expect(suback(1, 1));
+      const publisher = world.connect({ clientId: 'publisher' });
+      publisher.send(message);
+      publisher.expect(puback(1));
+      first.expect(message);
+      first.drop();
+      world.connect({ clientId: 'first' });
+      assert.deepEqual(world.takeEvents('dropped'), []);
+      const ended = world.takeEvents('session-ended');
+      assert.deepEqual(ended, [{ type: 'session-ended', clientId: 'first', reason: 'clean-start', dropped: 1 }]);
       world.end();
     });
   });
