@@ -183,8 +183,8 @@ export class Link {
 
   /** The network gives up: some of what is under way still arrives, perhaps half a packet. */
   reset(): void {
-    this.inLeft = this.prng.chance(30) ? 0 : this.prng.below(60);
-    this.outLeft = this.prng.chance(50) ? 0 : this.prng.below(200);
+    this.inLeft = Math.min(this.inLeft, this.prng.chance(30) ? 0 : this.prng.below(60));
+    this.outLeft = Math.min(this.outLeft, this.prng.chance(50) ? 0 : this.prng.below(200));
     const after = this.prng.below(this.faults.delayMs + 1);
     this.inAt = Math.max(this.inAt, this.schedule.now + after);
     this.schedule.at(this.inAt, () => this.lose('reset'));

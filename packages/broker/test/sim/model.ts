@@ -190,8 +190,9 @@ export class Model {
   snapshot(): Snapshot {
     const sessions = new Map<string, ModelSession>();
     for (const [key, session] of this.sessions) {
-      // A will outlives the power, its session or not.
-      if (session.lasts || session.will !== null) sessions.set(key, session.copy());
+      // What does not last may be brought back for its will, or for what is left in the store of its line: it ends at once.
+      const isKept = session.lasts || session.will !== null || session.line.length > 0;
+      if (isKept) sessions.set(key, session.copy());
     }
     return { sessions, retained: new Map(this.retained) };
   }
