@@ -33,7 +33,8 @@ export class ByteWriter {
 
   /** Any double, infinities included. */
   number(value: number): void {
-    this.view.setFloat64(this.reserve(numberBytes), value);
+    const at = this.reserve(numberBytes); // Before `view` is looked at: it may be another then.
+    this.view.setFloat64(at, value);
   }
 
   /** A whole number from 0 to 2^53 - 1, seven bits a byte. */

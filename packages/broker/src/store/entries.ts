@@ -32,6 +32,10 @@ class Run {
   /** Entries that are there. */
   count = 0;
 
+  get capacity(): number {
+    return this.sequences.length;
+  }
+
   get last(): number {
     return this.end === this.head ? Number.NEGATIVE_INFINITY : (this.sequences[this.end - 1] as number);
   }
@@ -157,6 +161,11 @@ export class Entries {
 
   get count(): number {
     return this.main.count + (this.side?.count ?? 0);
+  }
+
+  /** Entries there is room for. */
+  get capacity(): number {
+    return this.main.capacity + (this.side?.capacity ?? 0);
   }
 
   /** The lowest sequence; Infinity when there is none. */

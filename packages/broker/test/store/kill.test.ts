@@ -37,6 +37,7 @@ class Harness {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.child = child;
+    child.once('exit', (code) => assert.equal(code, null, 'the broker ended by itself'));
     const [{ damage }] = (await once(child, 'message')) as [{ damage: Damage[] }];
     assert.deepEqual(damage, [], 'a killed process damages nothing');
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
