@@ -14,7 +14,6 @@ const CONFIGURATION = [
   'biome.json',
   'package.json',
   '.gitignore',
-  'spec',
   ...readdirSync(ROOT).filter((name) => /^tsconfig.*\.json$/.test(name)),
   ...['protocol', 'broker', 'conformance', 'cli'].flatMap((name) => [
     `packages/${name}/package.json`,
@@ -22,9 +21,24 @@ const CONFIGURATION = [
   ]),
   'packages/protocol/src/tsconfig.pure.json',
   'packages/broker/src/core/tsconfig.pure.json',
+  'packages/broker/src/store/tsconfig.pure.json',
 ];
 
+const COLUMNS = ['id', 'subject', 'section title', 'statement', 'check', 'shown by'].join('\t');
+const SHOWN = 'scenario packages/protocol/src/wire/packet.test.ts#a topic is kept';
+
+/** A table of statements: each row its id, its subject and what shows it. */
+function table(...rows: readonly (readonly [id: string, subject: string, shownBy: string])[]): string {
+  return `${[COLUMNS, ...rows.map(([id, subject, shownBy]) => [id, subject, 's', 's', 's', shownBy].join('\t'))].join('\n')}\n`;
+}
+
 const CLEAN: Readonly<Record<string, string>> = {
+  'spec/mqtt5.tsv': table(
+    ['MQTT-3.3.2-1', 'codec', `${SHOWN}; conformance MQTT-3.3.2-1`],
+    ['MQTT-3.1.0-1', 'client', 'client'],
+  ),
+  'spec/mqtt311.tsv': table(['MQTT3-3.3.2-1', 'codec', SHOWN], ['MQTT3-4.8.0-2', 'both', 'not observable: so it is']),
+  'spec/mqtt31.tsv': table(['3.1/connect', 'server', SHOWN]),
   'packages/protocol/src/index.ts': "export { type Packet, topicOf } from './wire/packet.ts';\n",
   'packages/protocol/src/wire/packet.ts': [
     'export interface Packet {\n  readonly topic: string;\n}\n',
@@ -41,7 +55,7 @@ const CLEAN: Readonly<Record<string, string>> = {
     "import { route } from '../core/core.ts';\nimport { SEGMENT_BYTES_MAX } from '../store/log.ts';\n\nexport const driver = { route, SEGMENT_BYTES_MAX };\n",
   'packages/broker/src/index.ts': "export { driver } from './node/driver.ts';\n",
   'packages/conformance/src/index.ts':
-    "import type { Packet } from '@pipit/protocol';\n\nexport const sent: Packet = { topic: 'a' };\n",
+    "import type { Packet } from '@pipit/protocol';\n\nexport const sent: Packet = { topic: 'MQTT-3.3.2-1' };\n",
   'packages/cli/src/index.ts': "import { driver } from '@pipit/broker';\n\nexport const cli = driver;\n",
   'scripts/noop.ts': 'export const noop = 0;\n',
 };
@@ -111,6 +125,7 @@ interface Plant {
 const WIRE = 'packages/protocol/src/wire';
 const FLOW = 'packages/protocol/src/flow';
 const CORE = 'packages/broker/src/core';
+const STORE = 'packages/broker/src/store';
 const NODE = 'packages/broker/src/node';
 
 const plants: readonly Plant[] = [
@@ -118,7 +133,7 @@ const plants: readonly Plant[] = [
   { path: `${WIRE}/up.ts`, text: "export { far } from '../flow/far.ts';", found: ['tidy:1 layers'] },
   { path: `${FLOW}/far.ts`, text: 'export const far = 1;', found: [] },
   { path: `${NODE}/alone.ts`, text: 'export const alone = 1;', found: [] },
-  { path: 'packages/broker/src/store/alone.ts', text: 'export const alone = 1;', found: [] },
+  { path: `${STORE}/alone.ts`, text: 'export const alone = 1;', found: [] },
   {
     path: `${CORE}/up.ts`,
     text: "export type Up = typeof import('../node/alone.ts');\nexport { alone } from '../store/alone.ts';",
@@ -130,8 +145,8 @@ const plants: readonly Plant[] = [
     found: ['tidy:1 layers'],
   },
   {
-    path: 'packages/broker/src/store/up.ts',
-    text: "export { topicOf } from '@pipit/protocol';",
+    path: `${STORE}/up.ts`,
+    text: "export { driver } from '../node/driver.ts';",
     found: ['tidy:1 layers'],
   },
   { path: 'packages/broker/src/auth/up.ts', text: "import '../node/driver.ts';", found: ['tidy:1 layers'] },
@@ -143,10 +158,17 @@ const plants: readonly Plant[] = [
     text: "import '../../broker/src/node/driver.ts';",
     found: ['tidy:1 layers'],
   },
+  // What another package's tests are made of may be used by tests, and by nothing that ships.
+  { path: 'packages/protocol/test/made.ts', text: 'export const made = 1;', found: [] },
+  {
+    path: 'packages/broker/test/leaning.test.ts',
+    text: "import { made } from '../../protocol/test/made.ts';\n\nexport const leaning = made;",
+    found: [],
+  },
   { path: 'packages/broker/src/lost/lost.ts', text: 'export const lost = 1;', found: ['tidy layers'] },
   { path: 'packages/broker/src/loose.ts', text: 'export const loose = 1;', found: ['tidy layers'] },
   // Purity: what the compiler, the linter and tidy each refuse
-  ...[WIRE, FLOW, CORE].flatMap((folder): Plant[] => [
+  ...[WIRE, FLOW, CORE, STORE].flatMap((folder): Plant[] => [
     { path: `${folder}/timer.ts`, text: 'setTimeout(() => {}, 1);', found: ['tsc:1 TS2304'] },
     { path: `${folder}/buffer.ts`, text: 'export const empty = Buffer.alloc(0);', found: ['tsc:1 TS2591'] },
     {
@@ -250,6 +272,19 @@ const plants: readonly Plant[] = [
     path: `${NODE}/no-such-id.ts`,
     text: `// [MQTT-${'9.9.9'}-9]\n// [MQTT3-${'3.15.1'}-1]`,
     found: ['tidy:1 spec-ids', 'tidy:2 spec-ids'],
+  },
+  {
+    path: 'spec/mqtt31.tsv',
+    text: table(
+      ['3.1/a', 'server', ''],
+      ['3.1/b', 'server', 'conformance 3.1/none'],
+      ['3.1/c', 'server', 'scenario packages/none.test.ts#x'],
+      ['3.1/d', 'server', 'scenario packages/protocol/src/wire/packet.test.ts#no such title'],
+      ['3.1/e', 'server', 'client'],
+      ['3.1/f', 'server', 'not observable: '],
+      ['3.1/f', 'server', SHOWN],
+    ).trimEnd(),
+    found: [2, 3, 4, 5, 6, 7, 8].map((line) => `tidy:${line} trace`),
   },
   { path: `${NODE}/no-such-id.test.ts`, text: `export const id = 'MQTT-${'9.9.9'}-8';`, found: ['tidy:1 spec-ids'] },
   {

@@ -46,7 +46,7 @@ const CHECKERS: readonly Checker[] = [
   },
   {
     name: 'tidy',
-    what: 'layers, purity, state, sizes, names, spec ids',
+    what: 'layers, purity, state, sizes, names, spec ids, a test for each statement',
     remedy: 'the rules and their reasons are in CONTRIBUTING.md; a size that must be has an entry in tidy.json',
     run: async () => {
       const { code, output } = await runTool('node', [resolve(import.meta.dirname, 'tidy.ts')]);

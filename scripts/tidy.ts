@@ -1,5 +1,5 @@
 /**
- * The rules no compiler or linter knows: projects, layers, purity, module state, sizes, names, spec ids, machine paths.
+ * The rules no compiler or linter knows: projects, layers, purity, module state, sizes, names, spec ids and their tests, machine paths.
  * `node scripts/tidy.ts` checks the repository in the working directory; `--untested` lists the normative statements
  * that no test names yet.
  */
@@ -11,6 +11,7 @@ import { checkModuleState, checkPurity } from './tidy/purity.ts';
 import { checkSizes } from './tidy/sizes.ts';
 import { type Problem, readSourceTree, type SourceTree } from './tidy/source-tree.ts';
 import { checkSpecIds, untestedIds } from './tidy/spec-ids.ts';
+import { checkTrace } from './tidy/trace.ts';
 
 const RULES = [
   checkProjects,
@@ -20,6 +21,7 @@ const RULES = [
   checkSizes,
   checkNames,
   checkSpecIds,
+  checkTrace,
   checkMachinePaths,
 ];
 

@@ -19,129 +19,95 @@ const payload = fc.oneof(
 const topic = fc.constantFrom('x', 'y', 'x/y', '$SYS/x');
 const filter = fc.constantFrom('#', '+', 'x', 'x/#', 'honest/#', '$share/g/x', '$share/g/honest/t', '$SYS/#', 'bad#');
 
+const seconds = fc.constantFrom(0, 1, 3_600, 0xffff_ffff);
+
+/** What only 5.0 has. */
+function since5<Value extends object>(of: ProtocolVersion, value: Value): Value | object {
+  return of === 5 ? value : {};
+}
+
+function connects(of: ProtocolVersion): fc.Arbitrary<Packet> {
+  const will = fc.option(fc.record({ topic, qos, retain: fc.boolean(), delay: seconds }));
+  return fc
+    .record({
+      clientId: fc.constantFrom('p', 'q', 'r'),
+      cleanStart: fc.boolean(),
+      expiry: seconds,
+      small: fc.integer({ min: 1, max: 60 }),
+      will,
+      bits: fc.nat(7),
+    })
+    .map(({ expiry, small, will: last, bits, ...rest }): Packet => {
+      const properties = {
+        sessionExpiryInterval: expiry,
+        ...((bits & 1) === 0 ? {} : { receiveMaximum: small }),
+        ...((bits & 2) === 0 ? {} : { maximumPacketSize: small * 3 }),
+        ...((bits & 4) === 0 ? {} : { topicAliasMaximum: small }),
+      };
+      const connect = {
+        type: PacketType.Connect,
+        version: of,
+        keepAlive: bits,
+        ...rest,
+        ...since5(of, { properties }),
+      };
+      if (last === null) return connect;
+      const { delay, ...fields } = last;
+      const delayed = since5(of, { properties: { willDelayInterval: delay } });
+      return { ...connect, will: { payload: new Uint8Array(3), ...fields, ...delayed } };
+    });
+}
+
+function publishes(of: ProtocolVersion): fc.Arbitrary<Packet> {
+  const flags = { retain: fc.boolean(), dup: fc.boolean() };
+  return fc
+    .record({ topic, qos, packetId, payload, ...flags, alias: fc.nat(3), life: fc.option(seconds) })
+    .map(({ alias, life, ...rest }) => {
+      const properties = {
+        ...(alias === 0 ? {} : { topicAlias: alias }),
+        ...(life === null ? {} : { messageExpiryInterval: life }),
+      };
+      const sent = { dup: rest.dup && rest.qos > 0, packetId: rest.qos === 0 ? 0 : rest.packetId };
+      return publish({ ...rest, ...sent, ...since5(of, { properties }) });
+    });
+}
+
+function subscribes(of: ProtocolVersion): fc.Arbitrary<Packet> {
+  const retainHandling = fc.constantFrom(0 as const, 1 as const, 2 as const);
+  const request = fc.record({ filter, qos, noLocal: fc.boolean(), retainHandling }).map((each) => {
+    const hasOptions = of === 5 && !each.filter.startsWith('$share');
+    return hasOptions ? each : { filter: each.filter, qos: each.qos };
+  });
+  return fc
+    .tuple(packetId, fc.array(request, { minLength: 1, maxLength: 3 }))
+    .map(([id, requests]) => subscribe(id, ...requests));
+}
+
+function acknowledgements(of: ProtocolVersion): fc.Arbitrary<Packet> {
+  const type = fc.constantFrom(PacketType.Puback, PacketType.Pubrec, PacketType.Pubrel, PacketType.Pubcomp);
+  return fc.record({ type, packetId, isBad: fc.boolean() }).map(({ isBad, ...rest }): Packet => {
+    const bad = rest.type === PacketType.Puback || rest.type === PacketType.Pubrec ? 0x80 : 0x92;
+    return { ...rest, reasonCode: isBad && of === 5 ? bad : 0 };
+  });
+}
+
 /** Packets that mean something to one another: few ids, few topics, few client ids. */
 function meaningful(of: ProtocolVersion): fc.Arbitrary<Packet> {
-  const isV5 = of === 5;
-  const seconds = fc.constantFrom(0, 1, 3_600, 0xffff_ffff);
-  const when = <Value>(value: Value): Value | object => (isV5 ? value : {});
-  const connect = fc.record({
-    id: fc.constantFrom('p', 'q', 'r'),
-    cleanStart: fc.boolean(),
-    expiry: seconds,
-    small: fc.integer({ min: 1, max: 60 }),
-    will: fc.option(fc.tuple(topic, qos, fc.boolean(), seconds)),
-    bits: fc.nat(7),
-  });
+  const unsubscribes = fc
+    .tuple(packetId, filter)
+    .map(([id, each]): Packet => ({ type: PacketType.Unsubscribe, packetId: id, filters: [each] }));
+  const rest = fc.constantFrom<Packet>(
+    { type: PacketType.Pingreq },
+    { type: PacketType.Disconnect, reasonCode: 0 },
+    { type: PacketType.Disconnect, reasonCode: of === 5 ? 4 : 0 },
+  );
   return fc.oneof(
-    {
-      weight: 3,
-      arbitrary: connect.map(
-        ({ id, cleanStart, expiry, small, will, bits }): Packet => ({
-          type: PacketType.Connect,
-          version: of,
-          clientId: id,
-          cleanStart,
-          keepAlive: bits,
-          ...when({
-            properties: {
-              sessionExpiryInterval: expiry,
-              ...((bits & 1) === 0 ? {} : { receiveMaximum: small }),
-              ...((bits & 2) === 0 ? {} : { maximumPacketSize: small * 3 }),
-              ...((bits & 4) === 0 ? {} : { topicAliasMaximum: small }),
-            },
-          }),
-          ...(will === null
-            ? {}
-            : {
-                will: {
-                  topic: will[0],
-                  payload: new Uint8Array(3),
-                  qos: will[1],
-                  retain: will[2],
-                  ...when({ properties: { willDelayInterval: will[3] } }),
-                },
-              }),
-        }),
-      ),
-    },
-    {
-      weight: 6,
-      arbitrary: fc
-        .record({
-          topic,
-          qos,
-          packetId,
-          payload,
-          retain: fc.boolean(),
-          dup: fc.boolean(),
-          alias: fc.nat(3),
-          life: fc.option(seconds),
-        })
-        .map(({ alias, life, ...rest }) =>
-          publish({
-            ...rest,
-            dup: rest.dup && rest.qos > 0,
-            packetId: rest.qos === 0 ? 0 : rest.packetId,
-            ...when({
-              properties: {
-                ...(alias === 0 ? {} : { topicAlias: alias }),
-                ...(life === null ? {} : { messageExpiryInterval: life }),
-              },
-            }),
-          }),
-        ),
-    },
-    {
-      weight: 4,
-      arbitrary: fc
-        .tuple(
-          packetId,
-          fc.array(
-            fc.record({
-              filter,
-              qos,
-              noLocal: fc.boolean(),
-              retainHandling: fc.constantFrom(0 as const, 1 as const, 2 as const),
-            }),
-            { minLength: 1, maxLength: 3 },
-          ),
-        )
-        .map(([id, filters]) =>
-          subscribe(
-            id,
-            ...filters.map((each) =>
-              isV5 && !each.filter.startsWith('$share') ? each : { filter: each.filter, qos: each.qos },
-            ),
-          ),
-        ),
-    },
-    {
-      weight: 1,
-      arbitrary: fc
-        .tuple(packetId, filter)
-        .map(([id, each]): Packet => ({ type: PacketType.Unsubscribe, packetId: id, filters: [each] })),
-    },
-    {
-      weight: 6,
-      arbitrary: fc
-        .tuple(
-          fc.constantFrom(PacketType.Puback, PacketType.Pubrec, PacketType.Pubrel, PacketType.Pubcomp),
-          packetId,
-          fc.boolean(),
-        )
-        .map(([type, id, isBad]): Packet => {
-          const bad = type === PacketType.Puback || type === PacketType.Pubrec ? 0x80 : 0x92;
-          return { type, packetId: id, reasonCode: isBad && isV5 ? bad : 0 };
-        }),
-    },
-    { weight: 1, arbitrary: fc.constant<Packet>({ type: PacketType.Pingreq }) },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom<Packet>(
-        { type: PacketType.Disconnect, reasonCode: 0 },
-        { type: PacketType.Disconnect, reasonCode: isV5 ? 4 : 0 },
-      ),
-    },
+    { weight: 3, arbitrary: connects(of) },
+    { weight: 6, arbitrary: publishes(of) },
+    { weight: 4, arbitrary: subscribes(of) },
+    { weight: 1, arbitrary: unsubscribes },
+    { weight: 6, arbitrary: acknowledgements(of) },
+    { weight: 2, arbitrary: rest },
   );
 }
 
