@@ -82,9 +82,17 @@ function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
   return packet.topic;
 }
 
-/** By which shared subscription this went: of copies that look the same the packet does not tell, the core does. */
-function groupOf(view: View, packetId: number): string | null {
-  return view.link.connection.session?.window?.itemOf(packetId)?.group?.key ?? null;
+/** Of copies that look the same, which one this is: the packet does not tell, the core does. */
+function hintOf(view: View, packetId: number): Hint {
+  const delivery = view.link.connection.session?.window?.itemOf(packetId) ?? null;
+  // A session that does not last keeps no message of its own subscriptions.
+  if (delivery === null) return { group: null, identifiers: null };
+  return { group: delivery.group?.key ?? null, identifiers: sorted(delivery.identifiers ?? []) };
+}
+
+interface Hint {
+  readonly group: string | null;
+  readonly identifiers: string | null;
 }
 
 function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
@@ -92,16 +100,14 @@ function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
 }
 
 /** One message may be owed several times: by a subscription and by a shared one, or sent again by its publisher. */
-function findWaiting(
-  line: readonly Owed[],
-  packet: PublishPacket,
-  topic: string,
-  group?: string | null,
-): Owed | undefined {
-  const same = line.filter((each) => each.phase === 'waiting' && isSame(each, packet, topic));
-  const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
-  const alike = same.filter((each) => each.retain === packet.retain && sorted(each.identifiers) === identifiers);
-  return alike.find((each) => each.group === group) ?? alike[0] ?? same.find((each) => each.retain === packet.retain);
+function findWaiting(line: readonly Owed[], packet: PublishPacket, topic: string, hint?: Hint): Owed | undefined {
+  const same = line.filter(
+    (each) => each.phase === 'waiting' && each.retain === packet.retain && isSame(each, packet, topic),
+  );
+  const told = sorted(packet.properties?.subscriptionIdentifiers ?? []);
+  const hinted = (each: Owed): boolean =>
+    each.group === hint?.group && sorted(each.identifiers) === (hint.identifiers ?? told);
+  return same.find(hinted) ?? same.find((each) => sorted(each.identifiers) === told) ?? same[0];
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
@@ -129,7 +135,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     judgeOrder(oracle, view, session, inUse);
     return inUse;
   }
-  const owed = findWaiting(line, packet, topic, groupOf(view, packetId));
+  const owed = findWaiting(line, packet, topic, hintOf(view, packetId));
   oracle.expect(!dup, `DUP on #${numberOf(packet)}, which was never sent`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);

@@ -70,7 +70,7 @@ export interface SimOptions {
   readonly firstPacketId: number;
 }
 
-export function expand(seed: number, steps = 220): SimOptions {
+export function expand(seed: number, steps = 1000): SimOptions {
   const prng = new Prng(seed);
   const percent = (): number => (prng.chance(40) ? 0 : prng.pick([2, 10, 30, 60, 90]));
   const hasDisk = prng.chance(75);
@@ -78,9 +78,11 @@ export function expand(seed: number, steps = 220): SimOptions {
   for (const name of actionNames) weights[name] = prng.chance(35) ? 0 : prng.pick([1, 2, 5, 10, 25]);
   if (weights.publish + weights.burst === 0) weights.publish = 10;
   weights.subscribe = Math.max(weights.subscribe, 2);
-  weights.connect = Math.max(weights.connect, 5);
+  weights.connect = Math.max(weights.connect, 10);
   weights.thaw = weights.freeze === 0 ? 0 : Math.max(1, weights.thaw);
-  for (const rare of ['crash', 'restart', 'permit', 'kick'] as const) weights[rare] = Math.min(weights[rare], 3);
+  for (const rare of ['crash', 'restart', 'kick'] as const) weights[rare] = Math.min(weights[rare], 1);
+  weights.permit = Math.min(weights.permit, 5);
+
   if (!hasDisk) weights.diskDown = 0;
   weights.diskUp = weights.diskDown;
   const permissions = prng.chance(40);

@@ -489,6 +489,7 @@ export class Oracle {
     if (view !== null) noteMade(this, view);
     if (session === undefined || view === null)
       return this.fail(`${event.clientId} was disconnected without being connected`);
+    if (event.by === 'network' && view.link.connection.framer.bufferedBytes > 0) this.world.mark('cut in mid-packet');
     if (event.by === 'server') this.judgeDisconnect(view, event);
     if (event.by === 'server') view.disconnectCode = event.reasonCode;
     if (session.line.some(({ phase, qos }) => qos === 2 && phase !== 'waiting')) {
@@ -633,6 +634,7 @@ export class Oracle {
       owed.group === choice.group &&
       owed.routing.topic === choice.topic &&
       owed.routing.qos === choice.qos &&
+      owed.routing.expiresAt > this.world.now() &&
       (owed.phase === 'waiting' || (owed.phase === 'sent' && owed.qos === 1));
     if (choice.clientId === null) return;
     const line = leaving?.line ?? [];
@@ -698,8 +700,7 @@ export class Oracle {
           return this.expect(take(session.line, isNew), 'an expired message is lost');
         const isExpired = (owed: Owed): boolean => here(owed) && owed.routing.expiresAt <= now();
         // A shared message that is on its way to another member may expire after it was sent.
-        const mayMove = (owed: Owed): boolean =>
-          isExpired(owed) && session === this.leaving && owed.group !== null && owed.phase === 'sent' && owed.qos === 1;
+        const mayMove = (owed: Owed): boolean => isExpired(owed) && isGone(owed) && owed.group !== null;
         return this.expect(
           take(session.line, mayMove) || take(session.line, (owed) => isWaiting(owed) && isExpired(owed)),
           `a message for ${clientId} was dropped before it expired`,

@@ -99,6 +99,8 @@ function judgeEnd(sim: Simulation): void {
   oracle.expect(ours === theirs, `the sessions are ${theirs}, not ${ours}`);
   for (const session of model.sessions.values()) {
     const real = state.sessions.get(session.clientId);
+    const left = (real?.window?.inUse ?? 0) + (real?.queue?.count ?? 0);
+    oracle.expect(left === 0, `${left} messages for ${session.clientId} are never done`);
     const subscriptions = [...(real === undefined ? [] : state.router.subscriptionsOf(real))];
     const show = (each: { filter: string; shareName: string | undefined; qos: number; identifier: number }): string =>
       `${each.shareName ?? ''} ${each.filter} ${each.qos} ${each.identifier}`;

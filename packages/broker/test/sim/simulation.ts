@@ -393,6 +393,9 @@ export class Simulation {
 
   private write(connection: Connection): void {
     const link = connection.tag as Link;
+    // Writing to others may have made more of it: a reader that is shed leaves shared messages behind.
+    this.oracle.finish();
+    noteMade(this.oracle, this.views.get(link) as View);
     for (let slab: Slab | null = connection.shift(); slab !== null; slab = connection.shift()) {
       this.observe(link, slab.bytes.slice(0, slab.length));
       link.write(slab);
