@@ -1,6 +1,9 @@
 /**
  * A store for scenarios: it keeps what was committed in memory, and answers at once, late (when nothing else happens), or late
  * with every other commit failing first. What was not committed is lost in a restart, as on a real disk.
+ *
+ * The fourth kind is the real log on a simulated disk: pages and restarts are answered by the log, and the double's own memory
+ * is what they are compared with.
  */
 
 import assert from 'node:assert/strict';
@@ -14,6 +17,10 @@ import type {
   StoredState,
   StoredSubscription,
 } from '../../src/core/index.ts';
+import { LogBench } from '../store/log-bench.ts';
+
+/** So small that cleaning has work in a scenario. */
+const smallLog = { segmentBytes: 4_096, sparseSegmentBytes: 1_024, slackBytes: 4_096 };
 
 interface Kept {
   session: StoredSession;
@@ -23,7 +30,8 @@ interface Kept {
 }
 
 export class StoreDouble {
-  readonly kind: 'instant' | 'late' | 'failing';
+  readonly kind: 'instant' | 'late' | 'failing' | 'log';
+  private readonly log: LogBench | null;
   private readonly sessions = new Map<string, Kept>();
   private readonly retained = new Map<string, Extract<Change, { kind: 'retained' }>>();
   private waitingCommit: Batch | null = null;
@@ -45,8 +53,9 @@ export class StoreDouble {
   /** Batches made to last, for looking at. */
   readonly committed: Batch[] = [];
 
-  constructor(kind: 'instant' | 'late' | 'failing') {
+  constructor(kind: StoreDouble['kind']) {
     this.kind = kind;
+    this.log = kind === 'log' ? new LogBench(1, smallLog) : null;
   }
 
   commit(batch: Batch): void {
@@ -65,7 +74,10 @@ export class StoreDouble {
     if (batch !== null) {
       this.waitingCommit = null;
       const fails = this.isBroken || (this.kind === 'failing' && this.failures++ % 2 === 0);
-      if (!fails) this.apply(batch);
+      if (!fails) {
+        this.apply(batch);
+        if (this.log !== null) assert.equal(this.log.commitBatch(batch), null);
+      }
       core.committed(batch.number, fails ? 'the disk is full' : null, now);
       return true;
     }
@@ -79,8 +91,18 @@ export class StoreDouble {
     const kept = this.sessions.get(request.key);
     const queue = kept?.session.incarnation === request.incarnation ? [...kept.queue.values()] : [];
     const page = queue.filter((delivery) => delivery.sequence > request.after).slice(0, request.count);
-    core.paged(request.number, page, null, now);
+    core.paged(request.number, this.log === null ? page : this.pageOfLog(this.log, request, page), null, now);
     return true;
+  }
+
+  /** A page of the log may be shorter, and leaves out what is in flight. */
+  private pageOfLog(log: LogBench, request: PageRequest, page: StoredDelivery[]): readonly StoredDelivery[] {
+    const found = log.page(request.key, request.incarnation, request.after, request.count);
+    assert.ok(typeof found !== 'string', String(found));
+    const waiting = page.filter(({ packetId }) => packetId === 0);
+    assert.deepEqual(found, waiting.slice(0, found.length));
+    assert.equal(found.length === 0, waiting.length === 0);
+    return found;
   }
 
   /** Page requests not answered yet. */
@@ -113,6 +135,12 @@ export class StoreDouble {
   state(): StoredState {
     this.waitingCommit = null;
     this.waitingPages.length = 0;
+    if (this.log !== null) {
+      this.log.disk.losePower();
+      this.log.restart();
+      assert.deepEqual(this.log.report.damage, []);
+      return this.log.state;
+    }
     const sessions = [...this.sessions.values()].map(({ session, subscriptions, queue, received }) => {
       const all = [...queue.values()];
       const inFlight = all.filter((delivery) => delivery.packetId !== 0);

@@ -8,7 +8,8 @@
  *     alice.expect(puback(7, ReasonCode.NoMatchingSubscribers));
  *     world.end();   // also fails on anything unexpected anywhere
  *
- * A scenario runs on each of `storeKinds`: without a store, and with a double that answers at once, late, or after failures.
+ * A scenario runs on each of `storeKinds`: without a store, with a double that answers at once, late, or after failures, and with
+ * the real log on a simulated disk.
  */
 
 import assert from 'node:assert/strict';
@@ -42,8 +43,8 @@ import {
 import { checkInvariants } from '../../src/core/invariants.ts';
 import { StoreDouble } from './store-double.ts';
 
-export type StoreKind = 'none' | 'instant' | 'late' | 'failing';
-export const storeKinds: readonly StoreKind[] = ['none', 'instant', 'late', 'failing'];
+export type StoreKind = 'none' | StoreDouble['kind'];
+export const storeKinds: readonly StoreKind[] = ['none', 'instant', 'late', 'failing', 'log'];
 
 export interface WorldOptions extends Partial<CoreOptions> {
   readonly store?: StoreKind;

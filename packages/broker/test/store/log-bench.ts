@@ -52,7 +52,15 @@ export class LogBench {
 
   /** Commits to the end; the reason of a failure, or null. */
   commit(changes: readonly Change[]): string | null {
-    const { number } = this.begin(changes);
+    return this.awaitCommit(this.begin(changes));
+  }
+
+  commitBatch(batch: Batch): string | null {
+    this.log.commit(batch);
+    return this.awaitCommit(batch);
+  }
+
+  private awaitCommit({ number }: Batch): string | null {
     const answer = this.until((each) => each.kind === 'committed' && each.number === number);
     return (answer as Extract<Answer, { kind: 'committed' }>).error;
   }
