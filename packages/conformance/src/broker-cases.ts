@@ -10,6 +10,7 @@ import { mqtt31Cases } from './cases/mqtt31.ts';
 import { packetSizeCases } from './cases/packet-size.ts';
 import { protocolErrorCases } from './cases/protocol-errors.ts';
 import { publishCases } from './cases/publish.ts';
+import { receivingCases } from './cases/receiving.ts';
 import { retainCases } from './cases/retain.ts';
 import { sessionCases } from './cases/session.ts';
 import { subscribeCases } from './cases/subscribe.ts';
@@ -28,6 +29,7 @@ const families: readonly (readonly Case[])[] = [
   retainCases,
   subscribeCases,
   topicCases,
+  receivingCases,
   deliveryCases,
   packetSizeCases,
   connectionCases,

@@ -18,7 +18,7 @@ export const connectCases: readonly Case[] = [
     },
   ),
   ...cases(
-    ['5.0/3.1 first-packet', 'MQTT3-3.1.0-1'],
+    ['5.0/3.1 first-packet', '3.1.1/3.1 first-packet'],
     'Whatever is sent before CONNECT gets no answer and closes the connection',
     async (bench) => {
       const topic = bench.topic();

@@ -57,7 +57,7 @@ function connectText(
   what: 'UTF-8' | 'U+0000',
   texts: Readonly<Record<string, Bytes>>,
 ): Case[] {
-  return cases(ids, `A ${place} that is not legal text (${what}) is refused`, (bench) => {
+  return cases(ids, `Text that is not legal (${what}) is refused: ${place}`, (bench) => {
     const version = bench.version === 5 ? 5 : 4;
     const returnCodes = place === 'client-id' ? [2] : place === 'user-name' ? [4, 5] : [];
     return bench.refusesConnect(inPackets(version, bench.clientId(), place, texts), { isCode, returnCodes });
@@ -70,7 +70,7 @@ function packetText(
   what: 'UTF-8' | 'U+0000',
   texts: Readonly<Record<string, Bytes>>,
 ): Case[] {
-  return cases(ids, `A ${place} that is not legal text (${what}) is refused`, (bench) => {
+  return cases(ids, `Text that is not legal (${what}) is refused: ${place}`, (bench) => {
     const version = bench.version === 5 ? 5 : 4;
     const isAnswer = version === 5 ? refusingAck : undefined;
     return bench.refuses(inPackets(version, '', place, texts), { isCode, ...(isAnswer && { isAnswer }) });
