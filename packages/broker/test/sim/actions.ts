@@ -5,9 +5,8 @@ import { encodePacket, PacketType } from '@pipit/protocol';
 import type { Rule } from '../../src/core/index.ts';
 import type { Client } from './client.ts';
 import type { Link } from './link.ts';
-import { payloadOf } from './model.ts';
+import { bigPayloadBytes, payloadOf } from './model.ts';
 import type { ActionName } from './options.ts';
-import { bigPayloadBytes } from './oracle.ts';
 import type { Simulation } from './simulation.ts';
 
 const topics = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'a//c', '$x/a', 'c'];

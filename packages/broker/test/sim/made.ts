@@ -168,10 +168,11 @@ function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket
 /** Per topic and QoS: nothing overtakes, and after a resume what was sent before goes first [MQTT-4.6.0-1] [MQTT-4.6.0-6]. */
 function judgeOrder(oracle: Oracle, view: View, session: ModelSession, owed: Owed): void {
   const { routing, qos } = owed;
+  if (routing.number === 0) return;
   for (const earlier of session.line) {
     if (earlier === owed) return;
-    // Copies of one message have no order, and empty ones look all the same.
-    if (earlier.routing.number === routing.number || earlier.isReplay) continue;
+    // Copies of one message have no order, and one empty message looks like another.
+    if (earlier.routing.number === routing.number || earlier.routing.number === 0 || earlier.isReplay) continue;
     if (earlier.routing.topic !== routing.topic || earlier.qos !== qos) continue;
     const isAhead = earlier.phase === 'released' || (earlier.phase === 'sent' && earlier.sentOn === view.link.number);
     oracle.expect(isAhead, `#${routing.number} overtook #${earlier.routing.number} on ${routing.topic}`);

@@ -7,6 +7,9 @@ import type { ConnectPacket, ProtocolVersion, PublishPacket, QoS } from '@pipit/
 import type { Rule } from '../../src/core/index.ts';
 import type { Link } from './link.ts';
 
+/** Payloads are either below half of this, or this. */
+export const bigPayloadBytes = 300;
+
 /** One handing-on of a message. */
 export interface Routing {
   /** The number in its payload; 0: the payload is empty. */

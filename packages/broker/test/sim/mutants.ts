@@ -137,7 +137,7 @@ const faults: readonly Fault[] = [
 async function hunt(fault: Fault | null, seeds: number): Promise<{ seed: number; rule: string }> {
   const copy = new MutantCopy(fault === null ? null : { ...fault, cases: [] });
   try {
-    const engine = await loadEngine((file) => copy.import(file));
+    const engine = await loadEngine((file) => import(copy.url(file)));
     for (let seed = 1; seed <= seeds; seed++) {
       const { failure } = runSeed(seed, engine);
       if (failure !== null) return { seed, rule: failure.rule.split('\n')[0] as string };

@@ -26,6 +26,7 @@ import { Client } from './client.ts';
 import { Disk } from './disk.ts';
 import type { Engine } from './engine.ts';
 import { Link } from './link.ts';
+import { end } from './lives.ts';
 import { noteMade } from './made.ts';
 import { Marks } from './marks.ts';
 import { Model, type Snapshot, View } from './model.ts';
@@ -445,7 +446,7 @@ export class Simulation {
       if (isBusy || view !== null) continue;
       // After a power cut a session that did not last is there only for its will, and its end is not told.
       if (!session.lasts && session.will === null) {
-        this.oracle.end(session);
+        end(this.oracle, session);
         continue;
       }
       this.oracle.expect(
