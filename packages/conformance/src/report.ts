@@ -1,5 +1,6 @@
 /** A report in lines: one a statement, and a summary. */
-import type { Outcome, Report, Result } from './run.ts';
+import type { Outcome, Result } from './result.ts';
+import type { Report } from './run.ts';
 
 export interface Summary {
   readonly pass: number;

@@ -7,25 +7,8 @@ import { PacketType } from '@pipit/protocol';
 import { Bench, type Facts } from './bench.ts';
 import { brokerCases } from './broker-cases.ts';
 import type { Case } from './case.ts';
-import { codeWords, Mismatch, NotApplicable, words } from './outcome.ts';
-import type { Peer } from './peer.ts';
-
-export type Outcome = 'pass' | 'fail' | 'not applicable' | 'information';
-
-export interface Result {
-  readonly id: string;
-  readonly title: string;
-  readonly version: ProtocolVersion;
-  readonly statements: readonly string[];
-  readonly outcome: Outcome;
-  /** Of a failure. */
-  readonly expected?: string;
-  readonly seen?: string;
-  /** Why it is not applicable, or what there is to know. */
-  readonly note?: string;
-  /** Of a failure: the bytes of each connection, sent (`>`) and received (`<`). */
-  readonly bytes?: readonly (readonly string[])[];
-}
+import { codeWords, words } from './outcome.ts';
+import { attempt, headOf, type Result } from './result.ts';
 
 export interface Refusal {
   readonly version: ProtocolVersion;
@@ -60,7 +43,6 @@ export interface SuiteOptions {
   readonly cases?: readonly Case[];
 }
 
-const caseTimeoutFactor = 5;
 const versionNames = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const;
 
 export async function runSuite(options: SuiteOptions): Promise<Report> {
@@ -162,37 +144,10 @@ class Suite {
 
   async #attempt(each: Case): Promise<Result> {
     const bench = this.#bench(each.version);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const limitMs = this.#timeoutMs * caseTimeoutFactor;
-      timer = setTimeout(() => reject(new Mismatch(`an end within ${limitMs / 1000} s`, 'none')), limitMs);
-    });
-    try {
-      const note = await Promise.race([each.run(bench), late]);
-      if (each.kind === 'information') return { ...headOf(each), outcome: 'information', note: String(note) };
-      return { ...headOf(each), outcome: 'pass' };
-    } catch (error) {
-      return failureOf(each, error, bench.peers);
-    } finally {
-      clearTimeout(timer);
-      await bench.clear();
-    }
+    const { peers } = bench;
+    const isInformation = each.kind === 'information';
+    const result = await attempt(each, () => each.run(bench), { peers, timeoutMs: this.#timeoutMs, isInformation });
+    await bench.clear();
+    return result;
   }
-}
-
-function headOf({ id, title, version, statements }: Case): Pick<Result, 'id' | 'title' | 'version' | 'statements'> {
-  return { id, title, version, statements };
-}
-
-function failureOf(each: Case, error: unknown, peers: readonly Peer[]): Result {
-  if (error instanceof NotApplicable) return { ...headOf(each), outcome: 'not applicable', note: error.message };
-  const bytes = peers.filter((peer) => peer.log.length > 0).map((peer) => peer.log);
-  if (!(error instanceof Mismatch)) {
-    const seen = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { ...headOf(each), outcome: 'fail', expected: 'no fault of the suite itself', seen, bytes };
-  }
-  if (each.kind === 'information') {
-    return { ...headOf(each), outcome: 'information', note: `unclear: ${error.message}`, bytes };
-  }
-  return { ...headOf(each), outcome: 'fail', expected: error.expected, seen: error.seen, bytes };
 }

@@ -1,0 +1,56 @@
+/** MQTT.js as the client under test. */
+import type { ClientDriver, ClientSettings } from '@pipit/conformance';
+import { connect, type IClientOptions } from 'mqtt';
+
+function optionsOf(settings: ClientSettings): IClientOptions {
+  const { version, clientId, cleanStart, keepAliveSeconds, sessionExpirySeconds, topicAliasMaximum, usesAliases } =
+    settings;
+  const { authentication } = settings;
+  const properties = {
+    ...(sessionExpirySeconds !== undefined && { sessionExpiryInterval: sessionExpirySeconds }),
+    ...(topicAliasMaximum !== undefined && { topicAliasMaximum }),
+    ...(authentication !== undefined && {
+      authenticationMethod: authentication.method,
+      authenticationData: Buffer.from(authentication.data),
+    }),
+  };
+  return {
+    protocolVersion: version,
+    clientId,
+    clean: cleanStart,
+    keepalive: keepAliveSeconds,
+    reconnectPeriod: 10,
+    resubscribe: false,
+    ...(usesAliases === true && { autoAssignTopicAlias: true, autoUseTopicAlias: true }),
+    ...(version === 5 && { properties }),
+  };
+}
+
+export const mqttJs: ClientDriver = (settings, received) => {
+  const client = connect(settings.url, optionsOf(settings));
+  client.on('error', () => {});
+  client.on('message', (topic, payload) => received({ topic, payload }));
+  const { authentication } = settings;
+  if (authentication !== undefined) {
+    client.handleAuth = (_, done) => {
+      const properties = {
+        authenticationMethod: authentication.method,
+        authenticationData: Buffer.from(authentication.answer),
+      };
+      done(undefined, { cmd: 'auth', reasonCode: 0x18, properties });
+    };
+  }
+  return {
+    publish: async (topic, payload, { qos, retain = false, properties = {} }) => {
+      const { subscriptionIdentifiers } = properties;
+      const [subscriptionIdentifier] = subscriptionIdentifiers ?? [];
+      const list = subscriptionIdentifier === undefined ? {} : { properties: { subscriptionIdentifier } };
+      await client.publishAsync(topic, Buffer.from(payload), { qos, retain, ...list });
+    },
+    subscribe: async (filter, qos) => {
+      await client.subscribeAsync(filter, { qos });
+    },
+    disconnect: () => client.endAsync(),
+    destroy: () => client.end(true),
+  };
+};
