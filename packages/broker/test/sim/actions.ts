@@ -227,7 +227,7 @@ function permit(sim: Simulation, client: Client): void {
     rules.push({
       effect: 'deny',
       action: prng.pick(['publish', 'subscribe', 'all'] as const),
-      filter: prng.pick(filters),
+      filter: prng.pick(prng.chance(50) ? topics : filters),
     });
   }
   rules.push({ effect: 'allow', action: 'all', filter: '#' }, { effect: 'allow', action: 'all', filter: '$x/#' });

@@ -45,85 +45,92 @@ function redispatched(oracle: Oracle, choice: Choice): void {
 }
 
 /** A drop that was reported is a debt no more, if the reason is true. */
-export function dropped(oracle: Oracle, { clientId, topic, reason, group }: Drop): void {
-  const { now, limits, mark } = oracle.world;
-  const session =
-    oracle.model.sessions.get(clientId) ?? (oracle.leaving?.clientId === clientId ? oracle.leaving : undefined);
+export function dropped(oracle: Oracle, drop: Drop): void {
+  const { clientId, topic, reason } = drop;
+  const { world, leaving, model } = oracle;
+  const session = model.sessions.get(clientId) ?? (leaving?.clientId === clientId ? leaving : undefined);
   if (session === undefined) return oracle.fail(`a message for ${clientId} was dropped, who does not exist`);
   const { view } = session;
   // Only its will has brought it back after a power cut: nobody is owed anything by it.
   if (!session.lasts && view === null && !session.isEnded) return;
-  const here = (owed: Owed): boolean => owed.routing.topic === topic;
-  const take = (list: Owed[] | undefined, suits: (owed: Owed) => boolean, isLast = false): boolean => {
-    const at = isLast ? (list?.findLastIndex(suits) ?? -1) : (list?.findIndex(suits) ?? -1);
-    if (at >= 0) list?.splice(at, 1);
-    return at >= 0;
-  };
-  const isWaiting = (owed: Owed): boolean => here(owed) && owed.phase === 'waiting';
-  // Given up when it was to be sent again.
+  const isHere = (owed: Owed): boolean => owed.routing.topic === topic;
+  const isWaiting = (owed: Owed): boolean => isHere(owed) && owed.phase === 'waiting';
+  // Given up when it was to be sent again, or to move on.
   const isGone = (owed: Owed): boolean =>
-    here(owed) && owed.phase === 'sent' && !oracle.world.isInFlight(clientId, owed.packetId);
-  const isBig = (owed: Owed): boolean =>
-    here(owed) && owed.phase !== 'released' && owed.routing.payloadBytes > bigPayloadBytes / 2;
+    isHere(owed) && owed.phase === 'sent' && !world.isInFlight(clientId, owed.packetId);
   switch (reason) {
-    case 'queue-full': {
-      mark('queue overflow');
-      const bytes = session.line.reduce(
-        (sum, { routing }) => sum + routing.topic.length + routing.payloadBytes + 160,
-        0,
-      );
-      const isFull = session.line.length > limits.queueMessagesMax || bytes > limits.queueBytesMax;
-      return oracle.expect(
-        isFull && take(session.line, (owed) => isWaiting(owed) && owed.group === group, true),
-        `a message for ${clientId} was dropped from a queue with room`,
-      );
-    }
-    case 'expired': {
-      mark('message expired in a queue');
-      // What is expired when it is to be queued is dropped itself; otherwise it is the oldest.
-      const { handedOn } = oracle;
-      const isNew = (owed: Owed): boolean => isWaiting(owed) && owed.routing === handedOn && owed.group === group;
-      if (handedOn !== null && handedOn.expiresAt <= now())
-        return oracle.expect(take(session.line, isNew), 'an expired message is lost');
-      const isExpired = (owed: Owed): boolean => here(owed) && owed.routing.expiresAt <= now();
-      // A shared message that is on its way to another member may expire after it was sent.
-      const mayMove = (owed: Owed): boolean => isExpired(owed) && isGone(owed) && owed.group !== null;
-      return oracle.expect(
-        take(session.line, mayMove) || take(session.line, (owed) => isWaiting(owed) && isExpired(owed)),
-        `a message for ${clientId} was dropped before it expired`,
-      );
-    }
+    case 'queue-full':
+      world.mark('queue overflow');
+      return droppedAsFull(oracle, session, drop);
+    case 'expired':
+      world.mark('message expired in a queue');
+      return droppedAsExpired(oracle, session, drop, isGone);
     case 'not-authorized': {
-      mark('queued message dropped for a lost right');
-      // After a restart a session has no permissions until somebody connects to it, who is told after oracle.
-      const may = oracle.model.mayReceive(
-        session.permissions === null ? { permissions: session.principal } : session,
-        topic,
-      );
+      world.mark('queued message dropped for a lost right');
+      // After a restart a session has no permissions until somebody connects to it, and drops come before that is told.
+      const { permissions, principal } = session;
+      const may = model.mayReceive({ permissions: permissions ?? principal }, topic);
       oracle.expect(!may, `${clientId} may receive ${topic}`);
-      return oracle.expect(
-        take(session.line, isGone) || take(session.line, isWaiting),
-        'a message was dropped that nobody waits for',
-      );
+      const isOwed = take(session.line, isGone) || take(session.line, isWaiting);
+      return oracle.expect(isOwed, 'a message was dropped that nobody waits for');
     }
-    case 'unsent-full':
-      mark('QoS 0 dropped for a slow reader');
-      return oracle.expect(
-        take(view?.now, here, true) || take(session.line, (owed) => isWaiting(owed) && owed.qos === 0, true),
-        `nothing for ${clientId} was there to be dropped`,
-      );
+    case 'unsent-full': {
+      world.mark('QoS 0 dropped for a slow reader');
+      const isQueued = (owed: Owed): boolean => isWaiting(owed) && owed.qos === 0;
+      const isOwed = take(view?.now ?? [], isHere, true) || take(session.line, isQueued, true);
+      return oracle.expect(isOwed, `nothing for ${clientId} was there to be dropped`);
+    }
     case 'packet-too-large':
-      mark('message larger than the peer takes');
-      oracle.expect(view !== null && view.packetBytesMax < bigPayloadBytes, `${clientId} takes packets of any size`);
-      return oracle.expect(
-        take(view?.now, isBig) || take(session.line, isBig) || takeReplay(session, topic),
-        'a small message was too large',
-      );
+      world.mark('message larger than the peer takes');
+      return droppedAsLarge(oracle, session, topic);
     default:
       return oracle.fail(`a message for ${clientId} was dropped: ${reason}`);
   }
 }
 
-function takeReplay(session: ModelSession, topic: string): boolean {
-  return session.replays.some(({ left }) => left.delete(topic));
+/** Takes the first that suits, or the last, out of a list. */
+function take(list: Owed[], suits: (owed: Owed) => boolean, isLast = false): boolean {
+  const at = isLast ? list.findLastIndex(suits) : list.findIndex(suits);
+  if (at >= 0) list.splice(at, 1);
+  return at >= 0;
+}
+
+function droppedAsFull(oracle: Oracle, session: ModelSession, { clientId, topic, group }: Drop): void {
+  const { queueMessagesMax, queueBytesMax } = oracle.world.limits;
+  const costs = session.line.map(({ routing }) => routing.topic.length + routing.payloadBytes + 160);
+  const isFull = session.line.length > queueMessagesMax || costs.reduce((sum, cost) => sum + cost, 0) > queueBytesMax;
+  const isNewest = (owed: Owed): boolean =>
+    owed.routing.topic === topic && owed.phase === 'waiting' && owed.group === group;
+  const isOwed = isFull && take(session.line, isNewest, true);
+  oracle.expect(isOwed, `a message for ${clientId} was dropped from a queue with room`);
+}
+
+/** What is expired when it is to be queued is dropped itself; otherwise it is the oldest. */
+function droppedAsExpired(
+  oracle: Oracle,
+  session: ModelSession,
+  { clientId, topic, group }: Drop,
+  isGone: (owed: Owed) => boolean,
+): void {
+  const now = oracle.world.now();
+  const { handedOn } = oracle;
+  const isExpired = ({ routing }: Owed): boolean => routing.topic === topic && routing.expiresAt <= now;
+  const isWaiting = (owed: Owed): boolean => isExpired(owed) && owed.phase === 'waiting';
+  if (handedOn !== null && handedOn.expiresAt <= now) {
+    const isNew = (owed: Owed): boolean => isWaiting(owed) && owed.routing === handedOn && owed.group === group;
+    return oracle.expect(take(session.line, isNew), `an expired message for ${clientId} is lost`);
+  }
+  // A shared message that is on its way to another member may expire after it was sent.
+  const mayMove = (owed: Owed): boolean => isExpired(owed) && isGone(owed) && owed.group !== null;
+  const isOwed = take(session.line, mayMove) || take(session.line, isWaiting);
+  oracle.expect(isOwed, `a message for ${clientId} was dropped before it expired`);
+}
+
+function droppedAsLarge(oracle: Oracle, session: ModelSession, topic: string): void {
+  const { view, line, replays, clientId } = session;
+  oracle.expect(view !== null && view.packetBytesMax < bigPayloadBytes, `${clientId} takes packets of any size`);
+  const isBig = ({ routing, phase }: Owed): boolean =>
+    routing.topic === topic && phase !== 'released' && routing.payloadBytes > bigPayloadBytes / 2;
+  const isOwed = take(view?.now ?? [], isBig) || take(line, isBig) || replays.some(({ left }) => left.delete(topic));
+  oracle.expect(isOwed, 'a small message was too large');
 }

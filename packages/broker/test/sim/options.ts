@@ -81,7 +81,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
   weights.connect = Math.max(weights.connect, 10);
   weights.thaw = weights.freeze === 0 ? 0 : Math.max(1, weights.thaw);
   for (const rare of ['crash', 'restart', 'kick'] as const) weights[rare] = Math.min(weights[rare], 1);
-  weights.permit = Math.min(weights.permit, 5);
+  weights.permit = Math.min(weights.permit, 10);
 
   if (!hasDisk) weights.diskDown = 0;
   weights.diskUp = weights.diskDown;

@@ -9,7 +9,6 @@ import { decodePacket, Framer, viewOf } from '@pipit/protocol';
 import {
   type AuthenticationRequest,
   type Batch,
-  type BrokerEvent,
   type Connection,
   type Core,
   Counter,
@@ -25,6 +24,7 @@ import {
 import { Client } from './client.ts';
 import { Disk } from './disk.ts';
 import type { Engine } from './engine.ts';
+import { listen, watchFrames } from './hooks.ts';
 import { Link } from './link.ts';
 import { end } from './lives.ts';
 import { noteMade } from './made.ts';
@@ -176,48 +176,11 @@ export class Simulation {
     const wallOffsetMs = this.schedule.now - this.coreNow;
     const options = { seed, limits, queueQos0, sysIntervalMs: null, durable: this.disk !== null };
     const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
-    this.listen(core);
+    listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
     if (stored !== null) this.input(null, () => core.restore(stored, this.coreNow));
     this.planTurn(this.schedule.now);
     return core;
-  }
-
-  /** Hears what the core tells, at the moment it does. */
-  private listen(core: Core): void {
-    const { state } = core;
-    const { events, router } = state;
-    const tell = state.tell.bind(state);
-    state.tell = (event: BrokerEvent) => {
-      this.oracle.told(event);
-      if (event.type === 'connected' && !event.sessionPresent) this.startIds(core, event.clientId);
-      tell(event);
-    };
-    const count = events.count.bind(events);
-    events.count = (event, deadlines, now) => {
-      this.oracle.counted(event);
-      count(event, deadlines, now);
-    };
-    const fromMessage = state.publication.fromMessage.bind(state.publication);
-    state.publication.fromMessage = (message, now) => {
-      this.oracle.handsOn();
-      fromMessage(message, now);
-    };
-    const subscribe = router.subscribe.bind(router);
-    router.subscribe = (session, filter, shareName, options) => {
-      const isNew = subscribe(session, filter, shareName, options);
-      const key = `$share/${shareName}/${filter}`;
-      const group = router.group(key);
-      if (group !== undefined && !Object.hasOwn(group, 'choose')) {
-        const choose = group.choose.bind(group);
-        group.choose = (coreState, topic, qos) => {
-          const member = choose(coreState, topic, qos);
-          this.oracle.chosen(key, topic, qos, member?.session.clientId ?? null);
-          return member;
-        };
-      }
-      return isNew;
-    };
   }
 
   private startIds(core: Core, clientId: string): void {
@@ -330,28 +293,9 @@ export class Simulation {
     this.views.set(link, view);
     this.observers.set(link, new Framer(1 << 24));
     this.links.push(link);
-    this.watchFrames(view, connection);
+    watchFrames(view, connection, this.oracle);
     this.planTurn(this.schedule.now);
     return link;
-  }
-
-  private watchFrames(view: View, connection: Connection): void {
-    const { framer } = connection;
-    const next = framer.next.bind(framer);
-    framer.next = () => {
-      if (!next()) {
-        this.oracle.finish();
-        return false;
-      }
-      const bytes = framer.bytes.slice(framer.start, framer.end);
-      this.oracle.taken(view, decodePacket(bytes, 0, bytes.length, connection.version, 'client'));
-      return true;
-    };
-    const keepRest = framer.keepRest.bind(framer);
-    framer.keepRest = () => {
-      this.oracle.finish();
-      keepRest();
-    };
   }
 
   // ── turns
