@@ -80,14 +80,17 @@ export class BatchWriter {
     const incarnation = this.incarnationOf(change);
     // What belongs to a session that is not known, or ended, means nothing.
     if (incarnation === null) return;
+    const { writer } = this;
     const message = messageOf(change);
     if (message !== null) this.sawId(message.id);
     const isInline = message === null || this.uses.get(message.id) === 1;
     if (message !== null && !isInline && !this.written.has(message.id)) {
       this.written.add(message.id);
-      this.add((writer) => record.writeMessage(writer, message));
+      const start = writer.length;
+      this.add(record.writeMessage(writer, message), start);
     }
-    this.add((writer) => this.writeRecord(writer, change, incarnation, isInline));
+    const offset = writer.length;
+    this.add(this.writeRecord(writer, change, incarnation, isInline), offset);
   }
 
   private writeRecord(writer: ByteWriter, change: Change, incarnation: number, isInline: boolean): Facts {
@@ -126,9 +129,7 @@ export class BatchWriter {
     }
   }
 
-  private add(write: (writer: ByteWriter) => Facts): void {
-    const offset = this.writer.length;
-    const facts = write(this.writer);
+  private add(facts: Facts, offset: number): void {
     this.records.push({ facts, offset, length: this.writer.length - offset });
   }
 

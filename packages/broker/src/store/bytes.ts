@@ -1,9 +1,12 @@
 /** The fields that records are made of: integers of variable length, numbers, texts and runs of bytes. */
 
-import { copyBytes, viewOf } from '@pipit/protocol';
+import { noBytes, viewOf } from '@pipit/protocol';
 
 const numberBytes = 8;
 const integerBytesMax = 8;
+const loopBytesMax = 64;
+/** Texts up to here are made unit by unit: the call for many costs more. */
+const loopUnitsMax = 32;
 /** Arguments of one call live on the stack. */
 const unitsPerCall = 4096;
 
@@ -70,8 +73,12 @@ export class ByteWriter {
 
   /** The bytes alone, for a reader who knows how many there are. */
   raw(value: Uint8Array): void {
-    const at = this.reserve(value.length);
-    copyBytes(this.bytes, this.view, at, value, viewOf(value), 0, value.length);
+    const { length } = value;
+    const at = this.reserve(length);
+    const { bytes } = this;
+    // A call of `set` costs more than these few bytes; so would a view, to copy by words.
+    if (length <= loopBytesMax) for (let i = 0; i < length; i++) bytes[at + i] = value[i] as number;
+    else bytes.set(value, at);
   }
 
   private wideText(value: string): void {
@@ -133,23 +140,20 @@ export class ByteReader {
     const head = this.integer();
     const isWide = head % 2 === 1;
     const length = (head - (isWide ? 1 : 0)) / 2;
-    if (!isWide) return textOf(this.bytes.subarray(this.take(length), this.at));
-    const start = this.take(length * 2);
-    return textOf(Uint16Array.from({ length }, (_, i) => this.view.getUint16(start + i * 2)));
+    const start = this.take(isWide ? length * 2 : length);
+    if (isWide) return textOf(Uint16Array.from({ length }, (_, i) => this.view.getUint16(start + i * 2)));
+    if (length > loopUnitsMax) return textOf(this.bytes.subarray(start, start + length));
+    let text = '';
+    for (let at = start; at < start + length; at++) text += String.fromCharCode(this.bytes[at] as number);
+    return text;
   }
 
-  /** A copy. */
+  /** A view of the bytes that are read from. */
   run(): Uint8Array {
     const length = this.integer();
+    if (length === 0) return noBytes;
     const start = this.take(length);
-    return this.bytes.slice(start, start + length);
-  }
-
-  /** The length of a run, which is passed over. */
-  skipRun(): number {
-    const length = this.integer();
-    this.take(length);
-    return length;
+    return this.bytes.subarray(start, start + length);
   }
 
   private take(count: number): number {

@@ -24,7 +24,7 @@ interface Range {
 
 /**
  * Reads the records at these places. `each` gets a reader that has entered the record's body; it must take what it wants before
- * it returns, and copies of what it keeps; null when the record is damaged, or its segment gone. `finished` comes last, once;
+ * it returns; runs of bytes are views of what was read; null when the record is damaged, or its segment gone. `finished` comes last, once;
  * with a reason when a read failed: then some were not told.
  */
 export function fetchRecords(

@@ -67,26 +67,28 @@ export class Loader {
     count: number,
     finished: (deliveries: readonly StoredDelivery[] | null, error: string | null) => void,
   ): void {
-    const reading = new Reading();
-    const records: QueuedRecord[] = [];
+    const entries: Entry[] = [];
     let bytes = 0;
-    let wanted = 0;
     for (const entry of session.entries.above(after)) {
-      if (wanted === count || (bytes > 0 && bytes + entry.cost > pageBytesMax)) break;
+      if (entries.length === count || (bytes > 0 && bytes + entry.cost > pageBytesMax)) break;
       if (session.sent?.has(entry.sequence) === true) continue;
-      reading.want(entry, (reader) => records.push(readQueued(reader)));
+      entries.push(entry);
       bytes += entry.cost;
-      wanted++;
     }
-    reading.run(this.operations, this.segments, (error) => {
+    const found = new Array<QueuedRecord | null>(entries.length).fill(null);
+    const each = (index: number, reader: ByteReader | null): void => {
+      if (reader !== null) found[index] = readQueued(reader);
+    };
+    fetchRecords(this.operations, this.segments, entries, each, (error) => {
       if (error !== null) return finished(null, error);
+      const records = found.filter((record) => record !== null);
       this.messages(records, (messages, _lost, failure) => {
-        if (failure !== null) finished(null, failure);
-        else
-          finished(
-            records.sort(bySequence).flatMap((queued) => deliveryOf(session, queued, messages)),
-            null,
-          );
+        if (failure !== null) return finished(null, failure);
+        const deliveries = records.map((record) => deliveryOf(session, record, messages));
+        finished(
+          deliveries.filter((delivery) => delivery !== null),
+          null,
+        );
       });
     });
   }
@@ -154,19 +156,18 @@ export class Loader {
   }
 }
 
-function bySequence(a: QueuedRecord, b: QueuedRecord): number {
-  return a.delivery.sequence - b.delivery.sequence;
-}
-
-/** None when its message is lost. */
+/** Null when its message is lost. */
 function deliveryOf(
   session: CatalogSession,
-  { delivery, message }: QueuedRecord,
+  { delivery: { sequence, qos, retain, identifiers, group }, message }: QueuedRecord,
   messages: ReadonlyMap<number, StoredMessage>,
-): StoredDelivery[] {
+): StoredDelivery | null {
   const whole = typeof message === 'number' ? messages.get(message) : message;
-  const { packetId = 0, released = false } = session.sent?.get(delivery.sequence) ?? {};
-  return whole === undefined ? [] : [{ ...delivery, message: whole, packetId, released }];
+  if (whole === undefined) return null;
+  const sent = session.sent?.get(sequence);
+  const packetId = sent === undefined ? 0 : sent.packetId;
+  const released = sent?.released === true;
+  return { sequence, message: whole, qos, retain, identifiers, group, packetId, released };
 }
 
 type LoadedSession = StoredState['sessions'] extends Iterable<infer One> ? One : never;
@@ -178,7 +179,8 @@ function loadedSession(
 ): LoadedSession[] {
   if (session === null) return [];
   // A session sends in the order of its line: by sequence is by time.
-  const sent = inFlight.sort(bySequence).flatMap((queued) => deliveryOf(known, queued, messages));
+  inFlight.sort((a, b) => a.delivery.sequence - b.delivery.sequence);
+  const sent = inFlight.map((queued) => deliveryOf(known, queued, messages)).filter((delivery) => delivery !== null);
   const waiting = { count: 0, bytes: 0, afterSequence: known.lastSequence, lastSequence: known.lastSequence };
   for (const { sequence, cost } of known.entries.above(Number.NEGATIVE_INFINITY)) {
     if (known.sent?.has(sequence) === true) continue;
