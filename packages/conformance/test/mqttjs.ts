@@ -40,7 +40,9 @@ export const mqttJs: ClientDriver = (settings, received) => {
       done(undefined, { cmd: 'auth', reasonCode: 0x18, properties });
     };
   }
+  const connected = new Promise<void>((done) => client.once('connect', () => done()));
   return {
+    connected,
     publish: async (topic, payload, { qos, retain = false, properties = {} }) => {
       const { subscriptionIdentifiers } = properties;
       const [subscriptionIdentifier] = subscriptionIdentifiers ?? [];

@@ -112,7 +112,15 @@ export class ClientBench {
   ): Promise<{ client: ClientUnderTest; peer: Peer }> {
     const client = await this.dial(settings);
     const { peer } = await this.accept(words);
+    await Promise.race([client.connected, this.#overdue()]);
     return { client, peer };
+  }
+
+  /** Rejects when the client has taken too long to notice that it was accepted. */
+  #overdue(): Promise<never> {
+    return new Promise((_, reject) => {
+      setTimeout(() => reject(new Mismatch('the client to be connected', 'it is not')), this.timeoutMs).unref();
+    });
   }
 
   get durable(): Partial<ClientSettings> {

@@ -115,7 +115,8 @@ const connecting: readonly ClientCase[] = [
     await bench.silence(peer);
   }),
   ...clientCases('MQTT-3.2.2-4', 'Session Present 1 to a client without a session closes', async (bench) => {
-    const { peer } = await bench.connected({}, { sessionPresent: true });
+    await bench.dial();
+    const { peer } = await bench.accept({ sessionPresent: true });
     await bench.closes(peer, 'Session Present 1');
   }),
   ...clientCases(
@@ -229,10 +230,18 @@ const limits: readonly ClientCase[] = [
     await takePublishes(peer, 1);
     client.subscribe('t', 0).catch(() => {});
     await peer.take(PacketType.Subscribe, 'SUBSCRIBE');
-    client.disconnect().catch(() => {});
-    await peer.take(PacketType.Disconnect, 'DISCONNECT');
   }),
 ];
+
+/** A client that was cut off with four messages open, and the connection by which it is back. */
+async function resumed(bench: ClientBench): Promise<{ first: PublishPacket[]; again: Peer }> {
+  const { client, peer } = await bench.connected(bench.durable);
+  for (let i = 0; i < 4; i++) publishing(client, 't', `${i}`, i % 2 === 0 ? 1 : 2);
+  const first = await takePublishes(peer, 4);
+  peer.cut();
+  const { peer: again } = await bench.accept({ sessionPresent: true });
+  return { first, again };
+}
 
 const exchanges: readonly ClientCase[] = [
   ...clientCases(['MQTT-2.2.1-3', 'MQTT3-2.3.1-2'], 'Packet identifiers are not 0 and not in use', async (bench) => {
@@ -292,24 +301,24 @@ const exchanges: readonly ClientCase[] = [
     expectEqual(seen, shuffled, 'identifiers');
   }),
   ...clientCases(
-    ['MQTT-4.6.0-1', 'MQTT-4.4.0-1 client', 'MQTT-3.3.1-1 client', 'MQTT3-4.6.0-1', 'MQTT3-2.3.1-3'],
-    'What is open is sent again on resuming, in its order, under its identifiers, with DUP 1',
+    ['MQTT-4.6.0-1', 'MQTT-4.4.0-1 client', 'MQTT3-4.6.0-1', 'MQTT3-2.3.1-3'],
+    'What is open is sent again on resuming, in its order and under its identifiers, at once or one after the other',
     async (bench) => {
-      const { client, peer } = await bench.connected(bench.durable);
-      for (let i = 0; i < 4; i++) publishing(client, 't', `${i}`, i % 2 === 0 ? 1 : 2);
-      const first = await takePublishes(peer, 4);
-      peer.cut();
-      const { peer: again } = await bench.accept({ sessionPresent: true });
-      const repeated = await takePublishes(again, 4);
+      const { first, again } = await resumed(bench);
+      const repeated: PublishPacket[] = [];
+      for (const _ of first) {
+        const packet = await again.takePublish('the message again');
+        repeated.push(packet);
+        await again.acknowledge(packet);
+      }
       const head = (packet: PublishPacket): unknown[] => [payloads([packet])[0], packet.packetId];
       expectEqual(repeated.map(head), first.map(head), 'messages and identifiers');
-      expectTrue(
-        repeated.every(({ dup }) => dup),
-        'DUP 1',
-        repeated,
-      );
     },
   ),
+  ...clientCases(['MQTT-3.3.1-1 client', 'MQTT3-3.3.1-1 client'], 'What is sent again has DUP 1', async (bench) => {
+    const { again } = await resumed(bench);
+    expectEqual((await again.takePublish('the message again')).dup, true, 'DUP');
+  }),
   ...clientCases(
     ['MQTT-4.3.3-5 client', 'MQTT3-4.3.3-1 client'],
     'Without PUBCOMP the PUBREL is sent again, not the PUBLISH',
@@ -374,7 +383,6 @@ const illegal: readonly (readonly [ids: readonly string[], what: string, bytes: 
     'a topic with a wildcard',
     (version) => frame(0x30, field('a/#'), none(version)),
   ],
-  [['MQTT3-3.9.3-2 client'], 'SUBACK 0x03', () => frame(0x90, uint16(1), [3])],
   [
     ['MQTT-3.14.2-2 client'],
     'DISCONNECT with a Session Expiry',

@@ -27,6 +27,8 @@ export interface ReceivedMessage {
 }
 
 export interface ClientUnderTest {
+  /** Resolves when the client knows that it was accepted the first time: what is asked of it from then on goes out at once. */
+  readonly connected: Promise<void>;
   /** Resolves when the exchange is over; rejects when the client refuses the message, or gave up. */
   publish(
     topic: string,
