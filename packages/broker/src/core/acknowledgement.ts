@@ -40,6 +40,7 @@ export function acknowledge(
 ): void {
   if (connection.line !== null) {
     connection.line.push(type, packetId, reasonCode, changed);
+    stallLongLine(state, connection);
     return;
   }
   const waits = changed || connection.isHolding;
@@ -48,6 +49,11 @@ export function acknowledge(
   connection.inbound++;
   connection.countHeldAcknowledgement();
   // A 5.0 peer knows how many it may have open. A 3.x one does not: it is not read until the disk has caught up.
-  const isFull = connection.inbound >= connection.inboundMax && connection.version !== 5;
-  if (isFull || connection.heldBytes > state.limits.heldBytesMax) connection.isStalled = true;
+  if (connection.inbound >= connection.inboundMax && connection.version !== 5) connection.isStalled = true;
+}
+
+/** A line that is long enough stops the reading of its connection, whatever it is that stands in it. */
+export function stallLongLine(state: State, connection: Connection): void {
+  const { line } = connection;
+  if (line !== null && line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
 }

@@ -6,7 +6,7 @@
  */
 
 import { filterMatches, PacketType, type QoS, ReasonCode } from '@pipit/protocol';
-import { AckLine, acknowledge, type LineEntry } from './acknowledgement.ts';
+import { AckLine, acknowledge, type LineEntry, stallLongLine } from './acknowledgement.ts';
 import type { Connection } from './connection.ts';
 import type { LocalSubscriber } from './local.ts';
 import { toLocalMessage } from './local-message.ts';
@@ -59,7 +59,7 @@ export function lineUp(state: State, connection: Connection, qos: QoS, packetId:
   const type = qos === 0 ? 0 : qos === 1 ? PacketType.Puback : PacketType.Pubrec;
   const changed = qos === 2 && connection.session?.lasts === true && state.journal !== null;
   const entry = connection.line.push(type, packetId, -1, changed);
-  if (connection.line.entries.length >= state.limits.claimedPublishesMax) connection.isStalled = true;
+  stallLongLine(state, connection);
   return { connection, entry };
 }
 

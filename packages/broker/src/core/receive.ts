@@ -25,7 +25,7 @@ import { acknowledged, isClogged, released, writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { subscribeReceived, unsubscribeReceived } from './subscribe.ts';
-import { Violation } from './violation.ts';
+import { limitUserProperties, Violation } from './violation.ts';
 
 /** Parses and handles what the connection's framer has, as far as this turn goes. True when it needs more input to go on. */
 export function read(state: State, connection: Connection): boolean {
@@ -35,6 +35,8 @@ export function read(state: State, connection: Connection): boolean {
       if (!framer.next()) return true;
       handle(state, connection);
       if (connection.phase === Phase.Closed) return false;
+      // Whatever it asks, its answers wait for the disk: it is not asked anything more until they have left.
+      if (connection.isHolding && connection.heldBytes > state.limits.heldBytesMax) connection.isStalled = true;
     }
     framer.keepRest();
   } catch (error) {
@@ -125,6 +127,8 @@ function handleFirst(state: State, connection: Connection): void {
 }
 
 function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
+  const userProperties = 'properties' in packet ? (packet.properties?.userProperties ?? []) : [];
+  limitUserProperties(userProperties.length, state.limits.userPropertiesMax);
   switch (packet.type) {
     case PacketType.Puback:
     case PacketType.Pubrec:
