@@ -249,7 +249,7 @@ test('PublishFrame agrees with decodePacket on every PUBLISH, whole or damaged, 
         new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(frame.topicStart, frame.topicEnd)),
         decoded.topic,
       );
-      const { topicAlias, messageExpiryInterval, payloadFormatIndicator, subscriptionIdentifiers } =
+      const { topicAlias, messageExpiryInterval, payloadFormatIndicator, subscriptionIdentifiers, userProperties } =
         decoded.properties ?? {};
       assert.equal(frame.topicAlias, topicAlias ?? 0);
       if (topicAlias === undefined) assert.equal(frame.topicAliasAt, -1);
@@ -259,6 +259,7 @@ test('PublishFrame agrees with decodePacket on every PUBLISH, whole or damaged, 
       else assert.equal(view.getUint32(frame.messageExpiryAt), messageExpiryInterval);
       assert.equal(frame.payloadFormatIndicator, payloadFormatIndicator ?? 0);
       assert.equal(frame.hasSubscriptionIdentifiers, subscriptionIdentifiers !== undefined);
+      assert.equal(frame.userProperties, userProperties?.length ?? 0);
       assert.equal(frame.propertiesEnd, frame.payloadStart);
       if (decoded.properties === undefined) assert.equal(frame.propertiesStart, frame.propertiesEnd);
     }),

@@ -36,7 +36,7 @@ import type { Acceptance, Refusal, Verdict } from './ports.ts';
 import type { Session, Will } from './session.ts';
 import { attach, createSession, endSession } from './sessions.ts';
 import type { State } from './state.ts';
-import { Violation } from './violation.ts';
+import { limitUserProperties, Violation } from './violation.ts';
 import { takeWill } from './will.ts';
 
 const forever = 0xffff_ffff;
@@ -66,8 +66,10 @@ export function connectReceived(state: State, connection: Connection): void {
 
 /** What CONNECT alone decides; then it goes to the authority. */
 function admit(state: State, connection: Connection, connect: ConnectPacket): void {
-  const { version, properties } = connect;
+  const { version, properties, will } = connect;
   let { clientId } = connect;
+  limitUserProperties(properties?.userProperties?.length ?? 0, state.limits.userPropertiesMax);
+  limitUserProperties(will?.properties?.userProperties?.length ?? 0, state.limits.userPropertiesMax);
   if (clientId === '') {
     // 3.1 knows no empty id; 3.1.1 only with Clean Session [MQTT3-3.1.3-8].
     if (version === 3 || (version === 4 && !connect.cleanStart)) {

@@ -31,7 +31,7 @@ export interface Limits {
   subscriptionsPerSessionMax: number;
   /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
   filtersPerPacketMax: number;
-  /** User Properties in one packet, and their bytes together. */
+  /** User Properties in one packet, or in one will. */
   userPropertiesMax: number;
   /** Messages waiting for one session, in flight included. */
   queueMessagesMax: number;

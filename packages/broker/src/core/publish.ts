@@ -19,7 +19,7 @@ import { writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import type { Topic } from './topic-table.ts';
-import { Violation } from './violation.ts';
+import { limitUserProperties, Violation } from './violation.ts';
 
 /** Handles the PUBLISH that the connection's framer shows. Throws DecodeError or Violation when the connection must end. */
 export function publishReceived(state: State, connection: Connection, session: Session): void {
@@ -29,6 +29,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
   const { qos, packetId } = frame;
   state.metrics.publishReceived(qos, frame.end - frame.payloadStart);
+  limitUserProperties(frame.userProperties, state.limits.userPropertiesMax);
   const topic = resolveTopic(state, connection);
   if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);
   if (frame.retain && !connection.mayRetain)

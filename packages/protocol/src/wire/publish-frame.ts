@@ -42,6 +42,8 @@ export class PublishFrame {
   messageExpiryAt = -1;
   payloadFormatIndicator: 0 | 1 = 0;
   hasSubscriptionIdentifiers = false;
+  /** How many User Properties there are. */
+  userProperties = 0;
 
   readonly #reader = new Reader();
 
@@ -87,6 +89,7 @@ export class PublishFrame {
     this.messageExpiryAt = -1;
     this.payloadFormatIndicator = 0;
     this.hasSubscriptionIdentifiers = false;
+    this.userProperties = 0;
     if (version === 5) at = this.#properties(at, sender);
     else {
       this.propertiesStart = at;
@@ -141,6 +144,9 @@ export class PublishFrame {
       case 0x23:
         this.topicAlias = value;
         this.topicAliasAt = at;
+        break;
+      case 0x26:
+        this.userProperties++;
         break;
       default:
     }
