@@ -127,9 +127,9 @@ export class Connection {
     return this.phase === Phase.Open;
   }
 
-  /** Bytes that have not reached the kernel. */
+  /** Bytes accepted for the peer that have not reached the kernel. While CONNACK is held that is also what waits behind it. */
   get backlog(): number {
-    return this.unsent + this.out.bytes;
+    return this.unsent + this.out.bytes + (this.holdsAll ? this.heldBytes : 0);
   }
 
   get isHolding(): boolean {

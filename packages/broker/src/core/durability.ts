@@ -51,6 +51,8 @@ export function committed(state: State, number: number, error: string | null): v
 
 function release(state: State, released: Released): void {
   for (const connection of released.connections) {
+    // What was held behind CONNACK counted as unsent: a line may have waited for it.
+    if (connection.holdsAll && connection.session?.hasLine === true) state.wake(connection.session);
     connection.releaseHeld(state);
     if (state.isStopping && !connection.isHolding) sayGoodbye(state, connection);
     else if (connection.isStalled) state.wake(connection);
