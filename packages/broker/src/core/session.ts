@@ -51,6 +51,8 @@ export class Session {
   window: SendWindow<Delivery> | null = null;
   /** PUBLISH packets of QoS 1 and 2 that may be sent to this connection now: Receive Maximum less what is open. */
   quota = 0;
+  /** Messages in flight at most, those included of which an earlier connection left the PUBREL unanswered: they take no quota. */
+  flightMax = 65_535;
   queue: Queue | null = null;
   /** The last sequence given to a delivery. */
   sequence = 0;
@@ -94,7 +96,8 @@ export class Session {
 
   /** Whether Receive Maximum and the packet ids allow one more message in flight. */
   get hasSlot(): boolean {
-    return this.quota > 0 && (this.window === null || !this.window.isFull);
+    const { window } = this;
+    return this.quota > 0 && (window === null || (!window.isFull && window.inUse < this.flightMax));
   }
 
   /** Whether a QoS 1 or 2 message could be sent at once, before all others. */

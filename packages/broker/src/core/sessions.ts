@@ -48,6 +48,8 @@ export function attach(state: State, session: Session, connection: Connection, t
   permit(state, session, terms.permissions);
   session.quota = Math.min(connection.receiveMaximum, state.limits.sendMaximum);
   connection.receiveMaximum = session.quota;
+  // A peer that resumes again and again and never completes what it was sent must not gather messages without end.
+  session.flightMax = 2 * state.limits.sendMaximum;
   session.isResending = session.window !== null && session.window.inUse > 0;
   session.resentId = 0;
   // A will outlives a crash even when its session does not: it is published at the next start. And the tail of a line that
