@@ -78,6 +78,11 @@ export class Client {
     return this.phase === 'online' && this.outgoing.size === 0 && this.acks.length === 0 && this.asked.size === 0;
   }
 
+  /** What it has to send or to hear about. */
+  get debts(): number {
+    return this.outgoing.size + this.acks.length + this.asked.size;
+  }
+
   get report(): string {
     return `${this.clientId}: ${this.phase}, ${this.outgoing.size} outgoing, ${this.acks.length} acks, ${this.asked.size} asked`;
   }

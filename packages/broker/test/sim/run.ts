@@ -7,8 +7,9 @@ import type { Owed } from './model.ts';
 import { expand, type SimOptions } from './options.ts';
 import { Simulation } from './simulation.ts';
 
-/** Turns in which a healed broker must have delivered everything to healthy peers. */
-const healingTurnsMax = 20_000;
+/** Turns in which a healed broker must have delivered everything to healthy peers: so many, and so many for each debt. */
+const healingTurns = 500;
+const healingTurnsPerDebt = 10;
 const healingSlices = 120;
 const sliceMs = 1000;
 
@@ -24,8 +25,8 @@ export interface Outcome {
   readonly failure: { readonly rule: string; readonly stack: string; readonly tail: readonly string[] } | null;
 }
 
-export function runSeed(seed: number, engine: Engine, steps?: number, print = false): Outcome {
-  const options = expand(seed, steps);
+export function runSeed(seed: number, engine: Engine, stepsMax?: number, print = false): Outcome {
+  const options = expand(seed, stepsMax);
   const sim = new Simulation(options, engine, print);
   let done = 0;
   let failure: Outcome['failure'] = null;
@@ -41,20 +42,21 @@ export function runSeed(seed: number, engine: Engine, steps?: number, print = fa
     const { message, stack = '' } = error as Error;
     failure = { rule: message, stack, tail: sim.trace.tail };
   }
-  return { seed, options, steps: done, turns: sim.turns, checksum: sim.trace.checksum, marks: sim.marks, failure };
+  // The action that failed is one of them.
+  const steps = failure === null ? done : Math.min(done + 1, options.steps);
+  return { seed, options, steps, turns: sim.turns, checksum: sim.trace.checksum, marks: sim.marks, failure };
 }
 
 /** The fewest actions with which the seed still fails, found by halving; the outcome of that run. */
 export function shorten(outcome: Outcome, engine: Engine): Outcome {
   let fails = outcome;
   let passes = 0;
-  // A run cut short heals earlier, and may fail then too: what is between is tried, longest step first.
+  // A run cut short heals earlier, and may fail then, too.
   while (fails.steps - passes > 1) {
     const middle = (fails.steps + passes) >> 1;
     const next = runSeed(outcome.seed, engine, middle);
     if (next.failure === null) passes = middle;
     else fails = next;
-    if (next.failure !== null && next.steps > middle) break;
   }
   return fails;
 }
@@ -66,13 +68,13 @@ function heal(sim: Simulation): void {
     if (name === 'isDiskDown') faults.isDiskDown = false;
     else faults[name] = 0;
   }
-  const { turns } = sim;
+  const turnsMax = sim.turns + healingTurns + healingTurnsPerDebt * debtsOf(sim);
   for (let slice = 0; slice < healingSlices; slice++) {
     for (const link of sim.openLinks) if (link.isFrozen) link.drain(true);
     for (const client of sim.clients) if (client.phase !== 'online') connect(sim, client, true);
     sim.runFor(sliceMs);
     if (sim.clients.every((client) => client.isSettled) && sim.core.isQuiet() && !isOwed(sim)) return;
-    sim.oracle.expect(sim.turns - turns < healingTurnsMax, 'delivery takes too many turns');
+    sim.oracle.expect(sim.turns < turnsMax, 'delivery takes too many turns');
   }
   const sessions = [...sim.model.sessions.values()].filter(({ line }) => line.length > 0);
   const owed = sessions.map(
@@ -82,6 +84,14 @@ function heal(sim: Simulation): void {
   sim.oracle.fail(
     `after healing something is still owed: ${[...sim.clients.filter((client) => !client.isSettled).map(({ report }) => report), ...owed].join('; ')}`,
   );
+}
+
+function debtsOf({ clients, model }: Simulation): number {
+  let debts = 0;
+  for (const { line, replays } of model.sessions.values()) {
+    debts += line.length + replays.reduce((sum, { left }) => sum + left.size, 0);
+  }
+  return clients.reduce((sum, { debts: own }) => sum + own, debts);
 }
 
 /** QoS 0 messages may have been among what was held when a connection ended. */

@@ -7,6 +7,7 @@ import { Marks } from './marks.ts';
 import { runSeed, shorten } from './run.ts';
 
 const seeds = 60;
+const steps = 500;
 /** Rare branches that even so few seeds reach. */
 const marksMin = 35;
 
@@ -15,8 +16,8 @@ describe('simulation', () => {
     const engine = await loadEngine();
     const marks = new Marks();
     for (let seed = 1; seed <= seeds; seed++) {
-      const { failure, marks: reached } = runSeed(seed, engine);
-      assert.equal(failure?.rule, undefined, `npm run sim -- ${seed}`);
+      const { failure, marks: reached } = runSeed(seed, engine, steps);
+      assert.equal(failure?.rule, undefined, `npm run sim -- ${seed} --steps ${steps}`);
       marks.include(reached);
     }
     assert.ok(marks.counts.size >= marksMin, `not reached: ${marks.missing.join('; ')}`);
