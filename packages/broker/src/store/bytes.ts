@@ -109,6 +109,11 @@ export class ByteReader {
     this.view = view;
   }
 
+  /** Where the next field begins. */
+  get position(): number {
+    return this.at;
+  }
+
   /** Goes on with the fields in bytes[start, end). */
   enter(start: number, end: number): this {
     this.at = start;

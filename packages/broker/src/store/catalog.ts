@@ -31,7 +31,7 @@ interface SharedMessage {
   references: number;
 }
 
-interface RetainedPlace extends Place {
+export interface RetainedPlace extends Place {
   readonly messageId: number;
 }
 

@@ -5,17 +5,9 @@ import type { ByteReader } from './bytes.ts';
 import type { Catalog, CatalogSession, Place } from './catalog.ts';
 import type { Entry } from './entries.ts';
 import { fetchRecords } from './fetch.ts';
+import { RetainedLoad } from './load-retained.ts';
 import type { Operations } from './operations.ts';
-import {
-  type Commit,
-  type QueuedRecord,
-  type RetainedRecord,
-  readMessage,
-  readQueued,
-  readRetained,
-  readSession,
-  readSubscription,
-} from './record.ts';
+import { type Commit, type QueuedRecord, readMessage, readQueued, readSession, readSubscription } from './record.ts';
 import type { Segments } from './segments.ts';
 
 /** Bytes of deliveries in one page; at least one comes whatever its size. */
@@ -82,7 +74,9 @@ export class Loader {
     fetchRecords(this.operations, this.segments, entries, each, (error) => {
       if (error !== null) return finished(null, error);
       const records = found.filter((record) => record !== null);
-      this.messages(records, (messages, _lost, failure) => {
+      const ids = new Set<number>();
+      addIds(ids, records);
+      this.messages(ids, (messages, _lost, failure) => {
         if (failure !== null) return finished(null, failure);
         const deliveries = records.map((record) => deliveryOf(session, record, messages));
         finished(
@@ -100,23 +94,24 @@ export class Loader {
   ): void {
     const reading = new Reading();
     const sessions = [...this.catalog.sessions.values()].map((known) => this.wantSession(known, reading));
-    const retained: RetainedRecord[] = [];
-    for (const place of this.catalog.retained.values()) {
-      reading.want(place, (reader) => retained.push(readRetained(reader)));
-    }
+    const retained = new RetainedLoad(this.catalog);
     reading.run(this.operations, this.segments, (error) => {
       if (error !== null) return finished(null, 0, error);
-      const inFlight = sessions.flatMap((loading) => loading.inFlight);
-      this.messages([...inFlight, ...retained], (messages, lost, failure) => {
-        if (failure !== null) return finished(null, 0, failure);
-        const state: StoredState = {
-          wall: commit?.wall ?? 0,
-          clock: commit?.clock ?? 0,
-          lastId: this.catalog.lastId,
-          sessions: sessions.flatMap((loading) => loadedSession(loading, messages)),
-          retained: retained.flatMap((one) => loadedRetained(one, messages)),
-        };
-        finished(state, reading.lost + lost, null);
+      retained.read(this.operations, this.segments, (unread) => {
+        if (unread !== null) return finished(null, 0, unread);
+        const ids = new Set(retained.messageIds());
+        for (const { inFlight } of sessions) addIds(ids, inFlight);
+        this.messages(ids, (messages, lost, failure) => {
+          if (failure !== null) return finished(null, 0, failure);
+          const state: StoredState = {
+            wall: commit?.wall ?? 0,
+            clock: commit?.clock ?? 0,
+            lastId: this.catalog.lastId,
+            sessions: sessions.flatMap((loading) => loadedSession(loading, messages)),
+            retained: { [Symbol.iterator]: () => retained.decode(messages) },
+          };
+          finished(state, reading.lost + retained.lost + lost, null);
+        });
       });
     });
   }
@@ -139,21 +134,24 @@ export class Loader {
     return loading;
   }
 
-  /** The messages that these records name and do not hold, by their ids. */
+  /** The messages of these ids, which have records of their own. */
   private messages(
-    records: readonly { readonly message: StoredMessage | number }[],
+    ids: ReadonlySet<number>,
     finished: (messages: ReadonlyMap<number, StoredMessage>, lost: number, error: string | null) => void,
   ): void {
     const reading = new Reading();
     const messages = new Map<number, StoredMessage>();
-    const wanted = new Set<number>();
-    for (const { message } of records) if (typeof message === 'number') wanted.add(message);
-    for (const id of wanted) {
+    for (const id of ids) {
       const place = this.catalog.messagePlace(id);
       if (place !== null) reading.want(place, (reader) => messages.set(id, readMessage(reader)));
     }
     reading.run(this.operations, this.segments, (error) => finished(messages, reading.lost, error));
   }
+}
+
+/** Adds the ids of messages that these records name and do not hold. */
+function addIds(ids: Set<number>, records: readonly QueuedRecord[]): void {
+  for (const { message } of records) if (typeof message === 'number') ids.add(message);
 }
 
 /** Null when its message is lost. */
@@ -171,7 +169,6 @@ function deliveryOf(
 }
 
 type LoadedSession = StoredState['sessions'] extends Iterable<infer One> ? One : never;
-type LoadedRetained = StoredState['retained'] extends Iterable<infer One> ? One : never;
 
 function loadedSession(
   { known, session, subscriptions, inFlight }: LoadingSession,
@@ -189,12 +186,4 @@ function loadedSession(
     waiting.bytes += cost;
   }
   return [{ session, subscriptions, inFlight: sent, received: [...(known.received?.keys() ?? [])], waiting }];
-}
-
-function loadedRetained(
-  { topic, expiresAtClock, message }: RetainedRecord,
-  messages: ReadonlyMap<number, StoredMessage>,
-): LoadedRetained[] {
-  const whole = typeof message === 'number' ? messages.get(message) : message;
-  return whole === undefined ? [] : [{ topic, message: { ...whole, expiresAtClock } }];
 }
