@@ -49,30 +49,36 @@ export interface OracleWorld {
 export class Oracle {
   readonly world: OracleWorld;
   readonly model: Model;
+  private failure: SimulationFailure | null = null;
+
+  // What the simulation tells.
   /** The connection whose input is being handled. */
   acting: View | null = null;
-  private failure: SimulationFailure | null = null;
   isStopping = false;
   /** A commit failed and none has succeeded since. */
   isFailing = false;
   diskAnsweredAt = 0;
-  /** Shared messages that moved in this turn: they move all at once. */
-  moved = 0;
+  /** The client that the operator disconnected last. */
+  kicked: string | null = null;
   /** When the turn before this one was over: what is seen new was made since. */
   turnBegan = 0;
+  /** Shared messages that moved in this turn: they move all at once. */
+  moved = 0;
 
-  kicked: string | null = null;
-
+  // What is being handled, and what the core has told meanwhile.
   context: { readonly view: View; readonly packet: Packet } | null = null;
   choices: Choice[] = [];
   drops: Drop[] = [];
+  /** The reason code with which the PUBLISH was refused. */
   refusal: number | null = null;
   isRouting = false;
   /** What was handed on last, until its drops are settled. */
   handedOn: Routing | null = null;
+  /** Who has just lost its connection, or ended. */
   leaving: ModelSession | null = null;
-  /** Wills that had to be published in this very step. */
+  /** Wills that must be published in this very step. */
   dueWills: { readonly session: ModelSession; readonly will: ModelWill }[] = [];
+
   constructor(world: OracleWorld) {
     this.world = world;
     this.model = world.model;
