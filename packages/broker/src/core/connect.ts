@@ -188,6 +188,10 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
     };
   }
   const { limits } = state;
+  const isRecorded = existing !== undefined || connect.will !== undefined || expiryAsked(connect) > 0;
+  if (isRecorded && state.journal?.isBehind(limits.uncommittedBytesMax) === true) {
+    return { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, reason: 'the store does not keep up' };
+  }
   const { capabilities = {} } = verdict;
   const properties = connect.properties ?? {};
   connection.maximumQoS = capabilities.maximumQoS ?? 2;

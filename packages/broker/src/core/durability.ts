@@ -23,7 +23,9 @@ export function sealBatch(state: State): void {
   if (journal === null) return;
   closeOverdue(state);
   const batch = journal.seal(state.now, state.wall, state.recordOffsetMs, (released) => release(state, released));
-  if (batch !== null) state.effects.push({ kind: 'commit', batch });
+  if (batch === null) return;
+  state.effects.push({ kind: 'commit', batch });
+  for (const connection of journal.takePaused()) state.wake(connection);
 }
 
 /** When the journal wants the turn to end next, without any input. */

@@ -31,6 +31,8 @@ class Waiters {
   publishes: HeldPublish[] = [];
 }
 
+/** What a note costs beside the message it holds, roughly. */
+const noteBytes = 200;
 const retryFirstMs = 100;
 const retryMaxMs = 5_000;
 
@@ -44,6 +46,10 @@ export class Journal {
   /** Sessions whose end is not on the disk yet: by key, the first batch that may hold it. */
   private readonly ending = new Map<string, number>();
   private noted = 0;
+  /** What the notes keep in memory, roughly. */
+  private openBytes = 0;
+  /** Connections that are not read until the open batch is sealed. */
+  private paused = new Set<Connection>();
   private lastMessageId = 0;
   /** The batch now being filled. */
   number = 1;
@@ -88,6 +94,7 @@ export class Journal {
 
   record(change: Change): void {
     this.noted++;
+    this.openBytes += noteBytes + (change.kind === 'retained' ? change.message.payload.length : 0);
     this.notes.push({ kind: 'change', change });
   }
 
@@ -96,6 +103,7 @@ export class Journal {
     this.noted++;
     if (session.isTouched) return;
     session.isTouched = true;
+    this.openBytes += noteBytes + (session.will?.message.cost ?? 0);
     this.notes.push({ kind: 'session', session });
   }
 
@@ -115,6 +123,7 @@ export class Journal {
   queued(session: Session, delivery: Delivery): void {
     this.noted++;
     if (delivery.message.id === 0) delivery.message.id = ++this.lastMessageId;
+    this.openBytes += noteBytes + delivery.message.cost;
     this.notes.push({ kind: 'queued', session, delivery });
   }
 
@@ -155,6 +164,26 @@ export class Journal {
     for (const connection of this.holders()) this.heldSince = Math.min(this.heldSince, connection.heldSince);
   }
 
+  /** The disk does not keep up: the open batch has grown large behind the one that is being committed, or failed. */
+  isBehind(bytesMax: number): boolean {
+    return this.openBytes > bytesMax && (this.isCommitting || this.isFailing);
+  }
+
+  /** Whoever adds to a batch that is too large waits until it is sealed, also when nothing it sent is to be acknowledged. */
+  pause(connection: Connection): void {
+    this.paused.add(connection);
+  }
+
+  isPausing(connection: Connection): boolean {
+    return this.paused.has(connection);
+  }
+
+  takePaused(): Iterable<Connection> {
+    const { paused } = this;
+    if (paused.size > 0) this.paused = new Set();
+    return paused;
+  }
+
   awaitCommit(session: Session): void {
     this.pagers.push(session);
   }
@@ -183,6 +212,7 @@ export class Journal {
       if (change !== null) changes.push(change);
     }
     this.notes = [];
+    this.openBytes = 0;
     this.retrying = null;
     const waiters = this.open;
     this.open = new Waiters();

@@ -51,6 +51,8 @@ export interface Limits {
   heldBytesMax: number;
   /** Milliseconds acknowledgements may wait for their commit before the connection is closed without them. */
   heldMsMax: number;
+  /** Bytes of changes, roughly, that may wait while a commit is under way: then who makes more is paused, or not let in. */
+  uncommittedBytesMax: number;
   /** Sessions, connected or not. */
   sessionsMax: number;
   /** Seconds; a longer Session Expiry Interval, or none in 3.x, is lowered to it. 7 days. */
@@ -99,6 +101,7 @@ export const defaultLimits: Limits = {
   unsentBytesTotalMax: 512 * 1024 * 1024,
   heldBytesMax: 1024 * 1024,
   heldMsMax: 30_000,
+  uncommittedBytesMax: 64 * 1024 * 1024,
   sessionsMax: 1_000_000,
   sessionExpiryMax: 7 * 24 * 3600,
   retainedMessagesMax: 10_000_000,

@@ -20,6 +20,7 @@ import { disconnect, failed, left, refused, shut } from './closing.ts';
 import { reject } from './connack.ts';
 import { connectReceived } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
+import type { Journal } from './journal.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
 import { acknowledged, isClogged, released, writeAck } from './sending.ts';
 import type { Session } from './session.ts';
@@ -33,8 +34,10 @@ export function read(state: State, connection: Connection): boolean {
   try {
     while (!connection.isStalled && !state.isSpent) {
       if (!framer.next()) return true;
+      const before = state.journal?.mark;
       handle(state, connection);
       if (connection.phase === Phase.Closed) return false;
+      if (state.journal !== null && state.journal.mark !== before) pauseWhenBehind(state, state.journal, connection);
       // Whatever it asks, its answers wait for the disk: it is not asked anything more until they have left.
       if (connection.isHolding && connection.heldBytes > state.limits.heldBytesMax) connection.isStalled = true;
     }
@@ -47,6 +50,13 @@ export function read(state: State, connection: Connection): boolean {
   pause(state, connection);
   if (!connection.isStalled) state.wake(connection);
   return false;
+}
+
+/** QoS 0 has no acknowledgement that would wait for the disk, and may be retained all the same. */
+function pauseWhenBehind({ limits }: State, journal: Journal, connection: Connection): void {
+  if (!journal.isBehind(limits.uncommittedBytesMax)) return;
+  journal.pause(connection);
+  connection.isStalled = true;
 }
 
 /** The connection's turn in the ring. */
@@ -68,6 +78,7 @@ function mustWait(state: State, connection: Connection): boolean {
     (connection.awaitsVerdict && !connection.isOpen) ||
     (state.isStopping && connection.isHolding) ||
     isClogged(state, connection) ||
+    state.journal?.isPausing(connection) === true ||
     (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
     connection.heldBytes > limits.heldBytesMax ||
     (connection.version !== 5 && connection.inbound >= connection.inboundMax)

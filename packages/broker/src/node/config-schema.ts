@@ -37,6 +37,7 @@ export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: numb
   unsentBytesTotalMax: [1024, tebibyte],
   heldBytesMax: [1024, tebibyte],
   heldMsMax: [10, day],
+  uncommittedBytesMax: [1024, tebibyte],
   sessionsMax: [1, 100_000_000],
   sessionExpiryMax: [0, century],
   retainedMessagesMax: [0, 1_000_000_000],

@@ -61,12 +61,13 @@ function checkSession({ limits }: State, session: Session): void {
   atMost(`messages in flight to '${key}'`, session.window?.inUse ?? 0, 2 * limits.sendMaximum);
 }
 
-/** What waits for the disk: a note for every acknowledgement held, and for what they brought about. */
+/** What waits for the disk. A turn may add what it likes before anything is in flight; then one packet of each peer is the most. */
 function checkJournal(state: State): void {
   const { journal, limits } = state;
   if (journal === null) return;
-  const perPeer = limits.heldBytesMax + limits.queueMessagesMax;
-  atMost('notes of the open batch', journal['notes'].length, (peers + 2) * perPeer);
+  const packets = (peers + 2) * (limits.packetBytesMax * limits.sessionsMax + answerBytesMax);
+  atMost('bytes of the open batch', journal['openBytes'], limits.uncommittedBytesMax + packets);
+  atMost('notes of the open batch', journal['notes'].length, 700);
 }
 
 function atMost(what: string, size: number, max: number): void {
@@ -91,6 +92,7 @@ export function sizesOf({ state }: Core): object {
     unsent: state.unsentTotal,
     events: state.events['pending'].size,
     notes: state.journal?.['notes'].length ?? 0,
+    paused: state.journal?.['paused'].size ?? 0,
     held: [...(state.journal?.holders() ?? [])].length,
   };
 }

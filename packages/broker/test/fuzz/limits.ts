@@ -29,6 +29,7 @@ export const smallLimits: Limits = {
   unsentBytesTotalMax: 12_000,
   heldBytesMax: 300,
   heldMsMax: 30_000,
+  uncommittedBytesMax: 60_000,
   sessionsMax: 8,
   sessionExpiryMax: 20_000,
   retainedMessagesMax: 4,
