@@ -247,15 +247,14 @@ export class Log {
   }
 
   private segmentForAppend(): Segment {
-    const { segmentBytes, sparseSegmentBytes } = this.options;
-    const { active } = this;
-    if (active !== null) {
-      const isFull = active.bytes >= segmentBytes;
-      const isSparse = active.bytes >= sparseSegmentBytes && active.live * 8 < active.bytes;
-      if (!isFull && !isSparse) return active;
-    }
-    this.active = this.segments.add(++this.lastNumber, 0);
+    this.active ??= this.segments.add(++this.lastNumber, 0);
     return this.active;
+  }
+
+  /** Whether nothing is appended to it any more: it is full, or so little of it lives that it can be given back. */
+  private isDone({ bytes, live }: Segment): boolean {
+    const { segmentBytes, sparseSegmentBytes } = this.options;
+    return bytes >= segmentBytes || (bytes >= sparseSegmentBytes && live * 8 < bytes);
   }
 
   private ended({ append, batch, segment, failure }: UnderWay): void {
@@ -275,6 +274,7 @@ export class Log {
     this.end = { segment: segment.number, offset: segment.bytes };
     if (batch !== null) this.last = { batch: batch.number, wall: batch.wall, clock: batch.clock };
     this.isFailing = false;
+    if (this.isDone(segment)) this.active = null;
     this.cleaner?.committed(bytes.length);
   }
 
