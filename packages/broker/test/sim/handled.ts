@@ -221,6 +221,8 @@ export function subscribe(oracle: Oracle, view: View, session: ModelSession, pac
     const { qos, noLocal, retainAsPublished } = request;
     const subscription = { filter, shareName, qos, noLocal, retainAsPublished, identifier };
     session.subscriptions.set(request.filter, subscription);
+    // It is back: what said that it was gone promises nothing any more.
+    for (const each of view.awaited) each.gone?.delete(request.filter);
     made.push(subscription);
     const wantsRetained = request.retainHandling === 0 || (request.retainHandling === 1 && !isKnown);
     if (shareName === undefined) replay(oracle, session, subscription, wantsRetained);
@@ -258,7 +260,7 @@ function endReplay(oracle: Oracle, session: ModelSession, filter: string): void 
 }
 
 export function unsubscribe(oracle: Oracle, view: View, session: ModelSession, packet: UnsubscribePacket): void {
-  const gone = packet.filters.filter((filter) => session.subscriptions.has(filter));
+  const gone = new Set(packet.filters.filter((filter) => session.subscriptions.has(filter)));
   const reasonCodes = packet.filters.map((filter) => {
     endReplay(oracle, session, filter);
     return session.subscriptions.delete(filter) ? 0 : 0x11;

@@ -6,7 +6,7 @@
 import { decodePacket, Framer, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
 import type { Connection } from '../../src/core/index.ts';
 import { describe } from './describe.ts';
-import { type ModelSession, numberOf, type Owed, type View } from './model.ts';
+import { type ModelSession, numberOf, type Owed, type Replay, type View } from './model.ts';
 import type { Oracle } from './oracle.ts';
 
 /** The parts of an output that are nobody's business but the core's and ours. */
@@ -136,7 +136,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     return inUse;
   }
   const owed = findWaiting(line, packet, topic, hintOf(view, packetId));
-  oracle.expect(!dup, `DUP on #${numberOf(packet)}, which was never sent`);
+  oracle.expect(!dup, `DUP on what was never sent to ${session.clientId}: ${describe(packet)}`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);
     return owed;
@@ -154,7 +154,12 @@ function unowed(oracle: Oracle, session: ModelSession, packet: PublishPacket, to
 
 /** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */
 function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed | undefined {
-  for (const { left, qos, identifiers, noLocal } of session.replays) {
+  const current = oracle.model.retained.get(topic);
+  const isCurrent = ({ left }: Replay): boolean => left.get(topic) === current;
+  // A publisher that sends again has two messages of one number: the one that is retained now goes first.
+  for (const { left, qos, identifiers, noLocal } of session.replays.toSorted(
+    (a, b) => Number(isCurrent(b)) - Number(isCurrent(a)),
+  )) {
     const routing = left.get(topic);
     if (routing === undefined || (noLocal && routing.publisher === session.clientId)) continue;
     const granted = Math.min(qos, routing.qos);
@@ -187,7 +192,7 @@ function judgeForm(oracle: Oracle, view: View, session: ModelSession, packet: Pu
   const may = oracle.model.mayReceive(session, routing.topic);
   oracle.expect(may, `${session.clientId} may not receive ${routing.topic}`);
   const isLate = routing.expiresAt <= oracle.turnBegan && routing.at < oracle.turnBegan && owed.phase === 'waiting';
-  oracle.expect(!isLate, `#${routing.number} was sent after it expired`);
+  oracle.expect(!isLate, `${describe(packet)} was sent to ${session.clientId} after it expired`);
   if (view.version !== 5) return;
   const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
   oracle.expect(

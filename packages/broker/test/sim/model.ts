@@ -129,7 +129,7 @@ export interface Awaited {
   /** What must be on the disk before it leaves. */
   readonly routing?: Routing;
   readonly subscriptions?: readonly Subscription[];
-  readonly gone?: readonly string[];
+  readonly gone?: Set<string>;
 }
 
 /** One connection, as the model sees it. */

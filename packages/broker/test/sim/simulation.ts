@@ -17,7 +17,6 @@ import {
   type Limits,
   type Permissions,
   type Rule,
-  type Slab,
   type StoredState,
   type Verdict,
 } from '../../src/core/index.ts';
@@ -338,10 +337,13 @@ export class Simulation {
 
   private write(connection: Connection): void {
     const link = connection.tag as Link;
-    // Writing to others may have made more of it: a reader that is shed leaves shared messages behind.
-    this.oracle.finish();
-    noteMade(this.oracle, this.views.get(link) as View);
-    for (let slab: Slab | null = connection.shift(); slab !== null; slab = connection.shift()) {
+    const view = this.views.get(link) as View;
+    for (;;) {
+      // Writing may have made more: a reader that is shed leaves a will, and shared messages, behind.
+      this.oracle.finish();
+      noteMade(this.oracle, view);
+      const slab = connection.shift();
+      if (slab === null) return;
       this.observe(link, slab.bytes.slice(0, slab.length));
       link.write(slab);
     }
