@@ -1,6 +1,7 @@
 /** Pipit passes its own suite over real sockets: once as it is, once with every capability taken away. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { createBroker } from '@pipit/broker';
 import type { Report } from '@pipit/conformance';
 import { brokerCases, byStatement, exitCodeOf, reportLines, runSuite } from '@pipit/conformance';
 import { limitedCapabilities, type RunningPipit, startPipit } from './pipit.ts';
@@ -56,5 +57,15 @@ describe('the suite against Pipit', { concurrency: true }, () => {
       notOfAFullBroker.filter((id) => !passed.has(id)),
       [],
     );
+  });
+
+  test('a broker that asks nobody who they are knows no authentication method', async () => {
+    const broker = createBroker({ listeners: [{ type: 'tcp', port: 0 }] });
+    await broker.start();
+    const only = ['MQTT-4.12.0-1', 'MQTT-4.12.0-6', '5.0/4.12 auth-without-method', 'MQTT-4.7.2-1'];
+    const report = await runSuite({ url: broker.listeners[0]?.url as string, only });
+    await broker.stop();
+    assert.deepEqual(failures(report), []);
+    assert.equal(report.results.length, only.length);
   });
 });
