@@ -49,6 +49,8 @@ export function dropped(oracle: Oracle, drop: Drop): void {
   const { clientId, topic, reason } = drop;
   const { world, leaving, model } = oracle;
   const session = model.sessions.get(clientId) ?? (leaving?.clientId === clientId ? leaving : undefined);
+  // Brought back by a power cut although it does not last: it is gone before anybody can come for it.
+  if (session === undefined && world.isThere(clientId)) return;
   if (session === undefined) return oracle.fail(`a message for ${clientId} was dropped, who does not exist`);
   const { view } = session;
   // Only its will has brought it back after a power cut: nobody is owed anything by it.

@@ -107,7 +107,7 @@ function findWaiting(line: readonly Owed[], packet: PublishPacket, topic: string
   const told = sorted(packet.properties?.subscriptionIdentifiers ?? []);
   const hinted = (each: Owed): boolean =>
     each.group === hint?.group && sorted(each.identifiers) === (hint.identifiers ?? told);
-  return same.find(hinted) ?? same.find((each) => sorted(each.identifiers) === told) ?? same[0];
+  return same.find(hinted) ?? same.find((each) => sorted(each.identifiers) === told);
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
@@ -122,7 +122,7 @@ function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: Pub
   }
   const queued = findWaiting(session.line, packet, topic);
   if (queued !== undefined) return session.line.splice(session.line.indexOf(queued), 1)[0] as Owed;
-  return takeReplay(oracle, session, packet, topic) ?? unowed(oracle, session, packet, topic);
+  return takeReplay(oracle, session, packet, topic) ?? unowed(oracle, view, session, packet, topic);
 }
 
 function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
@@ -142,32 +142,38 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     return owed;
   }
   const replay = takeReplay(oracle, session, packet, topic);
-  if (replay !== undefined) line.push(replay);
-  return replay ?? unowed(oracle, session, packet, topic);
+  if (replay === undefined) return unowed(oracle, view, session, packet, topic);
+  line.push(replay);
+  return replay;
 }
 
-function unowed(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed {
-  const other = session.line.find((each) => each.phase === 'waiting' && isSame(each, packet, topic));
-  if (other !== undefined) return other;
+/** Not owed as it is: what comes nearest, so that it can be said what is wrong with it. */
+function unowed(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
+  for (const list of [view.now, session.line]) {
+    const at = list.findIndex((each) => each.phase === 'waiting' && isSame(each, packet, topic));
+    if (at < 0) continue;
+    return packet.qos === 0 ? (list.splice(at, 1)[0] as Owed) : (list[at] as Owed);
+  }
   return oracle.fail(`${session.clientId} got ${describe(packet)} on ${topic}, which it is not owed`);
 }
 
 /** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */
 function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed | undefined {
-  const current = oracle.model.retained.get(topic);
-  const isCurrent = ({ left }: Replay): boolean => left.get(topic) === current;
-  // A publisher that sends again has two messages of one number: the one that is retained now goes first.
-  for (const { left, qos, identifiers, noLocal } of session.replays.toSorted(
-    (a, b) => Number(isCurrent(b)) - Number(isCurrent(a)),
-  )) {
+  const suits = ({ left, qos, noLocal }: Replay): boolean => {
     const routing = left.get(topic);
-    if (routing === undefined || (noLocal && routing.publisher === session.clientId)) continue;
-    const granted = Math.min(qos, routing.qos);
-    if (routing.number !== numberOf(packet) || granted !== packet.qos || !packet.retain) continue;
-    left.delete(topic);
-    return oracle.model.owed(routing, granted as 0, true, identifiers, null, true);
-  }
-  return undefined;
+    if (routing === undefined || (noLocal && routing.publisher === session.clientId)) return false;
+    return routing.number === numberOf(packet) && Math.min(qos, routing.qos) === packet.qos && packet.retain;
+  };
+  const told = sorted(packet.properties?.subscriptionIdentifiers ?? []);
+  const current = oracle.model.retained.get(topic);
+  // Several subscriptions may be owed it, and a publisher that sends again has two messages of one number.
+  const likeness = ({ left, identifiers }: Replay): number =>
+    (left.get(topic) === current ? 2 : 0) + (sorted(identifiers) === told ? 1 : 0);
+  const [replay] = session.replays.filter(suits).sort((a, b) => likeness(b) - likeness(a));
+  const routing = replay?.left.get(topic);
+  if (replay === undefined || routing === undefined) return undefined;
+  replay.left.delete(topic);
+  return oracle.model.owed(routing, packet.qos, true, replay.identifiers, null, true);
 }
 
 /** Per topic and QoS: nothing overtakes, and after a resume what was sent before goes first [MQTT-4.6.0-1] [MQTT-4.6.0-6]. */
