@@ -94,7 +94,8 @@ export function paged(
   queue.page = 0;
   if (deliveries === null) {
     state.tell({ type: 'page-failed', clientId: session.clientId, reason: error ?? 'unknown' });
-    state.deadlines.arm(Deadline.of(session, wake), state.now + pageRetryMs);
+    queue.retry ??= Deadline.of(session, wake);
+    state.deadlines.arm(queue.retry, state.now + pageRetryMs);
     return;
   }
   for (const stored of deliveries) {
@@ -204,7 +205,8 @@ function restoreFlight(state: State, session: Session, stored: StoredDelivery): 
     : stored.qos === 1
       ? FlightState.AwaitPuback
       : FlightState.AwaitPubrec;
-  if (session.window.stateOf(delivery.packetId) === FlightState.Free)
+  if (session.window.stateOf(delivery.packetId) === FlightState.Free) {
     session.window.restore(delivery.packetId, flight, delivery);
-  else dropDelivery(state, session, delivery, 'store-lost');
+    session.flightBytes += delivery.message.cost;
+  } else dropDelivery(state, session, delivery, 'store-lost');
 }

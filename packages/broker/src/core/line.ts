@@ -20,7 +20,8 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
   const { queue } = session;
   const inFlight = session.window?.inUse ?? 0;
   const isFull = () =>
-    queue.count + inFlight >= limits.queueMessagesMax || queue.bytes + message.cost > limits.queueBytesMax;
+    queue.count + inFlight >= limits.queueMessagesMax ||
+    queue.bytes + session.flightBytes + message.cost > limits.queueBytesMax;
   if (isFull()) for (const expired of queue.extractExpired(state.now)) dropDelivery(state, session, expired, 'expired');
   if (isFull()) {
     drop(state, session, message, 'queue-full');

@@ -55,7 +55,7 @@ function resendNext(state: State, session: Session, connection: Connection): boo
 }
 
 function dropFlight(state: State, session: Session, delivery: Delivery, reason: DropReason): void {
-  session.window?.close(delivery.packetId);
+  session.closeFlight(delivery.packetId);
   dropDelivery(state, session, delivery, reason);
 }
 

@@ -8,6 +8,7 @@
  * Invariant: sequences in the prefix rise, and are all below `tailFirst` while the tail is not empty.
  */
 
+import type { Deadline } from './deadlines.ts';
 import type { Delivery } from './message.ts';
 
 export class Queue {
@@ -21,6 +22,8 @@ export class Queue {
   loadedThrough = 0;
   /** The number of the page request under way; 0: none. */
   page = 0;
+  /** When a page that failed is asked for again: one deadline, however often it failed. */
+  retry: Deadline | null = null;
   /** The batch in which the newest delivery of the tail is made durable. */
   tailBatch = 0;
   /** The earliest expiry among what waits in memory, or earlier. */

@@ -78,12 +78,13 @@ export function writePublish(
 export function openPacketId(session: Session, qos: QoS, delivery: Delivery | null): number {
   session.window ??= new SendWindow<Delivery>();
   const packetId = session.window.open(qos === 1 ? FlightState.AwaitPuback : FlightState.AwaitPubrec, delivery);
+  if (delivery !== null) session.flightBytes += delivery.message.cost;
   session.quota--;
   return packetId;
 }
 
 function closePacketId(session: Session, packetId: number): void {
-  session.window?.close(packetId);
+  session.closeFlight(packetId);
   session.quota++;
 }
 
@@ -91,9 +92,7 @@ function closePacketId(session: Session, packetId: number): void {
 
 /** PUBACK, or PUBREC with a failure: the message is done. The hot path of QoS 1. */
 export function acknowledged(state: State, session: Session, packetId: number): void {
-  const window = session.window as SendWindow<Delivery>;
-  const delivery = window.itemOf(packetId);
-  window.close(packetId);
+  const delivery = session.closeFlight(packetId);
   if (delivery?.isUncounted !== true) returnQuota(session); // [MQTT-3.3.4-9]
   if (delivery !== null) settle(state, session, delivery);
   if (session.hasLine) state.wake(session);

@@ -53,6 +53,9 @@ export class Session {
   quota = 0;
   /** Messages in flight at most, those included of which an earlier connection left the PUBREL unanswered: they take no quota. */
   flightMax = 65_535;
+  /** What those that are kept to be sent again cost, and how much they may. */
+  flightBytes = 0;
+  flightBytesMax = Number.POSITIVE_INFINITY;
   queue: Queue | null = null;
   /** The last sequence given to a delivery. */
   sequence = 0;
@@ -97,7 +100,17 @@ export class Session {
   /** Whether Receive Maximum and the packet ids allow one more message in flight. */
   get hasSlot(): boolean {
     const { window } = this;
-    return this.quota > 0 && (window === null || (!window.isFull && window.inUse < this.flightMax));
+    if (this.quota <= 0 || this.flightBytes >= this.flightBytesMax) return false;
+    return window === null || (!window.isFull && window.inUse < this.flightMax);
+  }
+
+  /** Gives a packet id in use back, and returns what was kept beside it. */
+  closeFlight(packetId: number): Delivery | null {
+    const window = this.window as SendWindow<Delivery>;
+    const delivery = window.itemOf(packetId);
+    window.close(packetId);
+    if (delivery !== null) this.flightBytes -= delivery.message.cost;
+    return delivery;
   }
 
   /** Whether a QoS 1 or 2 message could be sent at once, before all others. */

@@ -50,6 +50,7 @@ export function attach(state: State, session: Session, connection: Connection, t
   connection.receiveMaximum = session.quota;
   // A peer that resumes again and again and never completes what it was sent must not gather messages without end.
   session.flightMax = 2 * state.limits.sendMaximum;
+  session.flightBytesMax = state.limits.queueBytesMax;
   session.isResending = session.window !== null && session.window.inUse > 0;
   session.resentId = 0;
   // A will outlives a crash even when its session does not: it is published at the next start. And the tail of a line that
@@ -109,6 +110,7 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   }
   session.queue = null;
   session.window = null;
+  session.flightBytes = 0;
   session.received = null;
   session.replays = null;
 }
@@ -127,7 +129,7 @@ function passOn(state: State, session: Session): void {
       const delivery = window.itemOf(id);
       if (delivery?.group == null || window.stateOf(id) !== FlightState.AwaitPuback || !hasTaker(session, delivery))
         continue;
-      window.close(id);
+      session.closeFlight(id);
       moved.push(delivery);
     }
   }

@@ -56,6 +56,10 @@ function bytesInFlight(session: Session | null): number {
 
 function checkSession({ limits }: State, session: Session): void {
   const { key } = session;
+  const bytes = bytesInFlight(session);
+  atMost(`bytes in flight to '${key}'`, bytes, limits.queueBytesMax + limits.packetBytesMax);
+  if (bytes !== session.flightBytes)
+    throw new Error(`${bytes} bytes are in flight to '${key}', not ${session.flightBytes}`);
   atMost(`replays of '${key}'`, session.replays?.length ?? 0, limits.subscriptionsPerSessionMax);
   atMost(`groups of '${key}'`, session.groups?.size ?? 0, limits.subscriptionsPerSessionMax);
   atMost(`messages in flight to '${key}'`, session.window?.inUse ?? 0, 2 * limits.sendMaximum);
