@@ -79,7 +79,9 @@ export function dropped(oracle: Oracle, drop: Drop): void {
     case 'unsent-full': {
       world.mark('QoS 0 dropped for a slow reader');
       const isQueued = (owed: Owed): boolean => isWaiting(owed) && owed.qos === 0;
-      const isOwed = take(view?.now ?? [], isHere, true) || take(session.line, isQueued, true);
+      const now = view?.now ?? [];
+      const isCopy = (owed: Owed): boolean => isHere(owed) && owed.group === drop.group;
+      const isOwed = take(now, isCopy, true) || take(now, isHere, true) || take(session.line, isQueued, true);
       return oracle.expect(isOwed, `nothing for ${clientId} was there to be dropped`);
     }
     case 'packet-too-large':
