@@ -6,6 +6,7 @@ export type { BrokerEvent, DropReason } from './events.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type LocalSubscribe, LocalSubscriber } from './local.ts';
 export type { LocalMessage, LocalPublish } from './local-message.ts';
+export { storedCost } from './message.ts';
 export { Counter, Metrics, packetNames } from './metrics.ts';
 export { filterCovers, Permissions, type Rule } from './permissions.ts';
 export type {

@@ -6,13 +6,15 @@
  */
 
 import type { QoS } from '@pipit/protocol';
-import { noBytes, noView, viewOf } from '@pipit/protocol';
+import { noBytes, noView, utf8Length, viewOf } from '@pipit/protocol';
 import type { StoredMessage } from './ports.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { Topic } from './topic-table.ts';
 
 /** What a message costs in memory beside its bytes, roughly: it counts against byte limits, so that empty ones cost too. */
 const messageOverheadBytes = 128;
+/** The length in front of a topic's bytes. */
+const topicHeadBytes = 2;
 
 /** A message where it lies: its parts are ranges of `bytes`. Either owned (kept as long as wanted) or borrowed for one call. */
 export class Message {
@@ -91,6 +93,11 @@ export class Message {
       publisher: this.publisher,
     };
   }
+}
+
+/** `cost` of a message as a store has it. */
+export function storedCost({ topic, properties, payload }: StoredMessage): number {
+  return topicHeadBytes + utf8Length(topic) + properties.length + payload.length + messageOverheadBytes;
 }
 
 /** A message read back. */

@@ -170,10 +170,7 @@ export class FileDisk implements Disk {
     const next = (failure: Error | null): void => {
       const folder = rest.shift();
       if (failure !== null || folder === undefined) return done(failure);
-      fs.open(this.#path(folder), 'r', (openError, fd) => {
-        if (openError !== null) return done(openError);
-        fs.fsync(fd, (syncError) => fs.close(fd, (closeError) => next(syncError ?? closeError ?? null)));
-      });
+      syncFolder(this.#path(folder), next);
     };
     next(error);
   }
@@ -236,6 +233,15 @@ export class FileDisk implements Disk {
   #path(file: string): string {
     return join(this.#directory, file);
   }
+}
+
+/** Makes the names in a folder last. Windows does that by itself, and does not let folders be opened. */
+export function syncFolder(path: string, done: (error: Error | null) => void): void {
+  if (process.platform === 'win32') return done(null);
+  fs.open(path, 'r', (openError, fd) => {
+    if (openError !== null) return done(openError);
+    fs.fsync(fd, (syncError) => fs.close(fd, (closeError) => done(syncError ?? closeError ?? null)));
+  });
 }
 
 const noError = new Error('no error');

@@ -3,12 +3,12 @@
  */
 
 import fs from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Batch, PageRequest, Store, StoredDelivery, StoredState } from '../core/index.ts';
 import { type Answer, defaultLogOptions, Log, type LogReport } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
 import { DirectoryLock } from './directory-lock.ts';
-import { FileDisk } from './file-disk.ts';
+import { FileDisk, syncFolder } from './file-disk.ts';
 
 export interface StoreOptions {
   /** What a commit waits for: the disk (default), or the operating system, which a power cut or a crash of it may outrun. */
@@ -51,7 +51,7 @@ export class LogStore implements Store {
   /** Reads what lasted. Rejects with a DirectoryInUseError, or when the directory cannot be read at all; never for damage. */
   async load(): Promise<StoredState> {
     if (this.#running !== null) throw new Error('The store is loaded already.');
-    await fs.mkdir(this.directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(this.directory);
     const lock = await DirectoryLock.take(this.directory);
     const { durability = 'fsync', segmentBytes = defaultLogOptions.segmentBytes, storeBytesMax } = this.#options;
     const slackBytes = 2 * segmentBytes;
@@ -155,4 +155,15 @@ function settle<Value>(pending: Map<number, Pending<Value>>, number: number, val
   pending.delete(number);
   if (error === null) waiting?.done(value);
   else waiting?.failed(new Error(error));
+}
+
+/** Makes a directory that is there after a power cut too. */
+async function makeDirectory(directory: string): Promise<void> {
+  const first = await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = directory; made.length >= first.length; made = dirname(made)) {
+    await new Promise<void>((done, failed) => {
+      syncFolder(dirname(made), (error) => (error === null ? done() : failed(error)));
+    });
+  }
 }

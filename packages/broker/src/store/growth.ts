@@ -1,8 +1,7 @@
 /** By how many bytes a batch would make what lives in the log larger: asked only when it is over its limit. */
 
-import type { Change } from '../core/index.ts';
+import { type Change, storedCost } from '../core/index.ts';
 import type { Catalog, CatalogSession } from './catalog.ts';
-import { costOf } from './record.ts';
 
 /** Bytes of a record without a message, roughly. */
 const recordBytes = 64;
@@ -27,7 +26,7 @@ export function growthOf(changes: readonly Change[], catalog: Catalog): number {
   for (const change of changes) {
     switch (change.kind) {
       case 'queued': {
-        const bytes = costOf(change.delivery.message);
+        const bytes = storedCost(change.delivery.message);
         queued.set(`${change.incarnation} ${change.delivery.sequence}`, bytes);
         growth += bytes;
         break;
@@ -45,7 +44,7 @@ export function growthOf(changes: readonly Change[], catalog: Catalog): number {
         break;
       }
       case 'retained':
-        growth += costOf(change.message) - (catalog.retained.get(change.topic)?.length ?? 0);
+        growth += storedCost(change.message) - (catalog.retained.get(change.topic)?.length ?? 0);
         break;
       case 'unretained':
         growth -= catalog.retained.get(change.topic)?.length ?? 0;

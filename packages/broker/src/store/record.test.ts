@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type QoS, viewOf } from '@pipit/protocol';
 import fc from 'fast-check';
-import type { StoredDelivery, StoredMessage, StoredSession, StoredSubscription } from '../core/index.ts';
+import {
+  type StoredDelivery,
+  type StoredMessage,
+  type StoredSession,
+  type StoredSubscription,
+  storedCost,
+} from '../core/index.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { frameEnd, frameType, headerBytes } from './frame.ts';
 import * as record from './record.ts';
@@ -114,7 +120,7 @@ test('deliveries come back as they were, with their message or its id', () => {
       assert.deepEqual(value, { delivery: rest, message: isInline ? held : held.id });
       const { sequence } = one;
       const messageId = isInline ? 0 : held.id;
-      const cost = record.costOf(held);
+      const cost = storedCost(held);
       assert.deepEqual(facts, { type: RecordType.Queued, incarnation, sequence, packetId, cost, messageId });
     }),
   );

@@ -8,8 +8,14 @@
  * else RangeError.
  */
 
-import { type QoS, utf8Length } from '@pipit/protocol';
-import type { StoredDelivery, StoredMessage, StoredSession, StoredSubscription } from '../core/index.ts';
+import type { QoS } from '@pipit/protocol';
+import {
+  type StoredDelivery,
+  type StoredMessage,
+  type StoredSession,
+  type StoredSubscription,
+  storedCost,
+} from '../core/index.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { finishFrame, startFrame } from './frame.ts';
 
@@ -90,12 +96,6 @@ const flagIdentifiers = 32;
 const flagPrincipal = 1;
 const flagWill = 2;
 
-/** What the core counts a waiting message for (Message.cost): kept with each, so that queues are counted without loading. */
-export function costOf(message: StoredMessage): number {
-  const topicBytes = 2 + utf8Length(message.topic);
-  return topicBytes + message.properties.length + message.payload.length + 128;
-}
-
 /** The name of a subscription within its session. */
 export function subscriptionName(filter: string, shareName: string | undefined): string {
   return shareName === undefined ? filter : `$share/${shareName}/${filter}`;
@@ -167,7 +167,7 @@ export function writeQueued(
 ): Facts {
   const { sequence, packetId, message, qos, retain, identifiers, group } = delivery;
   const messageId = isInline ? 0 : message.id;
-  const cost = costOf(message);
+  const cost = storedCost(message);
   const start = startFrame(writer, RecordType.Queued);
   writer.integer(incarnation);
   writer.integer(sequence);

@@ -179,8 +179,12 @@ test('two brokers cannot use one directory, and the second says who does', timeo
         return true;
       });
     });
+    const lock = (processId: number): string => JSON.stringify({ processId, born: null, origin: 1 });
+    writeFileSync(join(directory, 'lock'), lock(process.ppid));
+    const third = createBroker({ store: openStore(directory) });
+    await assert.rejects(third.start(), new RegExp(`in use by process ${process.ppid}`));
     // What a dead process leaves behind is no obstacle.
-    writeFileSync(join(directory, 'lock'), `${JSON.stringify({ processId: 999_999_999, born: null, origin: 1 })}\n`);
+    writeFileSync(join(directory, 'lock'), lock(999_999_999));
     await withStoredBroker(directory, () => Promise.resolve());
     writeFileSync(join(directory, 'lock'), 'torn');
     await withStoredBroker(directory, () => Promise.resolve());

@@ -1,14 +1,14 @@
 /** What a store must know: changes applied to plain maps; and random changes that make sense for what it knows. */
 
-import type {
-  Change,
-  StoredDelivery,
-  StoredMessage,
-  StoredSession,
-  StoredState,
-  StoredSubscription,
+import {
+  type Change,
+  type StoredDelivery,
+  type StoredMessage,
+  type StoredSession,
+  type StoredState,
+  type StoredSubscription,
+  storedCost,
 } from '../../src/core/index.ts';
-import { costOf } from '../../src/store/record.ts';
 import type { Prng } from '../sim/prng.ts';
 
 interface Known {
@@ -160,7 +160,7 @@ function show(
         subscriptions: [...subscriptions].sort((a, b) => compare(name(a), name(b))),
         received: [...received].sort((a, b) => a - b),
         count: rest.waiting.length,
-        bytes: rest.waiting.reduce((sum, { message }) => sum + costOf(message), 0),
+        bytes: rest.waiting.reduce((sum, { message }) => sum + storedCost(message), 0),
       }))
       .sort((a, b) => compare(a.session.key, b.session.key)),
     retained: [...retained].sort((a, b) => compare(a.topic, b.topic)),
