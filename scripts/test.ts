@@ -11,7 +11,7 @@ import { spec } from 'node:test/reporters';
 
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
-  interop: ['test/**/*.test.ts'],
+  interop: ['test/**/*.test.ts', 'packages/*/interop/**/*.test.ts'],
 };
 
 /** Tests of pure code in virtual time share one process: starting a process for each file would cost most of the time. */

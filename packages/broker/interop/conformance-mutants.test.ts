@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { type Report, runSuite } from '@pipit/conformance';
-import { type Mutant, MutantCopy, mutants } from './mutants.ts';
+import { type Mutant, MutantCopy, mutants } from '../test/mutants.ts';
 
 /** A broker of its own process, since a mutant may go round in circles for ever. Prints where it listens. */
 const program = `

@@ -1,0 +1,136 @@
+/** The suite against brokers of others: it runs to its end, and fails just what docs/conformance-peers.md explains. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { brokerCases, type Facts, runSuite } from '@pipit/conformance';
+import { Aedes } from 'aedes';
+
+const mosquittoDeviations = [
+  '5.0/3.1.2.11.10 data-without-method',
+  '5.0/3.3.2.3.8 identifier-0',
+  '5.0/4.8.2 no-retained',
+  'MQTT-2.1.3-1',
+  'MQTT-3.1.2-24',
+  'MQTT-3.1.2-24 exact',
+  'MQTT-3.1.2-8 disconnect-with-will',
+  'MQTT-3.1.2-8 second-connect',
+  'MQTT-3.3.2-14',
+  'MQTT-3.3.4-9',
+  'MQTT-3.8.3-4',
+  'MQTT-3.8.4-3 options',
+  'MQTT-4.13.1-1',
+  'MQTT-4.3.3-7',
+  'MQTT-4.8.2-1',
+  'MQTT-4.8.2-2',
+  'MQTT-6.0.0-1',
+  'MQTT3-2.2.2-2',
+  'MQTT3-3.1.2-8 second-connect',
+  'MQTT3-3.3.5-1',
+  'MQTT3-4.8.0-1',
+  'MQTT3-6.0.0-1',
+];
+
+const aedesDeviations = [
+  '3.1/dup-flags',
+  '3.1/empty-client-id',
+  '3.1/missing-credentials',
+  '3.1/no-session-present',
+  '3.1/reserved-connect-flags',
+  '3.1/wrong-level',
+  'MQTT3-1.5.3-1 client-id',
+  'MQTT3-1.5.3-2 client-id',
+  'MQTT3-1.5.3-2 topic',
+  'MQTT3-2.3.1-1',
+  'MQTT3-3.1.2-11',
+  'MQTT3-3.1.2-14',
+  'MQTT3-3.1.2-18',
+  'MQTT3-3.1.2-22',
+  'MQTT3-3.1.3-10',
+  'MQTT3-3.1.3-10 null',
+  'MQTT3-3.1.3-11',
+  'MQTT3-3.1.3-11 null',
+  'MQTT3-3.1.3-8',
+  'MQTT3-3.1.4-1',
+  'MQTT3-3.10.3-1',
+  'MQTT3-3.10.3-1 null',
+  'MQTT3-3.10.3-2',
+  'MQTT3-3.3.1-1',
+  'MQTT3-3.3.1-3',
+  'MQTT3-3.3.2-1',
+  'MQTT3-3.3.5-1',
+  'MQTT3-3.8.3-1',
+  'MQTT3-4.7.1-1 will',
+  'MQTT3-4.7.1-3',
+  'MQTT3-4.7.3-2 filter',
+  'MQTT3-4.8.0-1',
+];
+
+const children: ChildProcess[] = [];
+const folder = mkdtempSync(join(tmpdir(), 'pipit-peers-'));
+
+after(() => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Resolves once somebody listens; rejects after ten seconds. */
+async function reachable(port: number): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const isOpen = await new Promise<boolean>((done) => {
+      const socket = connect(port, '127.0.0.1', () => done(true));
+      socket.on('error', () => done(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (isOpen) return;
+    await sleep(50);
+  }
+  throw new Error(`nobody listens on port ${port}`);
+}
+
+/** Runs all cases; returns the ids of those that fail. */
+async function failures(url: string, facts: Facts = {}): Promise<string[]> {
+  const { results } = await runSuite({ url, facts });
+  assert.equal(results.length, brokerCases.length);
+  const failed = results.filter(({ outcome }) => outcome === 'fail');
+  for (const { seen = '' } of failed) assert.doesNotMatch(seen, /\n {4}at /, 'a fault of the suite itself');
+  return failed.map(({ id }) => id).sort();
+}
+
+test('Mosquitto', async () => {
+  const [port, webSocketPort] = [await freePort(), await freePort()];
+  const config = join(folder, 'mosquitto.conf');
+  const listeners = `listener ${port} 127.0.0.1\nlistener ${webSocketPort} 127.0.0.1\nprotocol websockets\n`;
+  writeFileSync(config, `${listeners}allow_anonymous true\npersistence false\nlog_type none\n`);
+  const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
+  child.on('error', () => {});
+  children.push(child);
+  await reachable(port).catch((cause) => {
+    throw new Error('mosquitto does not start: apt-get install mosquitto', { cause });
+  });
+  const url = `mqtt://127.0.0.1:${port}`;
+  assert.deepEqual(await failures(url, { webSocketUrl: `ws://127.0.0.1:${webSocketPort}/mqtt` }), mosquittoDeviations);
+});
+
+test('Aedes', async () => {
+  const aedes = await Aedes.createBroker();
+  const server = createServer(aedes.handle);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  const failed = await failures(`mqtt://127.0.0.1:${port}`);
+  server.close();
+  aedes.close();
+  assert.deepEqual(failed, aedesDeviations);
+});
