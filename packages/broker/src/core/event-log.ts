@@ -11,9 +11,12 @@ type Counted = Extract<BrokerEvent, { count: number }>;
 
 /** Kinds counted at once at most: beyond it everything further of the interval is not told, only counted in the metrics. */
 const kindsMax = 10_000;
+/** And characters of what they name: a client id or a topic may have 65,535. */
+const charactersMax = 16 * 1024 * 1024;
 
 export class EventLog {
   private readonly pending = new Map<string, { event: Counted; more: number }>();
+  private characters = 0;
   private readonly intervalMs: number;
   private readonly tell: (event: BrokerEvent) => void;
   private readonly deadline = Deadline.of(this, (state, log) => log.flush(state.deadlines, state.now));
@@ -30,10 +33,12 @@ export class EventLog {
     const known = this.pending.get(key);
     if (known !== undefined) {
       known.more += event.count;
+      this.characters += lengthOf(event) - lengthOf(known.event);
       known.event = event;
       return;
     }
-    if (this.pending.size >= kindsMax) return;
+    if (this.pending.size >= kindsMax || this.characters >= charactersMax) return;
+    this.characters += key.length + lengthOf(event);
     this.pending.set(key, { event, more: 0 });
     this.tell(event);
     if (!this.deadline.isArmed) deadlines.arm(this.deadline, now + this.intervalMs);
@@ -45,8 +50,15 @@ export class EventLog {
       kind.more = 0;
       // A kind that goes on stays counted: telling the next one at once would be a second event in its interval.
       if (more > 0) this.tell({ ...event, count: more });
-      else this.pending.delete(key);
+      else {
+        this.pending.delete(key);
+        this.characters -= key.length + lengthOf(event);
+      }
     }
     if (this.pending.size > 0) deadlines.arm(this.deadline, now + this.intervalMs);
   }
+}
+
+function lengthOf(event: Counted): number {
+  return 'topic' in event ? event.topic.length : event.filter.length;
 }
