@@ -62,7 +62,7 @@ export class HonestPair {
     const at = ++this.sent;
     const qos = (this.arena.storeFlows ? at % 3 : 0) as QoS;
     const payload = new TextEncoder().encode(`message ${at}`);
-    const packetId = qos === 0 ? 0 : (at % 0xffff) + 1;
+    const packetId = qos === 0 ? 0 : 1; // free again, since every flow is completed
     this.say(this.publisher, 4, { type: PacketType.Publish, topic, payload, qos, packetId, retain: false, dup: false });
     if (qos === 1) this.expectHeard(PacketType.Puback);
     if (qos === 2) {
