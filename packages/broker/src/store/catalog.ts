@@ -57,6 +57,8 @@ export class Catalog {
   readonly retained = new Map<string, RetainedPlace>();
   private readonly sessionsByKey = new Map<string, CatalogSession>();
   private readonly messages = new Map<number, SharedMessage>();
+  /** Messages that nobody named at some time of this batch. */
+  private unreferenced: number[] = [];
   private readonly segments: Segments;
   lastId = 0;
   /** Queue entries and retained messages that are lost because the message they name is. */
@@ -102,6 +104,12 @@ export class Catalog {
     }
   }
 
+  /** A batch ends: a message that one session gave up may have gone to another within it, and only now goes for good. */
+  endBatch(): void {
+    for (const id of this.unreferenced) if (this.messages.get(id)?.references === 0) this.dropMessage(id);
+    this.unreferenced = [];
+  }
+
   /** Whether the record at this place is what the catalog points at. */
   isLive(facts: Facts, segment: number, offset: number): boolean {
     const place = this.placeOf(facts);
@@ -114,6 +122,7 @@ export class Catalog {
    */
   settle(): { sessions: number; entries: number } {
     this.isRecovering = false;
+    this.endBatch();
     let entries = 0;
     let sessions = 0;
     for (const session of [...this.sessions.values()]) {
@@ -147,6 +156,7 @@ export class Catalog {
     for (const [topic, { messageId, ...place }] of this.retained) {
       if (isIn(place) || isIn(this.messagePlace(messageId))) this.unretain(topic);
     }
+    this.endBatch();
     return count;
   }
 
@@ -306,7 +316,7 @@ export class Catalog {
 
   private dereference(id: number): void {
     const message = this.messages.get(id);
-    if (message !== undefined && --message.references === 0) this.dropMessage(id);
+    if (message !== undefined && --message.references === 0) this.unreferenced.push(id);
   }
 
   private dropMessage(id: number): void {

@@ -270,6 +270,7 @@ export class Log {
     for (const { facts, offset, length } of records) {
       this.catalog.apply(facts, segment.number, start + offset, length);
     }
+    this.catalog.endBatch();
     this.catalog.lastId = lastId;
     this.end = { segment: segment.number, offset: segment.bytes };
     if (batch !== null) this.last = { batch: batch.number, wall: batch.wall, clock: batch.clock };

@@ -208,6 +208,17 @@ test('a message for many sessions is written once, and its space comes back when
   assert.equal(bench.log.liveBytes, before);
 });
 
+test('a message that moves from session to session within a batch is not lost on the way', () => {
+  const bench = new LogBench(1, small);
+  bench.commit(sessions(2));
+  const [first, second] = messages(bench, 2, 1, 100) as [Change, Change];
+  assert.equal(bench.commit([first, { kind: 'settled', key: 's0', incarnation: 1, sequence: 1 }, second]), null);
+  assert.deepEqual([bench.pageAll('s0', 1).length, bench.pageAll('s1', 2).length], [0, 1]);
+  bench.disk.kill();
+  bench.restart();
+  assert.deepEqual([bench.pageAll('s0', 1).length, bench.pageAll('s1', 2).length], [0, 1]);
+});
+
 test('after a drain the disk is given back, but for what lives', () => {
   const bench = new LogBench(2, small);
   bench.commit(sessions(10));

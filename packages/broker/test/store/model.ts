@@ -9,6 +9,7 @@ import {
   type StoredSubscription,
   storedCost,
 } from '../../src/core/index.ts';
+import { subscriptionName } from '../../src/store/record.ts';
 import type { Prng } from '../sim/prng.ts';
 
 interface Known {
@@ -189,7 +190,7 @@ export function showStored(state: StoredState, pageAll: PageAll): Shown {
 }
 
 function name({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
-  return `${shareName} ${filter}`;
+  return subscriptionName(filter, shareName);
 }
 
 function compare(a: string, b: string): number {
@@ -303,7 +304,9 @@ export class ChangeMaker {
       changes.push({ kind: 'queued', key, incarnation, delivery });
     }
     if (prng.chance(20)) {
-      changes.push({ kind: 'retained', topic: message.topic, message: { ...message, expiresAtClock: 99 } });
+      const kept = { kind: 'retained', topic: message.topic, message: { ...message, expiresAtClock: 99 } } as const;
+      if (prng.chance(50)) changes.push(kept);
+      else changes.unshift(kept);
     }
     return changes;
   }
