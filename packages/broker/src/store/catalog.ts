@@ -3,8 +3,9 @@
  * of records in their order, the same way while running and when they are read back.
  *
  * Applying is idempotent and the last one wins, because failed batches are written again and cleaning moves records behind later
- * ones. What may come out of order after cleaning: a session's record behind what belongs to it, and a queue entry behind its
- * state. A record that ends another never comes before it: cleaning starts with the oldest segment and moves what lives only.
+ * ones. What may come out of order after cleaning: a session's record behind what belongs to it, a queue entry behind its state,
+ * and a message behind what names it. A record that ends another never comes before it: cleaning starts with the oldest segment
+ * and moves only what lives.
  */
 
 import { Entries, type Entry } from './entries.ts';
@@ -26,7 +27,8 @@ export interface SentState {
 }
 
 interface SharedMessage {
-  place: Place;
+  /** Null while only records that name it were read: it was moved behind them. */
+  place: Place | null;
   /** Queue entries and retained topics that name it. */
   references: number;
 }
@@ -61,8 +63,6 @@ export class Catalog {
   private unreferenced: number[] = [];
   private readonly segments: Segments;
   lastId = 0;
-  /** Queue entries and retained messages that are lost because the message they name is. */
-  lost = 0;
   /** Until all records of earlier runs are applied. */
   private isRecovering = true;
 
@@ -137,8 +137,30 @@ export class Catalog {
       if (session.entries.count > 0 || session.subscriptions !== null) sessions++;
       this.forget(session);
     }
+    entries += this.loseMessages();
     for (const [id, { references }] of this.messages) if (references === 0) this.dropMessage(id);
+    this.endBatch();
     return { sessions, entries };
+  }
+
+  /** Gives up what names a message that was never found. How much that was. */
+  private loseMessages(): number {
+    const missing = new Set([...this.messages].filter(([, { place }]) => place === null).map(([id]) => id));
+    if (missing.size === 0) return 0;
+    let count = 0;
+    for (const session of this.sessions.values()) {
+      for (const { sequence, messageId } of [...session.entries.above(Number.NEGATIVE_INFINITY)]) {
+        if (!missing.has(messageId)) continue;
+        this.dequeue(session, sequence);
+        count++;
+      }
+    }
+    for (const [topic, { messageId }] of this.retained) {
+      if (!missing.has(messageId)) continue;
+      this.unretain(topic);
+      count++;
+    }
+    return count;
   }
 
   /** Forgets whatever stands in a segment that could not be read. How many things that were. */
@@ -249,12 +271,7 @@ export class Catalog {
     place: Place,
   ): void {
     if (sequence > session.lastSequence) session.lastSequence = sequence;
-    const shared = messageId === 0 ? undefined : this.messages.get(messageId);
-    if (messageId !== 0 && shared === undefined) {
-      this.lost++;
-      return;
-    }
-    if (shared !== undefined) shared.references++;
+    this.reference(messageId);
     const old = session.entries.get(sequence);
     session.entries.put({
       sequence,
@@ -314,6 +331,13 @@ export class Catalog {
     }
   }
 
+  private reference(id: number): void {
+    if (id === 0) return;
+    const message = this.messages.get(id);
+    if (message === undefined) this.messages.set(id, { place: null, references: 1 });
+    else message.references++;
+  }
+
   private dereference(id: number): void {
     const message = this.messages.get(id);
     if (message !== undefined && --message.references === 0) this.unreferenced.push(id);
@@ -327,15 +351,8 @@ export class Catalog {
   // ── Retained messages
 
   private retain(topic: string, messageId: number, place: Place): void {
-    const shared = messageId === 0 ? undefined : this.messages.get(messageId);
     const old = this.retained.get(topic);
-    if (messageId !== 0 && shared === undefined) {
-      // What is retained now cannot be told, but not what was before.
-      this.lost++;
-      this.unretain(topic);
-      return;
-    }
-    if (shared !== undefined) shared.references++;
+    this.reference(messageId);
     this.mark(place);
     this.retained.set(topic, { ...place, messageId });
     if (old !== undefined) this.dropRetained(old);

@@ -198,7 +198,7 @@ export class Log {
         records,
         damage,
         lostSessions: lost.sessions,
-        lostMessages: lost.entries + catalog.lost + unreadable,
+        lostMessages: lost.entries + unreadable,
       };
       this.answers.push({ kind: 'loaded', state, report });
       const told = (found: Damage): void => {
