@@ -1,5 +1,6 @@
 /** All cases for brokers, in the order of a report: by version, newest first, then as the families stand here. */
 import type { Case } from './case.ts';
+import { combinedCases } from './cases/combined.ts';
 import { connackCases } from './cases/connack.ts';
 import { connectCases } from './cases/connect.ts';
 import { connectionCases } from './cases/connection.ts';
@@ -32,6 +33,7 @@ const families: readonly (readonly Case[])[] = [
   receivingCases,
   deliveryCases,
   packetSizeCases,
+  combinedCases,
   connectionCases,
   protocolErrorCases,
   mqtt31Cases,
