@@ -104,7 +104,10 @@ export class Catalog {
     }
   }
 
-  /** A batch ends: a message that one session gave up may have gone to another within it, and only now goes for good. */
+  /**
+   * A batch ends: a message that one session gave up may have gone to another within it, and only now goes for good. While
+   * reading back messages stay until `settle`: what names them may have been moved behind.
+   */
   endBatch(): void {
     for (const id of this.unreferenced) if (this.messages.get(id)?.references === 0) this.dropMessage(id);
     this.unreferenced = [];
@@ -122,7 +125,6 @@ export class Catalog {
    */
   settle(): { sessions: number; entries: number } {
     this.isRecovering = false;
-    this.endBatch();
     let entries = 0;
     let sessions = 0;
     for (const session of [...this.sessions.values()]) {
@@ -340,7 +342,7 @@ export class Catalog {
 
   private dereference(id: number): void {
     const message = this.messages.get(id);
-    if (message !== undefined && --message.references === 0) this.unreferenced.push(id);
+    if (message !== undefined && --message.references === 0 && !this.isRecovering) this.unreferenced.push(id);
   }
 
   private dropMessage(id: number): void {

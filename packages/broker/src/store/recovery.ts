@@ -170,7 +170,6 @@ export class Recovery {
       return;
     }
     for (const found of inside) this.apply(found);
-    this.catalog.endBatch();
     this.commit = commit;
     this.catalog.lastId = Math.max(this.catalog.lastId, commit.lastId);
     this.end = { segment: segment.number, offset: end };
@@ -179,7 +178,6 @@ export class Recovery {
   /** A batch begins at `start`, and the one before it ended at `previousEnd`: all before that lasted. */
   private resolve(previousEnd: LogPosition, start: LogPosition): void {
     for (const found of this.doubtful) if (isBefore(found, previousEnd)) this.apply(found);
-    this.catalog.endBatch();
     this.doubtful = [];
     if (isBefore(previousEnd, start)) this.abandoned.push({ from: previousEnd, to: start });
   }
