@@ -41,8 +41,6 @@ export class BatchWriter {
   private lastId = 0;
   /** How often the batch needs each message. */
   private readonly uses = new Map<number, number>();
-  /** Shared messages as queues have them: what is retained may expire at another time. */
-  private readonly shared = new Map<number, StoredMessage>();
   /** Sessions that begin or end in the batch. */
   private readonly alive = new Map<number, boolean>();
   private readonly incarnations = new Map<string, number>();
@@ -70,13 +68,10 @@ export class BatchWriter {
   }
 
   private writeChanges(changes: readonly Change[]): void {
-    for (const set of [this.uses, this.shared, this.alive, this.incarnations, this.written]) set.clear();
+    for (const set of [this.uses, this.alive, this.incarnations, this.written]) set.clear();
     for (const change of changes) {
       const message = messageOf(change);
-      if (message === null) continue;
-      const uses = (this.uses.get(message.id) ?? 0) + 1;
-      this.uses.set(message.id, uses);
-      if (uses > 1 && change.kind === 'queued') this.shared.set(message.id, message);
+      if (message !== null) this.uses.set(message.id, (this.uses.get(message.id) ?? 0) + 1);
     }
     for (const change of changes) this.writeChange(change);
   }
@@ -92,7 +87,7 @@ export class BatchWriter {
     if (message !== null && !isInline && !this.written.has(message.id)) {
       this.written.add(message.id);
       const start = writer.length;
-      this.add(record.writeMessage(writer, this.shared.get(message.id) ?? message), start);
+      this.add(record.writeMessage(writer, message), start);
     }
     const offset = writer.length;
     this.add(this.writeRecord(writer, change, incarnation, isInline), offset);

@@ -9,7 +9,7 @@ import type { Catalog, RetainedPlace } from './catalog.ts';
 import { fetchRecords } from './fetch.ts';
 import { headerBytes } from './frame.ts';
 import type { Operations } from './operations.ts';
-import { readRetained } from './record.ts';
+import { lastingUntil, readRetained } from './record.ts';
 import type { Segments } from './segments.ts';
 
 type Retained = StoredState['retained'] extends Iterable<infer One> ? One : never;
@@ -52,7 +52,7 @@ export class RetainedLoad {
       const { topic, expiresAtClock, message: found } = readRetained(reader);
       const message = typeof found === 'number' ? messages.get(found) : found;
       if (message === undefined) continue;
-      yield { topic, message: message.expiresAtClock === expiresAtClock ? message : { ...message, expiresAtClock } };
+      yield { topic, message: lastingUntil(message, expiresAtClock) };
     }
   }
 }

@@ -7,7 +7,15 @@ import type { Entry } from './entries.ts';
 import { fetchRecords } from './fetch.ts';
 import { RetainedLoad } from './load-retained.ts';
 import type { Operations } from './operations.ts';
-import { type Commit, type QueuedRecord, readMessage, readQueued, readSession, readSubscription } from './record.ts';
+import {
+  type Commit,
+  lastingUntil,
+  type QueuedRecord,
+  readMessage,
+  readQueued,
+  readSession,
+  readSubscription,
+} from './record.ts';
 import type { Segments } from './segments.ts';
 
 /** Bytes of deliveries in one page; at least one comes whatever its size. */
@@ -157,15 +165,16 @@ function addIds(ids: Set<number>, records: readonly QueuedRecord[]): void {
 /** Null when its message is lost. */
 function deliveryOf(
   session: CatalogSession,
-  { delivery: { sequence, qos, retain, identifiers, group }, message }: QueuedRecord,
+  { delivery: { sequence, qos, retain, identifiers, group }, message: found, expiresAtClock }: QueuedRecord,
   messages: ReadonlyMap<number, StoredMessage>,
 ): StoredDelivery | null {
-  const whole = typeof message === 'number' ? messages.get(message) : message;
+  const whole = typeof found === 'number' ? messages.get(found) : found;
   if (whole === undefined) return null;
+  const message = lastingUntil(whole, expiresAtClock);
   const sent = session.sent?.get(sequence);
   const packetId = sent === undefined ? 0 : sent.packetId;
   const released = sent?.released === true;
-  return { sequence, message: whole, qos, retain, identifiers, group, packetId, released };
+  return { sequence, message, qos, retain, identifiers, group, packetId, released };
 }
 
 type LoadedSession = StoredState['sessions'] extends Iterable<infer One> ? One : never;

@@ -117,7 +117,8 @@ test('deliveries come back as they were, with their message or its id', () => {
         record.readQueued,
       );
       const { packetId, released: _, message: held, ...rest } = one;
-      assert.deepEqual(value, { delivery: rest, message: isInline ? held : held.id });
+      const { expiresAtClock } = held;
+      assert.deepEqual(value, { delivery: rest, message: isInline ? held : held.id, expiresAtClock });
       const { sequence } = one;
       const messageId = isInline ? 0 : held.id;
       const cost = storedCost(held);

@@ -168,6 +168,7 @@ export function writeQueued(
   const { sequence, packetId, message, qos, retain, identifiers, group } = delivery;
   const messageId = isInline ? 0 : message.id;
   const cost = storedCost(message);
+  const expires = !isInline && Number.isFinite(message.expiresAtClock);
   const start = startFrame(writer, RecordType.Queued);
   writer.integer(incarnation);
   writer.integer(sequence);
@@ -175,8 +176,13 @@ export function writeQueued(
   writer.integer(cost);
   writer.integer(messageId);
   writer.uint8(
-    qos | (retain ? flagRetain : 0) | (group === null ? 0 : flagGroup) | (identifiers === null ? 0 : flagIdentifiers),
+    qos |
+      (retain ? flagRetain : 0) |
+      (expires ? flagExpires : 0) |
+      (group === null ? 0 : flagGroup) |
+      (identifiers === null ? 0 : flagIdentifiers),
   );
+  if (expires) writer.number(message.expiresAtClock);
   if (group !== null) writer.text(group);
   if (identifiers !== null) {
     writer.integer(identifiers.length);
@@ -324,8 +330,12 @@ export function readSubscription(reader: ByteReader): StoredSubscription {
   };
 }
 
-/** A delivery without the state it is in; its message, or the id of the record that holds it. */
+/**
+ * A delivery without the state it is in; its message, or the id of the record that holds it. Its lifetime is its own: that of a
+ * retained message of the same id may be another.
+ */
 export interface QueuedRecord {
+  readonly expiresAtClock: number;
   readonly delivery: Omit<StoredDelivery, 'message' | 'packetId' | 'released'>;
   readonly message: StoredMessage | number;
 }
@@ -333,11 +343,14 @@ export interface QueuedRecord {
 export function readQueued(reader: ByteReader): QueuedRecord {
   const { sequence, messageId } = readQueuedFacts(reader);
   const flags = reader.uint8();
+  const expiresAtClock = (flags & flagExpires) === 0 ? Number.POSITIVE_INFINITY : reader.number();
   const group = (flags & flagGroup) === 0 ? null : reader.text();
   const identifiers =
     (flags & flagIdentifiers) === 0 ? null : Array.from({ length: reader.integer() }, () => reader.integer());
   const delivery = { sequence, qos: (flags & 3) as QoS, retain: (flags & flagRetain) !== 0, identifiers, group };
-  return { delivery, message: messageId === 0 ? readMessage(reader) : messageId };
+  if (messageId !== 0) return { delivery, message: messageId, expiresAtClock };
+  const message = readMessage(reader);
+  return { delivery, message, expiresAtClock: message.expiresAtClock };
 }
 
 export interface RetainedRecord {
@@ -351,6 +364,11 @@ export function readRetained(reader: ByteReader): RetainedRecord {
   const messageId = reader.integer();
   const expiresAtClock = reader.number();
   return { topic, expiresAtClock, message: messageId === 0 ? readMessage(reader) : messageId };
+}
+
+/** The message with the lifetime it has here. */
+export function lastingUntil(message: StoredMessage, expiresAtClock: number): StoredMessage {
+  return message.expiresAtClock === expiresAtClock ? message : { ...message, expiresAtClock };
 }
 
 export function readMessage(reader: ByteReader): StoredMessage {
