@@ -50,9 +50,15 @@ export async function conformanceCommand(url: string, options: ConformanceArgume
     throw error instanceof TypeError ? usageError(`${url} is not the URL of a broker: ${error.message}.`) : error;
   });
   if (report.results.length === 0) throw usageError('no case is left to run.');
-  if (options.json === true) console.log(JSON.stringify({ ...report, summary: summaryOf(report.results) }, null, 2));
-  else for (const line of reportLines(report, options.bytes)) console.log(line);
+  const lines = reportLines(report, options.bytes);
+  const summary = summaryOf(report.results);
+  await print(options.json === true ? JSON.stringify({ ...report, summary }, null, 2) : lines.join('\n'));
   return exitCodeOf(report.results);
+}
+
+/** Resolves once the text has left: the process exits soon after, and a pipe may take less at once than a report is long. */
+function print(text: string): Promise<void> {
+  return new Promise((done) => process.stdout.write(`${text}\n`, () => done()));
 }
 
 function suiteOptions(url: string, options: ConformanceArguments): SuiteOptions {
