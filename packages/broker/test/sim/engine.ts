@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { SendWindow } from '@pipit/protocol';
 import type { Core, Permissions } from '../../src/core/index.ts';
+import type { Disk } from './disk.ts';
 
 export interface Engine {
   readonly Core: typeof Core;
   readonly Permissions: typeof Permissions;
   readonly SendWindow: typeof SendWindow;
   readonly checkInvariants: (core: Core) => void;
+  /** What the broker's disk is; default: one that is memory alone. */
+  readonly newDisk?: <Snapshot>(seed: number) => Disk<Snapshot>;
 }
 
 /** `load` imports a module by its path from `packages/`. */

@@ -90,7 +90,8 @@ export class Simulation {
     this.prng = new Prng(options.seed, 1);
     this.trace = new Trace(print);
     this.limits = { ...defaultLimits, ...options.limits };
-    this.disk = options.disk === null ? null : new Disk<Snapshot>();
+    const newDisk = engine.newDisk ?? (<Kept>() => new Disk<Kept>());
+    this.disk = options.disk === null ? null : newDisk<Snapshot>(options.seed);
     const { link, turnDelayMs, ackDelayMs, authorityDelayMs, disk, strange } = options;
     const {
       delayMs: diskDelayMs,
