@@ -5,7 +5,7 @@
  * in a line; a long line stops the reading of that connection and of no other.
  */
 
-import { filterMatches, PacketType, type QoS, ReasonCode } from '@pipit/protocol';
+import { filterMatches, PacketType, type QoS, ReasonCode, reasonCodeAllowed } from '@pipit/protocol';
 import { AckLine, acknowledge, type LineEntry, stallLongLine } from './acknowledgement.ts';
 import type { Connection } from './connection.ts';
 import type { LocalSubscriber } from './local.ts';
@@ -80,7 +80,10 @@ export function answered(state: State, debt: Claimed, reasonCode: number): void 
     return;
   }
   const { connection, entry } = debt;
-  entry.reasonCode = connection.version === 5 ? reasonCode : ReasonCode.Success;
+  // A code that is none of PUBACK's or PUBREC's says only that something went wrong.
+  const isAllowed = reasonCodeAllowed(reasonCode, PacketType.Puback, 'server');
+  const code = isAllowed ? reasonCode : ReasonCode.ImplementationSpecificError;
+  entry.reasonCode = connection.version === 5 ? code : ReasonCode.Success;
   const { line, session } = connection;
   // Refused at QoS 2: the exchange is over with the PUBREC [MQTT-4.3.3-9].
   if (entry.type === PacketType.Pubrec && entry.reasonCode >= 0x80 && session !== null) {
@@ -96,8 +99,8 @@ export function answered(state: State, debt: Claimed, reasonCode: number): void 
   const leaving = line.entries.splice(0, done);
   const rest = line.entries.length > 0 ? line : null;
   connection.line = null;
-  for (const { type, packetId, reasonCode: code, changed } of leaving) {
-    if (type !== 0) acknowledge(state, connection, type, packetId, code, changed);
+  for (const { type, packetId, reasonCode: answer, changed } of leaving) {
+    if (type !== 0) acknowledge(state, connection, type, packetId, answer, changed);
   }
   connection.line = rest;
   if (connection.isStalled) state.wake(connection);

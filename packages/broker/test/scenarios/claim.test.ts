@@ -32,6 +32,9 @@ for (const store of storeKinds) {
       pub.send(publish({ topic: 'c/1', qos: 1, packetId: 1 }));
       world.settleLocal(ReasonCode.PayloadFormatInvalid);
       pub.expect(puback(1, code(ReasonCode.PayloadFormatInvalid)));
+      pub.send(publish({ topic: 'c/1', qos: 1, packetId: 1 }));
+      world.settleLocal(0x05);
+      pub.expect(puback(1, code(ReasonCode.ImplementationSpecificError)));
       pub.send(publish({ topic: 'c/2', qos: 2, packetId: 2 }));
       pub.expectNothing();
       world.settleLocal();
