@@ -175,8 +175,10 @@ export class Log {
       this.segments.add(number, bytes);
       this.lastNumber = number;
     }
-    const copies = files.filter(({ name }) => name.startsWith(quarantineFolder)).map(({ name }) => name);
-    this.setAside = new SetAside(this.operations, copies);
+    this.setAside = new SetAside(
+      this.operations,
+      files.filter(({ name }) => name.startsWith(quarantineFolder)),
+    );
     new Recovery(this.operations, this.segments, this.catalog, this.setAside, (recovered) =>
       this.recovered(recovered),
     ).start();

@@ -3,8 +3,8 @@
  * before a copy of it lies in the quarantine folder. What the broker itself wrote and took back needs no copy.
  */
 
-import type { Operations } from './operations.ts';
-import { failureOf } from './operations.ts';
+import type { DiskFile } from './disk.ts';
+import { failureOf, type Operations } from './operations.ts';
 import { segmentFile } from './segments.ts';
 
 const copyBytes = 1024 * 1024;
@@ -30,12 +30,12 @@ export class SetAside {
   private readonly operations: Operations;
   /** Copied, or known to need no copy. */
   private readonly known: Range[] = [];
-  /** Copies that were there at the start. */
-  private readonly copies: ReadonlySet<string>;
+  /** Copies that were there at the start, and their bytes: one that is shorter than its range was cut off by a crash. */
+  private readonly copies: ReadonlyMap<string, number>;
 
-  constructor(operations: Operations, files: Iterable<string>) {
+  constructor(operations: Operations, files: readonly DiskFile[]) {
     this.operations = operations;
-    this.copies = new Set(files);
+    this.copies = new Map(files.map(({ name, bytes }) => [name, bytes]));
   }
 
   /** The bytes of this range may go. */
@@ -54,8 +54,11 @@ export class SetAside {
       if (error === null) this.release(segment, from, to);
       done(error === null ? copy : null, error ?? '');
     };
-    if (this.copies.has(copy)) finish(null);
-    else this.copyFrom(segmentFile(segment), from, to, copy, finish);
+    const start = (): void => this.copyFrom(segmentFile(segment), from, to, copy, finish);
+    const bytes = this.copies.get(copy);
+    if (bytes === to - from) finish(null);
+    else if (bytes === undefined) start();
+    else this.operations.ask({ kind: 'remove', file: copy }, start);
   }
 
   private copyFrom(file: string, at: number, to: number, copy: string, finish: (error: string | null) => void): void {

@@ -155,6 +155,24 @@ test('damage anywhere: the start succeeds, names what it could not read, and wor
   assert.ok(damaged > 0);
 });
 
+test('a copy for the quarantine that a crash cut off is made again, and one that is whole is not', () => {
+  const bench = new LogBench(7, small);
+  fill(bench, new Model(), 40);
+  bench.disk.kill();
+  const [name = ''] = bench.disk.files.keys();
+  bench.disk.fill(name, 500, 900, 0);
+  bench.restart();
+  const copy = bench.report.damage[0]?.copy ?? '';
+  const whole = bench.disk.files.get(copy)?.bytes ?? new Uint8Array(0);
+  assert.ok(whole.length >= 400);
+  bench.disk.truncate(copy, 100);
+  bench.restart();
+  assert.deepEqual(bench.disk.files.get(copy)?.bytes, whole);
+  const { append } = bench.disk.counts;
+  bench.restart();
+  assert.equal(bench.disk.counts.append, append);
+});
+
 /** Bits that flip, ranges that are zero or noise. */
 function hurt({ disk, prng }: LogBench, name: string): void {
   const length = disk.files.get(name)?.bytes.length ?? 0;
