@@ -40,14 +40,16 @@ test('a kind is told at once, and what follows within its interval at the end of
 test('what a flood of kinds names is bounded in characters, and gone with its interval', () => {
   const { told, deadlines, count, endInterval } = observed();
   const long = 'x'.repeat(65_000);
-  for (let i = 0; i < 2_000; i++) count(`${long}${i}`, long);
+  // Of different lengths: engines hash texts of this size by their length alone, and comparing them all is slow.
+  const nameOf = (i: number) => long.slice(i);
+  for (let i = 0; i < 2_000; i++) count(nameOf(i), long);
   const kinds = told.length;
   assert.ok(kinds > 100 && kinds < 150, `${kinds} kinds are kept`);
-  count(`${long}0`, 't');
+  count(nameOf(0), 't');
   endInterval();
   assert.equal(told.length, kinds + 1);
   endInterval();
   assert.equal(deadlines.next, Number.POSITIVE_INFINITY);
-  for (let i = 0; i < 2_000; i++) count(`${long}${i}`, long);
+  for (let i = 0; i < 2_000; i++) count(nameOf(i), long);
   assert.equal(told.length, 2 * kinds + 1, 'as much as before');
 });
