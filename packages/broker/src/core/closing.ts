@@ -42,7 +42,8 @@ export function refused(state: State, connection: Connection, reasonCode: number
 /** The peer sent DISCONNECT [MQTT-3.14.4-3]. `keepsWill`: with a reason other than 0x00. */
 export function left(state: State, connection: Connection, reasonCode: number, keepsWill: boolean): void {
   const { clientId, peer } = connection;
-  const reason = reasonCodeName(reasonCode);
+  // Table 2-6 has two names for 0x00.
+  const reason = reasonCode === ReasonCode.NormalDisconnection ? 'Normal disconnection' : reasonCodeName(reasonCode);
   state.tell({ type: 'disconnected', clientId, peer, by: 'client', reasonCode, reason });
   leave(state, connection, keepsWill, true);
 }
