@@ -38,7 +38,7 @@ for (const store of storeKinds) {
     const b = world.connect({ clientId: 'b', ...lasting });
     assert.deepEqual(told(world), ['session-created b', 'connected b']);
     b.send(disconnect());
-    assert.deepEqual(told(world), ['disconnected b Success']);
+    assert.deepEqual(told(world), ['disconnected b Normal disconnection']);
     const again = world.connect({ clientId: 'b', ...lasting });
     const over = world.connect({ clientId: 'b', ...lasting });
     assert.equal(again.takeAll().length, 1);
