@@ -40,6 +40,7 @@ export class Connection {
 
   // Reading.
   readonly framer: Framer;
+  /** When its last whole packet was read: bytes alone keep nobody alive while we read. */
   lastReceivedAt: number;
   keepAliveMs = Number.POSITIVE_INFINITY;
   deadline: Deadline | null = null;

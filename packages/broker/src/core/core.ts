@@ -90,7 +90,8 @@ export class Core {
     const { state } = this;
     state.now = now;
     if (connection.phase === Phase.Closed) return;
-    connection.lastReceivedAt = now;
+    // What is not parsed now is so by our doing: it counts as it comes.
+    if (connection.isStalled) connection.lastReceivedAt = now;
     state.metrics.count(Counter.BytesReceived, end - start);
     connection.framer.feed(bytes, view, start, end);
     read(state, connection);

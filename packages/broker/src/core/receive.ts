@@ -34,6 +34,7 @@ export function read(state: State, connection: Connection): boolean {
   try {
     while (!connection.isStalled && !state.isSpent) {
       if (!framer.next()) return true;
+      connection.lastReceivedAt = state.now;
       const before = state.journal?.mark;
       handle(state, connection);
       if (connection.phase === Phase.Closed) return false;

@@ -48,6 +48,21 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('[MQTT-3.1.2-22] bytes that are no whole packet yet do not count', () => {
+      const world = new World({ store });
+      const client = world.connect({ clientId: 'c', keepAlive: 10 });
+      pings(client);
+      for (const byte of ['30', '0a', '00', '01']) {
+        world.advance(3_000);
+        client.sendRaw(byte);
+      }
+      world.advance(2_999);
+      assert.equal(client.isClosed, false);
+      world.advance(1);
+      client.expectDisconnected(ReasonCode.KeepAliveTimeout);
+      world.end();
+    });
+
     test('what the broker sends does not count', () => {
       const world = new World({ store });
       const client = world.connect({ clientId: 'c', keepAlive: 2 });

@@ -4,7 +4,7 @@
  * Both ends close on their own: the broker's end when the core says so or is told so, the client's end when it hears of it.
  */
 
-import { viewOf } from '@pipit/protocol';
+import { Framer, viewOf } from '@pipit/protocol';
 import type { Connection, Core, Slab } from '../../src/core/index.ts';
 import type { Prng } from './prng.ts';
 import type { Schedule } from './schedule.ts';
@@ -29,7 +29,9 @@ export interface LinkFaults {
 export class Link {
   readonly number: number;
   readonly connection: Connection;
+  /** When its last whole packet arrived at the core. */
   lastReceivedAt: number;
+  private readonly incoming = new Framer(268_435_460);
   isFrozen = false;
   isBrokerClosed = false;
   isClientClosed = false;
@@ -107,7 +109,9 @@ export class Link {
 
   private feed(bytes: Uint8Array): void {
     this.ends.acting(this);
-    this.lastReceivedAt = this.schedule.now;
+    const copy = bytes.slice();
+    this.incoming.feed(copy, viewOf(copy), 0, copy.length);
+    while (this.incoming.next()) this.lastReceivedAt = this.schedule.now;
     this.core.received(this.connection, bytes, viewOf(bytes), 0, bytes.length, this.ends.coreNow());
     bytes.fill(0xee); // The caller may reuse its buffer: whoever kept a view of it reads rubbish.
     this.ends.fed();
