@@ -1,0 +1,126 @@
+/** What committed batches leave behind, in plain maps: the memory of the stores that scenarios and the simulator use. */
+
+import {
+  type Batch,
+  type Change,
+  type PageRequest,
+  type StoredDelivery,
+  type StoredMessage,
+  type StoredSession,
+  type StoredState,
+  type StoredSubscription,
+  storedCost,
+} from '../src/core/index.ts';
+
+interface KeptSession {
+  session: StoredSession;
+  readonly subscriptions: Map<string, StoredSubscription>;
+  readonly queue: Map<number, StoredDelivery>;
+  readonly received: Set<number>;
+}
+
+export class KeptState {
+  readonly sessions = new Map<string, KeptSession>();
+  readonly retained = new Map<string, StoredMessage>();
+  private wall = 0;
+  private clock = 0;
+  private lastId = 0;
+
+  /** The whole batch lasts. */
+  commit(batch: Batch): void {
+    this.wall = batch.wall;
+    this.clock = batch.clock;
+    for (const change of batch.changes) this.apply(change);
+  }
+
+  page({ key, incarnation, after, count }: PageRequest): StoredDelivery[] {
+    const kept = this.sessions.get(key);
+    if (kept === undefined || kept.session.incarnation !== incarnation) return [];
+    return [...kept.queue.values()].filter(({ sequence }) => sequence > after).slice(0, count);
+  }
+
+  /** What a restart finds. */
+  load(): StoredState {
+    const sessions = [...this.sessions.values()].map(({ session, subscriptions, queue, received }) => {
+      const all = [...queue.values()];
+      const waiting = all.filter(({ packetId }) => packetId === 0);
+      return {
+        session,
+        subscriptions: [...subscriptions.values()],
+        inFlight: all.filter(({ packetId }) => packetId !== 0),
+        received: [...received],
+        waiting: {
+          count: waiting.length,
+          bytes: waiting.reduce((sum, { message }) => sum + storedCost(message), 0),
+          afterSequence: (waiting[0]?.sequence ?? 1) - 1,
+          lastSequence: all.at(-1)?.sequence ?? 0,
+        },
+      };
+    });
+    const retained = [...this.retained].map(([topic, message]) => ({ topic, message }));
+    return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
+  }
+
+  private apply(change: Change): void {
+    switch (change.kind) {
+      case 'session': {
+        const { session } = change;
+        const known = this.sessions.get(session.key);
+        this.lastId = Math.max(this.lastId, session.incarnation, session.will?.message.id ?? 0);
+        if (known?.session.incarnation === session.incarnation) known.session = session;
+        else
+          this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
+        return;
+      }
+      case 'session-ended':
+        if (this.sessions.get(change.key)?.session.incarnation === change.incarnation) this.sessions.delete(change.key);
+        return;
+      case 'subscribed':
+        this.sessions.get(change.key)?.subscriptions.set(subscriptionKey(change.subscription), change.subscription);
+        return;
+      case 'unsubscribed':
+        this.sessions.get(change.key)?.subscriptions.delete(subscriptionKey(change));
+        return;
+      case 'retained':
+        this.lastId = Math.max(this.lastId, change.message.id);
+        this.retained.set(change.topic, change.message);
+        return;
+      case 'unretained':
+        this.retained.delete(change.topic);
+        return;
+      default: {
+        const kept = this.sessions.get(change.key);
+        if (kept?.session.incarnation === change.incarnation) this.applyToLine(kept, change);
+      }
+    }
+  }
+
+  private applyToLine(kept: KeptSession, change: Extract<Change, { incarnation: number }>): void {
+    switch (change.kind) {
+      case 'queued':
+        this.lastId = Math.max(this.lastId, change.delivery.message.id);
+        kept.queue.set(change.delivery.sequence, change.delivery);
+        return;
+      case 'sent': {
+        const { sequence, packetId, released } = change;
+        const delivery = kept.queue.get(sequence);
+        if (delivery !== undefined) kept.queue.set(sequence, { ...delivery, packetId, released });
+        return;
+      }
+      case 'settled':
+        kept.queue.delete(change.sequence);
+        return;
+      case 'received':
+        kept.received.add(change.packetId);
+        return;
+      case 'completed':
+        kept.received.delete(change.packetId);
+        return;
+      default:
+    }
+  }
+}
+
+function subscriptionKey({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
+  return shareName === undefined ? filter : `$share/${shareName}/${filter}`;
+}
