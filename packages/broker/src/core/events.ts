@@ -15,7 +15,6 @@ export type DropReason =
   | 'packet-too-large'
   | 'not-authorized'
   | 'session-ended'
-  | 'group-member-refused'
   | 'retained-full'
   | 'store-lost';
 

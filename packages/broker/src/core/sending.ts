@@ -104,7 +104,7 @@ function returnQuota(session: Session): void {
   if (session.quota < maximum) session.quota++;
 }
 
-/** PUBREC: from here on only PUBREL is sent for this id. The message is not needed any more. */
+/** PUBREC: from here on only PUBREL is sent for this id. What is beside it stays, and counts, until PUBCOMP. */
 export function released(state: State, session: Session, connection: Connection, packetId: number): void {
   const window = session.window as SendWindow<Delivery>;
   const delivery = window.itemOf(packetId);
