@@ -57,7 +57,9 @@ export interface Limits {
   sessionsMax: number;
   /** Seconds; a longer Session Expiry Interval, or none in 3.x, is lowered to it. 7 days. */
   sessionExpiryMax: number;
+  /** Retained messages; what would be one too many is refused whole (0x97), so that no stale value is left behind. */
   retainedMessagesMax: number;
+  /** Bytes of them, counted as those of a queue; the same beyond it. */
   retainedBytesMax: number;
   /** Seconds a retained message lives at most. */
   retainedExpiryMax: number;
