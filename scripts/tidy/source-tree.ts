@@ -30,7 +30,8 @@ export interface Problem {
   readonly message: string;
 }
 
-const SKIPPED_FOLDERS = new Set(['.git', 'coverage', 'dist', 'node_modules', 'pipit-data']);
+/** `.git` is a file in a worktree. */
+const SKIPPED = new Set(['.git', 'coverage', 'dist', 'node_modules', 'pipit-data']);
 const BINARY_EXTENSIONS = new Set(['.bin', '.gif', '.ico', '.jpg', '.png', '.tsbuildinfo', '.wasm', '.woff2']);
 
 /** Reads the repository at `root` (absolute). Throws when a TypeScript file cannot be parsed at all. */
@@ -76,7 +77,8 @@ function listFiles(root: string, folder: string): string[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : listFiles(root, path);
+      if (SKIPPED.has(entry.name)) return [];
+      if (entry.isDirectory()) return listFiles(root, path);
       return entry.isFile() && !BINARY_EXTENSIONS.has(extname(entry.name)) ? [path] : [];
     });
 }
