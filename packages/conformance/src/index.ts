@@ -2,7 +2,7 @@
 export type { Facts } from './bench.ts';
 export { brokerCases } from './broker-cases.ts';
 export type { Case } from './case.ts';
-export type { ClientCase } from './client/client-cases.ts';
+export type { ClientCase } from './client/client-case.ts';
 export { allClientCases } from './client/client-cases.ts';
 export type { ClientDriver, ClientSettings, ClientUnderTest, ReceivedMessage } from './client/client-under-test.ts';
 export type { ClientSuiteOptions } from './client/run-client.ts';

@@ -24,18 +24,24 @@ export interface Result extends Heading {
   readonly bytes?: readonly (readonly string[])[];
 }
 
-/** As long as a case may take, in answers. */
-const answersMax = 5;
-
 export function headOf({ id, title, version, statements }: Heading): Heading {
   return { id, title, version, statements };
 }
 
-/** `isInformation`: what `run` resolves to is the finding. `peers`: the connections made by then. */
+export interface AttemptOptions {
+  /** The connections made by then. */
+  readonly peers: readonly Peer[];
+  readonly timeoutMs: number;
+  /** What `run` resolves to is the finding. */
+  readonly isInformation?: boolean;
+  /** As long as the case may take, in answers. */
+  readonly answersMax?: number;
+}
+
 export async function attempt(
   heading: Heading,
   run: () => Promise<unknown>,
-  { peers, timeoutMs, isInformation = false }: { peers: readonly Peer[]; timeoutMs: number; isInformation?: boolean },
+  { peers, timeoutMs, isInformation = false, answersMax = 5 }: AttemptOptions,
 ): Promise<Result> {
   const head = headOf(heading);
   const limitMs = timeoutMs * answersMax;

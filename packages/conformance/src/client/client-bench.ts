@@ -112,8 +112,13 @@ export class ClientBench {
   ): Promise<{ client: ClientUnderTest; peer: Peer }> {
     const client = await this.dial(settings);
     const { peer } = await this.accept(words);
-    await Promise.race([client.connected, this.#overdue()]);
+    await this.accepted(client);
     return { client, peer };
+  }
+
+  /** Resolves when the client knows that it was accepted. */
+  async accepted(client: ClientUnderTest): Promise<void> {
+    await Promise.race([client.connected, this.#overdue()]);
   }
 
   /** Rejects when the client has taken too long to notice that it was accepted. */

@@ -1,42 +1,11 @@
 /** Statements that bind clients, by a scripted server. Written against any client that a driver can be made for. */
-import { encodeUtf8, PacketType, type ProtocolVersion, type PublishPacket, type QoS } from '@pipit/protocol';
-import { field, frame, hex, properties, uint16 } from '../bytes.ts';
-import { statementOf, versionOf } from '../case.ts';
-import { expectEqual, expectTrue, Mismatch, NotApplicable, words } from '../outcome.ts';
+import { PacketType, type PublishPacket } from '@pipit/protocol';
+import { expectEqual, expectTrue, Mismatch, words } from '../outcome.ts';
 import type { Peer } from '../peer.ts';
+import { authenticationCases } from './client-authentication.ts';
 import type { ClientBench } from './client-bench.ts';
-import type { ClientUnderTest } from './client-under-test.ts';
-
-export interface ClientCase {
-  readonly id: string;
-  readonly title: string;
-  readonly version: ProtocolVersion;
-  readonly statements: readonly string[];
-  /** Throws a Mismatch or NotApplicable. */
-  readonly run: (bench: ClientBench) => Promise<void>;
-}
-
-function clientCases(ids: string | readonly string[], title: string, run: ClientCase['run']): ClientCase[] {
-  const all = typeof ids === 'string' ? [ids] : ids;
-  return [...new Set(all.map(versionOf))].map((version) => {
-    const own = all.filter((id) => versionOf(id) === version);
-    return { id: own[0] as string, title, version, statements: own.map(statementOf), run };
-  });
-}
-
-const text = (value: string): Uint8Array => encodeUtf8(value);
-const none = (version: number): number[] => (version === 5 ? [0] : []);
-
-/** Asks for a publish whose end nobody waits for: the server decides when it ends, if ever. */
-function publishing(client: ClientUnderTest, topic: string, payload: string, qos: QoS, retain = false): void {
-  client.publish(topic, text(payload), { qos, retain }).catch(() => {});
-}
-
-async function takePublishes(peer: Peer, count: number): Promise<PublishPacket[]> {
-  const packets: PublishPacket[] = [];
-  for (let i = 0; i < count; i++) packets.push(await peer.takePublish(`PUBLISH ${i + 1} of ${count}`));
-  return packets;
-}
+import { type ClientCase, clientCases, publishing, roundTrip, takePublishes, text } from './client-case.ts';
+import { errorCases } from './client-errors.ts';
 
 const payloads = (packets: readonly PublishPacket[]): string[] =>
   packets.map(({ payload }) => String.fromCharCode(...payload));
@@ -75,45 +44,6 @@ const connecting: readonly ClientCase[] = [
     const { peer } = await bench.connected({ keepAliveSeconds: 600 }, { properties: { serverKeepAlive: 1 } });
     await peer.take(PacketType.Pingreq, 'PINGREQ', 1500);
   }),
-  ...clientCases(
-    'MQTT-3.1.2-30',
-    'With an authentication method nothing but AUTH and DISCONNECT comes before CONNACK',
-    async (bench) => {
-      const client = await bench.dial({ authentication: { method: 'm', data: text('d'), answer: text('a') } });
-      const peer = await bench.link();
-      const connect = await peer.take(PacketType.Connect, 'CONNECT');
-      if (connect.properties?.authenticationMethod === undefined) throw new NotApplicable('the client sends no method');
-      publishing(client, 't', 'x', 1);
-      client.subscribe('t', 0).catch(() => {});
-      peer.send({
-        type: PacketType.Auth,
-        reasonCode: 0x18,
-        properties: { authenticationMethod: 'm', authenticationData: text('?') },
-      });
-      const answer = await peer.takeOrEnd('AUTH');
-      if (answer === undefined) return;
-      expectEqual(answer.type, PacketType.Auth, 'packet type');
-      peer.expectNothing('nothing before CONNACK');
-    },
-  ),
-  ...clientCases('MQTT-4.12.0-3', 'AUTH in answer to a challenge has code 0x18', async (bench) => {
-    await bench.dial({ authentication: { method: 'm', data: text('d'), answer: text('a') } });
-    const peer = await bench.link();
-    const connect = await peer.take(PacketType.Connect, 'CONNECT');
-    if (connect.properties?.authenticationMethod === undefined) throw new NotApplicable('the client sends no method');
-    peer.send({
-      type: PacketType.Auth,
-      reasonCode: 0x18,
-      properties: { authenticationMethod: 'm', authenticationData: text('?') },
-    });
-    const answer = await peer.take(PacketType.Auth, 'AUTH');
-    expectEqual([answer.reasonCode, answer.properties?.authenticationMethod], [0x18, 'm'], 'code and method');
-  }),
-  ...clientCases('MQTT-4.12.0-7', 'Without a method there is no AUTH', async (bench) => {
-    const { client, peer } = await bench.connected();
-    await roundTrip(client, peer);
-    await bench.silence(peer);
-  }),
   ...clientCases('MQTT-3.2.2-4', 'Session Present 1 to a client without a session closes', async (bench) => {
     await bench.dial();
     const { peer } = await bench.accept({ sessionPresent: true });
@@ -148,18 +78,6 @@ const connecting: readonly ClientCase[] = [
     expectTrue(names.includes('mqtt'), 'mqtt among the sub-protocols', offered);
   }),
 ];
-
-/** Publishes at QoS 1 and subscribes, with a server that answers. */
-async function roundTrip(client: ClientUnderTest, peer: Peer): Promise<void> {
-  const published = client.publish('t', text('x'), { qos: 1 });
-  const { packetId } = await peer.takePublish();
-  peer.ack(PacketType.Puback, packetId);
-  await published;
-  const subscribed = client.subscribe('t', 0);
-  const subscribe = await peer.take(PacketType.Subscribe, 'SUBSCRIBE');
-  peer.send({ type: PacketType.Suback, packetId: subscribe.packetId, reasonCodes: [0] });
-  await subscribed;
-}
 
 const limits: readonly ClientCase[] = [
   ...clientCases('MQTT-3.2.2-11', 'Nothing is published above the Maximum QoS of the server', async (bench) => {
@@ -260,6 +178,28 @@ const exchanges: readonly ClientCase[] = [
       ids.add(packet.packetId);
     }
   }),
+  ...clientCases(
+    ['MQTT-2.2.1-3 wrap', 'MQTT3-2.3.1-2 wrap', 'MQTT3-2.3.1-3 wrap'],
+    'After 65,535 messages identifiers start again: not with 0, and not with the one that is still in use',
+    async (bench) => {
+      const { client, peer } = await bench.connected();
+      const held = client.publish('held', text('x'), { qos: 1 });
+      const { packetId: heldId } = await peer.takePublish();
+      const burst = 200;
+      for (let sent = 0; sent < 65_600; sent += burst) {
+        for (let i = 0; i < burst; i++) publishing(client, 't', 'x', 1);
+        const ids = (await takePublishes(peer, burst)).map(({ packetId }) => packetId);
+        // An identifier of 0 does not decode, which fails the case.
+        const taken = ids.find((id, i) => id === heldId || ids.indexOf(id) !== i);
+        if (taken !== undefined) throw new Mismatch('identifiers that are not in use', `${taken}, which is`);
+        peer.send(...ids.map((packetId) => ({ type: PacketType.Puback, packetId, reasonCode: 0 }) as const));
+      }
+      peer.ack(PacketType.Puback, heldId);
+      await held;
+      await bench.silence(peer);
+    },
+    { isLong: true },
+  ),
   ...clientCases(
     ['MQTT-4.5.0-2', 'MQTT3-4.5.0-2'],
     'What was not subscribed to is acknowledged all the same',
@@ -365,50 +305,10 @@ const exchanges: readonly ClientCase[] = [
   ),
 ];
 
-/** What a server may not send: the client has to close. */
-const illegal: readonly (readonly [ids: readonly string[], what: string, bytes: (version: number) => Uint8Array])[] = [
-  [['MQTT-2.1.3-1 client', 'MQTT3-2.2.2-2 client'], 'PINGRESP with flags 1', () => Uint8Array.of(0xd1, 0)],
-  [
-    ['MQTT-3.3.1-4 client', 'MQTT3-3.3.1-4 client'],
-    'PUBLISH of QoS 3',
-    (version) => frame(0x36, field('t'), uint16(1), none(version)),
-  ],
-  [
-    ['MQTT-1.5.4-1 client', 'MQTT3-1.5.3-1 client'],
-    'a topic that is not UTF-8',
-    (version) => frame(0x30, field(hex('ED A0 80')), none(version)),
-  ],
-  [
-    ['MQTT-3.3.2-2 client', 'MQTT3-3.3.2-2 client'],
-    'a topic with a wildcard',
-    (version) => frame(0x30, field('a/#'), none(version)),
-  ],
-  [
-    ['MQTT-3.14.2-2 client'],
-    'DISCONNECT with a Session Expiry',
-    () => frame(0xe0, [0], properties(hex('11 00 00 00 05'))),
-  ],
-  [['MQTT-3.3.2-8 client'], 'topic alias 0', () => frame(0x30, field('t'), properties(hex('23 00 00')))],
-];
-
-const refusals: readonly ClientCase[] = illegal.flatMap(([ids, what, bytes]) =>
-  clientCases(ids, `The client closes: ${what}`, async (bench) => {
-    const { peer } = await bench.connected();
-    peer.sendBytes(bytes(bench.version));
-    await bench.closes(peer, what);
-  }),
-);
-
 export const allClientCases: readonly ClientCase[] = [
   ...connecting,
+  ...authenticationCases,
   ...limits,
   ...exchanges,
-  ...refusals,
-  ...clientCases('MQTT-3.2.2-1 client', 'A CONNACK with a reserved flag closes', async (bench) => {
-    await bench.dial();
-    const peer = await bench.link();
-    await peer.take(PacketType.Connect, 'CONNECT');
-    peer.sendBytes(hex('20 03 02 00 00'));
-    await bench.closes(peer, 'CONNACK with flags 2');
-  }),
+  ...errorCases,
 ];

@@ -36,6 +36,8 @@ export interface ClientUnderTest {
     options: { readonly qos: QoS; readonly retain?: boolean; readonly properties?: PublishProperties },
   ): Promise<void>;
   subscribe(filter: string, qos: QoS): Promise<void>;
+  /** Begins a re-authentication by the method of CONNECT; resolves when the server has agreed. Left out: the client cannot. */
+  reauthenticate?(data: Uint8Array): Promise<void>;
   /** DISCONNECT, and no dialling again. */
   disconnect(): Promise<void>;
   /** Lets go of everything at once. */
