@@ -42,5 +42,5 @@ export type { StoreOptions } from './node/log-store.ts';
 export { LogStore, openStore } from './node/log-store.ts';
 export type { ClaimHandler, MessageHandler, Subscription } from './node/subscription.ts';
 export type { TlsOptions } from './node/tls-options.ts';
-export type { LogReport } from './store/log.ts';
+export type { LogReport } from './store/contents.ts';
 export type { Damage } from './store/set-aside.ts';

@@ -5,7 +5,8 @@
 import fs from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Batch, PageRequest, Store, StoredDelivery, StoredState } from '../core/index.ts';
-import { type Answer, defaultLogOptions, Log, type LogReport } from '../store/log.ts';
+import type { LogReport } from '../store/contents.ts';
+import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { FileDisk, syncFolder } from './file-disk.ts';

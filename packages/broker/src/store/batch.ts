@@ -31,7 +31,7 @@ export interface Append {
   readonly lastId: number;
 }
 
-type Terms = Pick<Commit, 'batch' | 'wall' | 'clock' | 'previousSegment' | 'previousEnd'>;
+type Terms = Pick<Commit, 'batch' | 'wall' | 'clock' | 'segment' | 'previousSegment' | 'previousEnd'>;
 
 /** Writes appends one at a time: what it returned is overwritten by the next. */
 export class BatchWriter {

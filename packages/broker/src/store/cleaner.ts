@@ -126,7 +126,7 @@ export class Cleaner {
   }
 
   private missed(segment: Segment, from: number, to: number): void {
-    if (!this.setAside.isReleased(segment.number, from, to)) this.gaps.push({ from, to });
+    if (!this.setAside.isReleased({ segment: segment.number, from, to })) this.gaps.push({ from, to });
   }
 
   private read(segment: Segment, scan: Scan): void {
@@ -155,7 +155,7 @@ export class Cleaner {
     if (gap !== undefined) {
       const { from, to } = gap;
       this.isWaiting = true;
-      this.setAside.copy(segment.number, from, to, (copy) => {
+      this.setAside.copy({ segment: segment.number, from, to }, (copy) => {
         if (copy === null) segment.isKept = true;
         this.found({ file: segment.file, from, to, kind: 'damaged', copy });
         this.isWaiting = false;

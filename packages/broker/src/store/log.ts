@@ -12,16 +12,15 @@
 
 import type { Batch, PageRequest, StoredDelivery, StoredState } from '../core/index.ts';
 import { type Append, BatchWriter, type Move } from './batch.ts';
-import { Catalog } from './catalog.ts';
 import { Cleaner } from './cleaner.ts';
-import type { DiskFile, DiskResult } from './disk.ts';
+import { LogContents, type LogReport, type Opened } from './contents.ts';
+import type { DiskResult } from './disk.ts';
 import { growthOf } from './growth.ts';
-import { Loader } from './load.ts';
-import { type Asked, failureOf, Operations } from './operations.ts';
+import { type Asked, failureOf } from './operations.ts';
 import type { Commit } from './record.ts';
-import { type LogPosition, type Recovered, Recovery } from './recovery.ts';
-import { type Segment, Segments, segmentNumber } from './segments.ts';
-import { type Damage, quarantineFolder, SetAside } from './set-aside.ts';
+import type { LogPosition } from './recovery.ts';
+import type { Segment } from './segments.ts';
+import { type Damage, SetAside } from './set-aside.ts';
 
 export interface LogOptions {
   /** A segment is sealed when it has this many bytes. */
@@ -46,18 +45,6 @@ export const defaultLogOptions: LogOptions = {
   syncs: true,
 };
 
-/** What was found at the start. */
-export interface LogReport {
-  readonly segments: number;
-  readonly bytes: number;
-  readonly records: number;
-  readonly damage: readonly Damage[];
-  /** Sessions whose own record is lost, and so all of their state. */
-  readonly lostSessions: number;
-  /** Queued and retained messages that are lost. */
-  readonly lostMessages: number;
-}
-
 export type Answer =
   | { readonly kind: 'loaded'; readonly state: StoredState; readonly report: LogReport }
   | { readonly kind: 'not-loaded'; readonly reason: string }
@@ -80,11 +67,11 @@ interface UnderWay {
 
 export class Log {
   private readonly options: LogOptions;
-  private readonly operations = new Operations();
-  private readonly segments = new Segments();
-  private readonly catalog = new Catalog(this.segments);
+  private readonly contents = new LogContents();
+  private readonly operations = this.contents.operations;
+  private readonly segments = this.contents.segments;
+  private readonly catalog = this.contents.catalog;
   private readonly writer = new BatchWriter(this.catalog);
-  private readonly loader = new Loader(this.operations, this.segments, this.catalog);
   private cleaner: Cleaner | null = null;
   private setAside: SetAside | null = null;
   private answers: Answer[] = [];
@@ -102,9 +89,9 @@ export class Log {
 
   constructor(options: Partial<LogOptions> = {}) {
     this.options = { ...defaultLogOptions, ...options };
-    this.operations.ask({ kind: 'list' }, (result) => {
-      if (result.kind === 'listed') this.open(result.files);
-      else this.answers.push({ kind: 'not-loaded', reason: failureOf(result) ?? 'the disk did not list its files' });
+    this.contents.open((opened, reason) => {
+      if (opened === null) this.answers.push({ kind: 'not-loaded', reason });
+      else this.opened(opened);
     });
   }
 
@@ -128,7 +115,7 @@ export class Log {
       this.answers.push({ kind: 'paged', number, deliveries: [], error: null });
       return;
     }
-    this.loader.page(session, after, count, (deliveries, error) => {
+    this.contents.loader.page(session, after, count, (deliveries, error) => {
       this.answers.push({ kind: 'paged', number, deliveries, error });
     });
   }
@@ -166,47 +153,20 @@ export class Log {
 
   // ── Opening
 
-  private open(files: readonly DiskFile[]): void {
-    const found = files.flatMap(({ name, bytes }) => {
-      const number = segmentNumber(name);
-      return number === null ? [] : [{ number, bytes }];
-    });
-    for (const { number, bytes } of found.sort((a, b) => a.number - b.number)) {
-      this.segments.add(number, bytes);
-      this.lastNumber = number;
-    }
-    this.setAside = new SetAside(
-      this.operations,
-      files.filter(({ name }) => name.startsWith(quarantineFolder)),
-    );
-    new Recovery(this.operations, this.segments, this.catalog, this.setAside, (recovered) =>
-      this.recovered(recovered),
-    ).start();
-  }
-
-  private recovered({ commit, end, records, damage }: Recovered): void {
+  private opened({ state, report, recovered, files }: Opened): void {
     const { operations, segments, catalog, options } = this;
-    if (commit !== null) this.last = commit;
-    this.end = end;
-    const lost = catalog.settle();
-    this.loader.state(commit, (state, unreadable, error) => {
-      if (state === null) {
-        this.answers.push({ kind: 'not-loaded', reason: error ?? 'the disk cannot be read' });
-        return;
-      }
-      const report: LogReport = {
-        segments: segments.count,
-        bytes: segments.bytes,
-        records,
-        damage,
-        lostSessions: lost.sessions,
-        lostMessages: lost.entries + unreadable,
-      };
-      this.answers.push({ kind: 'loaded', state, report });
+    if (recovered.commit !== null) this.last = recovered.commit;
+    this.end = recovered.end;
+    this.lastNumber = segments.newest?.number ?? 0;
+    const setAside = new SetAside(operations, files);
+    this.setAside = setAside;
+    for (const range of recovered.abandoned) setAside.release(range);
+    setAside.copyAll(recovered.damage, segments, (damage) => {
+      this.answers.push({ kind: 'loaded', state, report: { ...report, damage } });
       const told = (found: Damage): void => {
         this.answers.push({ kind: 'damaged', damage: found });
       };
-      this.cleaner = new Cleaner(operations, segments, catalog, this.setAside as SetAside, options, told);
+      this.cleaner = new Cleaner(operations, segments, catalog, setAside, options, told);
     });
   }
 
@@ -224,14 +184,15 @@ export class Log {
 
   private append(moves: readonly Move[], batch: Batch | null): void {
     const { wall, clock } = batch ?? this.last;
+    const segment = this.segmentForAppend();
     const append = this.writer.write(moves, batch?.changes ?? [], {
       batch: batch?.number ?? this.last.batch,
       wall,
       clock,
+      segment: segment.number,
       previousSegment: this.end.segment,
       previousEnd: this.end.offset,
     });
-    const segment = this.segmentForAppend();
     const underWay: UnderWay = { append, batch, segment, failure: null };
     this.underWay = underWay;
     const { file } = segment;
@@ -286,7 +247,7 @@ export class Log {
     this.cleaner?.failed();
     this.active = null;
     // How much of it is on the disk is unknown; the batch is written again elsewhere.
-    this.setAside?.release(segment.number, segment.bytes, Number.POSITIVE_INFINITY);
+    this.setAside?.release({ segment: segment.number, from: segment.bytes, to: Number.POSITIVE_INFINITY });
     const isAllOfIt = segment.bytes === 0;
     this.segments.grow(segment, bytes.length);
     if (isAllOfIt) this.discard(segment);

@@ -47,6 +47,8 @@ export interface Commit {
   /** The records of the batch: how many, and in how many bytes right before this record. */
   readonly records: number;
   readonly bytes: number;
+  /** The number of the segment it was written to: a file that was renamed, or brought from elsewhere, is found out by it. */
+  readonly segment: number;
   /** Where the batch before this one ended. What lies between there and the start of this one was never made to last. */
   readonly previousSegment: number;
   readonly previousEnd: number;
@@ -111,6 +113,7 @@ export function writeCommit(writer: ByteWriter, commit: Omit<Commit, 'type'>): v
   writer.integer(commit.lastId);
   writer.integer(commit.records);
   writer.integer(commit.bytes);
+  writer.integer(commit.segment);
   writer.integer(commit.previousSegment);
   writer.integer(commit.previousEnd);
   finishFrame(writer, start);
@@ -250,6 +253,7 @@ export function readCommit(reader: ByteReader): Commit {
     lastId: reader.integer(),
     records: reader.integer(),
     bytes: reader.integer(),
+    segment: reader.integer(),
     previousSegment: reader.integer(),
     previousEnd: reader.integer(),
   };

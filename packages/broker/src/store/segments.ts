@@ -42,6 +42,10 @@ export class Segments {
     return null;
   }
 
+  get newest(): Segment | null {
+    return [...this.byNumber.values()].at(-1) ?? null;
+  }
+
   get(number: number): Segment | undefined {
     return this.byNumber.get(number);
   }

@@ -5,7 +5,8 @@
 
 import type { DiskFile } from './disk.ts';
 import { failureOf, type Operations } from './operations.ts';
-import { segmentFile } from './segments.ts';
+import { type DamagedRange, isWithin, type Range } from './recovery.ts';
+import { type Segments, segmentFile } from './segments.ts';
 
 const copyBytes = 1024 * 1024;
 export const quarantineFolder = 'quarantine/';
@@ -14,16 +15,18 @@ export interface Damage {
   readonly file: string;
   readonly from: number;
   readonly to: number;
-  /** `unfinished`: a batch that was being written when the broker died; nobody was told that it lasts. */
-  readonly kind: 'damaged' | 'unfinished' | 'unreadable';
-  /** The file with a copy of the bytes; null when none could be made. */
+  readonly kind: DamagedRange['kind'];
+  /** The file with a copy of the bytes; null when there is none. */
   readonly copy: string | null;
 }
 
-interface Range {
-  readonly segment: number;
-  readonly from: number;
-  to: number;
+export function damageOf({ segment, from, to, kind }: DamagedRange, copy: string | null): Damage {
+  return { file: segmentFile(segment), from, to, kind, copy };
+}
+
+/** The name of the copy of a range. */
+export function copyName({ segment, from, to }: Range): string {
+  return `${quarantineFolder}${segmentFile(segment).replace('.log', '')}-${from}-${to}`;
 }
 
 export class SetAside {
@@ -39,20 +42,39 @@ export class SetAside {
   }
 
   /** The bytes of this range may go. */
-  release(segment: number, from: number, to: number): void {
-    this.known.push({ segment, from, to });
+  release(range: Range): void {
+    this.known.push(range);
   }
 
-  isReleased(segment: number, from: number, to: number): boolean {
-    return this.known.some((range) => range.segment === segment && range.from <= from && range.to >= to);
+  isReleased(range: Range): boolean {
+    return this.known.some((each) => isWithin(range, each));
   }
 
-  /** Copies a range; `done` is told the copy's name, or null and why there is none. */
-  copy(segment: number, from: number, to: number, done: (copy: string | null, reason: string) => void): void {
-    const copy = `${quarantineFolder}${segmentFile(segment).replace('.log', '')}-${from}-${to}`;
+  /** Copies what was found damaged, one after the other. A segment of which something could not be copied will be kept. */
+  copyAll(damaged: readonly DamagedRange[], segments: Segments, finished: (damage: readonly Damage[]) => void): void {
+    const damage: Damage[] = [];
+    const next = (): void => {
+      const range = damaged[damage.length];
+      if (range === undefined) return finished(damage);
+      const told = (copy: string | null): void => {
+        const segment = segments.get(range.segment);
+        if (copy === null && segment !== undefined) segment.isKept = true;
+        damage.push(damageOf(range, copy));
+        next();
+      };
+      if (range.kind === 'missing') told(null);
+      else this.copy(range, told);
+    };
+    next();
+  }
+
+  /** Copies a range; `done` is told the copy's name, or null when none could be made. */
+  copy(range: Range, done: (copy: string | null) => void): void {
+    const { segment, from, to } = range;
+    const copy = copyName(range);
     const finish = (error: string | null): void => {
-      if (error === null) this.release(segment, from, to);
-      done(error === null ? copy : null, error ?? '');
+      if (error === null) this.release(range);
+      done(error === null ? copy : null);
     };
     const start = (): void => this.copyFrom(segmentFile(segment), from, to, copy, finish);
     const bytes = this.copies.get(copy);

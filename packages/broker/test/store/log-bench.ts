@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import type { Batch, Change, StoredDelivery, StoredState } from '../../src/core/index.ts';
-import { type Answer, Log, type LogOptions, type LogReport } from '../../src/store/log.ts';
+import type { LogReport } from '../../src/store/contents.ts';
+import { type Answer, Log, type LogOptions } from '../../src/store/log.ts';
 import type { Damage } from '../../src/store/set-aside.ts';
 import { Prng } from '../sim/prng.ts';
 import { type Shown, showStored } from './model.ts';

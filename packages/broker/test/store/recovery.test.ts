@@ -1,0 +1,171 @@
+/** What the start makes of a log that lost something: what is missing is told, and what belongs elsewhere is not taken. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import type { Change, StoredSession } from '../../src/core/index.ts';
+import { headerBytes, mark } from '../../src/store/frame.ts';
+import { RecordType } from '../../src/store/record.ts';
+import { segmentFile } from '../../src/store/segments.ts';
+import { LogBench } from './log-bench.ts';
+import { ChangeMaker, Model } from './model.ts';
+
+const small = { segmentBytes: 8_192, sparseSegmentBytes: 8_192, slackBytes: 1_000_000 };
+
+/** A log of several segments, and a model of what is in it. */
+function filled(seed: number): { bench: LogBench; model: Model; names: string[] } {
+  const bench = new LogBench(seed, small);
+  const model = new Model();
+  const maker = new ChangeMaker(bench.prng, model, bench.state);
+  for (let batch = 0; batch < 60; batch++) assert.equal(bench.commit(maker.make(1 + bench.prng.below(20))), null);
+  bench.disk.kill();
+  const names = [...bench.disk.files.keys()].filter((each) => each.startsWith('segment-')).sort();
+  assert.ok(names.length >= 4);
+  return { bench, model, names };
+}
+
+function bytesOf(bench: LogBench, name: string): Uint8Array {
+  return bench.disk.files.get(name)?.bytes ?? new Uint8Array(0);
+}
+
+/** Where the commit records of a file begin and end. */
+function commits(bytes: Uint8Array): { from: number; to: number }[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const found: { from: number; to: number }[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    assert.equal(view.getUint32(at), mark);
+    const end = at + headerBytes + view.getUint32(at + 8);
+    if (bytes[at + 4] === RecordType.Commit) found.push({ from: at, to: end });
+    at = end;
+  }
+  return found;
+}
+
+test('a sealed segment that was cut off between two batches is reported as missing from there', () => {
+  let losses = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const { bench, model, names } = filled(seed);
+    const name = names[1] as string;
+    const { length } = bytesOf(bench, name);
+    const ends = commits(bytesOf(bench, name));
+    const cut = ends.at(-2)?.to ?? 0;
+    bench.disk.truncate(name, cut);
+    bench.restart();
+    if (!isDeepStrictEqual(bench.shown(), model.show())) losses++;
+    assert.deepEqual(bench.report.damage, [{ file: name, from: cut, to: length, kind: 'missing', copy: null }]);
+    assert.equal(bench.report.isLossUnknown, true, 'the commit record with the count is gone too');
+  }
+  assert.ok(losses > 0);
+});
+
+test('a segment that is gone is reported, unless it is the oldest, which cleaning may have taken', () => {
+  const { bench, names } = filled(1);
+  const name = names[2] as string;
+  const { length } = bytesOf(bench, name);
+  bench.disk.files.delete(name);
+  bench.restart();
+  assert.deepEqual(bench.report.damage, [{ file: name, from: 0, to: length, kind: 'missing', copy: null }]);
+});
+
+test('records missing from a batch are counted by its commit record', () => {
+  const { bench, names } = filled(2);
+  const name = names[1] as string;
+  const [, second] = commits(bytesOf(bench, name));
+  const [first] = commits(bytesOf(bench, name));
+  // The first record of the second batch of the file.
+  bench.disk.flipBit(name, (first?.to ?? 0) + headerBytes + 1, 3);
+  bench.restart();
+  assert.ok((second?.from ?? 0) > (first?.to ?? 0));
+  assert.deepEqual([bench.report.lostRecords, bench.report.isLossUnknown], [1, false]);
+});
+
+test('two segments that changed their names are set aside: nothing is taken in the wrong order', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { bench, names } = filled(seed);
+    const [, one = '', other = ''] = names;
+    const file = (name: string) => bench.disk.files.get(name) as NonNullable<ReturnType<typeof bench.disk.files.get>>;
+    const [oneFile, otherFile] = [file(one), file(other)];
+    bench.disk.files.set(one, otherFile);
+    bench.disk.files.set(other, oneFile);
+    bench.restart();
+    const misplaced = bench.report.damage.filter(({ kind }) => kind === 'misplaced');
+    assert.deepEqual(misplaced.map(({ file: name, from, to }) => ({ name, from, to })).sort(byName), [
+      { name: one, from: 0, to: otherFile.bytes.length },
+      { name: other, from: 0, to: oneFile.bytes.length },
+    ]);
+    for (const { copy, from, to } of misplaced) assert.equal(bytesOf(bench, copy ?? '').length, to - from);
+    goesOn(bench);
+  }
+});
+
+test('a segment from another place in the row behind all others is not taken', () => {
+  const { bench, model, names } = filled(3);
+  const foreign = segmentFile(99);
+  bench.disk.files.set(foreign, {
+    bytes: bytesOf(bench, names[1] as string).slice(),
+    synced: 0,
+    isNamed: true,
+    isPoisoned: false,
+  });
+  bench.restart();
+  assert.deepEqual(bench.shown(), model.show());
+  assert.deepEqual(
+    bench.report.damage.map(({ file, kind }) => ({ file, kind })),
+    [{ file: foreign, kind: 'misplaced' }],
+  );
+  goesOn(bench);
+});
+
+test('a batch of more records than a call takes arguments is read back without its commit record', () => {
+  const bench = new LogBench(4, { segmentBytes: 64 * 1024 * 1024 });
+  const session: StoredSession = {
+    key: 's',
+    clientId: 's',
+    principal: null,
+    incarnation: 1,
+    expirySeconds: 60,
+    will: null,
+    closedAtClock: 1,
+  };
+  bench.commit([{ kind: 'session', session }]);
+  const from = bench.disk.bytes;
+  const count = 200_000;
+  const subscribed = (filter: string): Change => ({
+    kind: 'subscribed',
+    key: 's',
+    subscription: {
+      filter,
+      shareName: undefined,
+      qos: 1,
+      noLocal: false,
+      retainAsPublished: false,
+      identifier: 0,
+    },
+  });
+  bench.commit(Array.from({ length: count }, (_, index) => subscribed(`f/${index}`)));
+  const to = bench.disk.bytes;
+  bench.commit([subscribed('last')]);
+  bench.disk.kill();
+  const [name = ''] = bench.disk.files.keys();
+  bench.disk.flipBit(name, to - 1, 0);
+  bench.restart();
+  const [loaded] = bench.state.sessions;
+  assert.equal(loaded?.subscriptions.length, count + 1);
+  assert.equal(bench.report.damage.length, 1);
+  assert.ok((bench.report.damage[0]?.from ?? 0) > from);
+});
+
+/** What was read is the state from here on, also after another start. */
+function goesOn(bench: LogBench): void {
+  const model = Model.of(bench.state, bench.pageAll);
+  const maker = new ChangeMaker(bench.prng, model, bench.state);
+  for (let batch = 0; batch < 20; batch++) assert.equal(bench.commit(maker.make(10)), null);
+  bench.rest();
+  bench.disk.kill();
+  bench.restart();
+  assert.deepEqual(bench.shown(), model.show());
+}
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}
