@@ -20,6 +20,7 @@ import {
   viewOf,
 } from '@pipit/protocol';
 import type { Link } from './link.ts';
+import { payloadOf } from './model.ts';
 import type { Prng } from './prng.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -28,6 +29,8 @@ export interface ClientWorld {
   readonly prng: Prng;
   readonly ackDelayMs: () => number;
   readonly refusePercent: () => number;
+  /** A number for a payload that no message had before. */
+  readonly nextMessage: () => number;
   /** Which generation of the client's session the broker has on this link; 0: none. */
   readonly generationOf: (link: Link) => number;
   /** A QoS 2 message was handed to the application. */
@@ -36,7 +39,7 @@ export interface ClientWorld {
 }
 
 interface Outgoing {
-  readonly packet: PublishPacket;
+  packet: PublishPacket;
   state: 'publish' | 'release';
   sentOn: number;
 }
@@ -210,10 +213,17 @@ export class Client {
       if (each.state === 'publish' && this.inUse.size >= this.receiveMaximum) return;
       each.sentOn = number;
       if (each.state === 'publish') this.inUse.add(packetId);
-      this.send(
-        each.state === 'publish' ? { ...each.packet, dup: true } : { type: PacketType.Pubrel, packetId, reasonCode: 0 },
-      );
+      if (each.state === 'publish') this.publishAgain(each);
+      else this.send({ type: PacketType.Pubrel, packetId, reasonCode: 0 });
     }
+  }
+
+  /** A broker may have handed on a QoS 1 message before: the number tells the second message from the first. */
+  private publishAgain(each: Outgoing): void {
+    const { payload } = each.packet;
+    if (payload.length > 0)
+      each.packet = { ...each.packet, payload: payloadOf(this.world.nextMessage(), payload.length) };
+    this.send({ ...each.packet, dup: true });
   }
 
   private publishReceived(packet: PublishPacket): void {

@@ -265,6 +265,7 @@ export function unsubscribe(oracle: Oracle, view: View, session: ModelSession, p
     endReplay(oracle, session, filter);
     return session.subscriptions.delete(filter) ? 0 : 0x11;
   });
+  oracle.model.forgetGroups(gone);
   const codes = view.version === 5 ? reasonCodes : [];
   view.awaited.push({
     type: PacketType.Unsuback,

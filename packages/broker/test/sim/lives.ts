@@ -137,6 +137,7 @@ export function end(oracle: Oracle, session: ModelSession): void {
   session.isEnded = true;
   oracle.leaving = session;
   oracle.model.sessions.delete(session.clientId);
+  oracle.model.forgetGroups(session.subscriptions.keys());
 }
 
 export function willFired(oracle: Oracle, clientId: string, isPublished: boolean): void {
@@ -180,5 +181,6 @@ export function revoked(oracle: Oracle, clientId: string, filter: string): void 
     `${clientId} lost its right to ${filter} without a rule`,
   );
   session.subscriptions.delete(key);
+  oracle.model.forgetGroups([key]);
   oracle.world.mark('subscription revoked');
 }

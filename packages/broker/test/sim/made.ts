@@ -82,36 +82,46 @@ function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
   return packet.topic;
 }
 
-/** Of copies that look the same, which one this is: the packet does not tell, the core does. */
-function hintOf(view: View, packetId: number): Hint {
+/**
+ * Of copies that look the same, which one this is: the packet does not tell, the core does, of what it has in flight. There a
+ * session that does not last keeps no message of its own subscriptions. And 3.x has no Subscription Identifiers.
+ */
+function tellApart(view: View, { packetId, qos, properties }: PublishPacket): Likeness {
+  const told = view.version === 5 ? sorted(properties?.subscriptionIdentifiers ?? []) : undefined;
+  if (qos === 0) return { group: undefined, identifiers: told };
   const delivery = view.link.connection.session?.window?.itemOf(packetId) ?? null;
-  // A session that does not last keeps no message of its own subscriptions.
-  if (delivery === null) return { group: null, identifiers: null };
-  return { group: delivery.group?.key ?? null, identifiers: sorted(delivery.identifiers ?? []) };
+  if (delivery === null) return { group: null, identifiers: told };
+  const { group, identifiers } = delivery;
+  // A group that nobody is in any more is none: see `forgetGroups`.
+  const isAlive = group !== null && group.members.length > 0;
+  return { group: isAlive ? group.key : null, identifiers: sorted(identifiers ?? []) };
 }
 
-interface Hint {
-  readonly group: string | null;
-  readonly identifiers: string | null;
+/** undefined: nobody can tell. */
+interface Likeness {
+  readonly group: string | null | undefined;
+  readonly identifiers: string | undefined;
 }
 
 function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
   return owed.routing.topic === topic && owed.qos === packet.qos && owed.routing.number === numberOf(packet);
 }
 
-/** One message may be owed several times: by a subscription and by a shared one, or sent again by its publisher. */
-function findWaiting(line: readonly Owed[], packet: PublishPacket, topic: string, hint?: Hint): Owed | undefined {
+/** One message may be owed several times: by a subscription and by shared ones. */
+function findWaiting(view: View, line: readonly Owed[], packet: PublishPacket, topic: string): Owed | undefined {
+  const { group, identifiers } = tellApart(view, packet);
   const same = line.filter(
-    (each) => each.phase === 'waiting' && each.retain === packet.retain && isSame(each, packet, topic),
+    (each) =>
+      each.phase === 'waiting' &&
+      each.retain === packet.retain &&
+      isSame(each, packet, topic) &&
+      (identifiers === undefined || sorted(each.identifiers) === identifiers),
   );
-  const told = sorted(packet.properties?.subscriptionIdentifiers ?? []);
-  const hinted = (each: Owed): boolean =>
-    each.group === hint?.group && sorted(each.identifiers) === (hint.identifiers ?? told);
-  return same.find(hinted) ?? same.find((each) => sorted(each.identifiers) === told);
+  return same.find((each) => each.group === group) ?? same[0];
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
-  const due = findWaiting(view.now, packet, topic);
+  const due = findWaiting(view, view.now, packet, topic);
   if (due !== undefined) {
     const earlier = view.now.slice(0, view.now.indexOf(due));
     view.now.splice(earlier.length, 1);
@@ -120,9 +130,9 @@ function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: Pub
     oracle.expect(!isOvertaken, `${describe(packet)} overtook #${first?.routing.number} for ${session.clientId}`);
     return due;
   }
-  const queued = findWaiting(session.line, packet, topic);
+  const queued = findWaiting(view, session.line, packet, topic);
   if (queued !== undefined) return session.line.splice(session.line.indexOf(queued), 1)[0] as Owed;
-  return takeReplay(oracle, session, packet, topic) ?? unowed(oracle, view, session, packet, topic);
+  return takeReplay(oracle, view, session, packet, topic) ?? unowed(oracle, view, session, packet, topic);
 }
 
 function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
@@ -135,13 +145,13 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     judgeOrder(oracle, view, session, inUse);
     return inUse;
   }
-  const owed = findWaiting(line, packet, topic, hintOf(view, packetId));
+  const owed = findWaiting(view, line, packet, topic);
   oracle.expect(!dup, `DUP on what was never sent to ${session.clientId}: ${describe(packet)}`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);
     return owed;
   }
-  const replay = takeReplay(oracle, session, packet, topic);
+  const replay = takeReplay(oracle, view, session, packet, topic);
   if (replay === undefined) return unowed(oracle, view, session, packet, topic);
   line.push(replay);
   return replay;
@@ -158,18 +168,22 @@ function unowed(oracle: Oracle, view: View, session: ModelSession, packet: Publi
 }
 
 /** A retained message that a subscription is owed; its value is read when its turn comes, and skipped when there is a newer one. */
-function takeReplay(oracle: Oracle, session: ModelSession, packet: PublishPacket, topic: string): Owed | undefined {
+function takeReplay(
+  oracle: Oracle,
+  view: View,
+  session: ModelSession,
+  packet: PublishPacket,
+  topic: string,
+): Owed | undefined {
   const suits = ({ left, qos, noLocal }: Replay): boolean => {
     const routing = left.get(topic);
     if (routing === undefined || (noLocal && routing.publisher === session.clientId)) return false;
     return routing.number === numberOf(packet) && Math.min(qos, routing.qos) === packet.qos && packet.retain;
   };
-  const told = sorted(packet.properties?.subscriptionIdentifiers ?? []);
-  const current = oracle.model.retained.get(topic);
-  // Several subscriptions may be owed it, and a publisher that sends again has two messages of one number.
-  const likeness = ({ left, identifiers }: Replay): number =>
-    (left.get(topic) === current ? 2 : 0) + (sorted(identifiers) === told ? 1 : 0);
-  const [replay] = session.replays.filter(suits).sort((a, b) => likeness(b) - likeness(a));
+  const told = tellApart(view, packet).identifiers;
+  // Several subscriptions may be owed it.
+  const due = session.replays.filter(suits);
+  const replay = due.find(({ identifiers }) => sorted(identifiers) === told) ?? due[0];
   const routing = replay?.left.get(topic);
   if (replay === undefined || routing === undefined) return undefined;
   replay.left.delete(topic);
@@ -193,7 +207,8 @@ function judgeOrder(oracle: Oracle, view: View, session: ModelSession, owed: Owe
 function judgeForm(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, owed: Owed): void {
   const { routing } = owed;
   const { now } = oracle.world;
-  oracle.expect(packet.retain === owed.retain, `RETAIN is ${packet.retain}`);
+  const about = `for ${session.clientId}: ${describe(packet)}`;
+  oracle.expect(packet.retain === owed.retain, `RETAIN is ${packet.retain} ${about}`);
   oracle.expect(packet.payload.length === routing.payloadBytes, 'the payload has another length');
   const may = oracle.model.mayReceive(session, routing.topic);
   oracle.expect(may, `${session.clientId} may not receive ${routing.topic}`);
@@ -203,7 +218,7 @@ function judgeForm(oracle: Oracle, view: View, session: ModelSession, packet: Pu
   const identifiers = sorted(packet.properties?.subscriptionIdentifiers ?? []);
   oracle.expect(
     identifiers === sorted(owed.identifiers),
-    `Subscription Identifiers ${identifiers}, not ${owed.identifiers.join()}`,
+    `Subscription Identifiers not ${owed.identifiers.join()} ${about}`,
   );
   const seconds = packet.properties?.messageExpiryInterval;
   const hasExpiry = Number.isFinite(routing.expiresAt);

@@ -176,6 +176,7 @@ export class Oracle {
   }
 
   chosen(group: string, topic: string, qos: number, clientId: string | null): void {
+    this.world.trace(`  ! ${group} gives a message on ${topic} to ${clientId}`);
     this.choices.push({ group, topic, qos, clientId });
   }
 }

@@ -137,6 +137,7 @@ export class Simulation {
       prng: this.prng,
       ackDelayMs: () => this.faults.ackDelayMs,
       refusePercent: () => this.faults.refusePercent,
+      nextMessage: () => this.nextMessage(),
       generationOf: (link) => this.views.get(link)?.session?.generation ?? 0,
       delivered: (client, packetId) => this.delivered(client, packetId),
       fail: (rule) => this.oracle.fail(rule),
