@@ -46,7 +46,7 @@ function newQueue(session: Session): Queue {
 
 /** It is done with: acknowledged, sent at QoS 0, or given up. */
 export function settle(state: State, session: Session, delivery: Delivery): void {
-  if (delivery.sequence !== 0 && session.lasts) state.journal?.settled(session, delivery);
+  if (delivery.sequence !== 0 && session.isRecorded) state.journal?.settled(session, delivery);
   delivery.isSettled = true;
 }
 

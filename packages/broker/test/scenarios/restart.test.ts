@@ -188,6 +188,33 @@ for (const store of storing) {
     assert.deepEqual(payloads.sort(), ['1', '2', '3', '4']);
   });
 
+  test(`what a shared member finished on its last connection does not move on after a power cut, ${store}`, () => {
+    const world = new World({ store });
+    const join = (client: Client) => {
+      client.send(subscribe(1, { filter: '$share/g/t', qos: 1 }));
+      client.expect(suback(1, 1));
+    };
+    const message = (payload: string, packetId: number) => publish({ topic: 't', qos: 1, packetId, payload });
+    const first = durable(world, 'first');
+    join(first);
+    const pub = world.connect({ clientId: 'pub' });
+    pub.publishWhole(message('finished', 1));
+    pub.publishWhole(message('unfinished', 2));
+    first.expect(message('finished', 1), message('unfinished', 2));
+    first.drop();
+    // Its session ends with this connection, and the store keeps it so long for its will.
+    const will = { topic: 'w', payload: new Uint8Array(0), qos: 0, retain: false } as const;
+    const last = world.connect({ clientId: 'first', cleanStart: false, will });
+    last.expect({ ...message('finished', 1), dup: true }, { ...message('unfinished', 2), dup: true });
+    last.send(puback(1));
+    const second = durable(world, 'second');
+    join(second);
+    world.settle();
+    const next = restart(world);
+    durable(next, 'second').receiveWhole(message('unfinished', 1));
+    next.end();
+  });
+
   test(`every connection counts as closed at the start: its will is published then, ${store}`, () => {
     const world = new World({ store });
     const will = (topic: string, properties = {}) => ({

@@ -21,17 +21,16 @@ function redispatched(oracle: Oracle, choice: Choice): void {
     owed.group === choice.group &&
     owed.routing.topic === choice.topic &&
     owed.routing.qos === choice.qos &&
+    owed.routing.number === choice.number &&
     owed.routing.expiresAt > oracle.world.now() &&
     (owed.phase === 'waiting' || (owed.phase === 'sent' && owed.qos === 1));
   if (choice.clientId === null) return;
   const line = leaving?.line ?? [];
-  const at = Math.max(
-    line.findIndex((owed) => isMovable(owed) && owed.phase === 'sent'),
-    line.findIndex(isMovable),
-  );
+  if (choice.clientId === leaving?.clientId) return;
+  const at = line.findIndex(isMovable);
   const owed = line[at];
-  if (leaving === null || owed === undefined) return oracle.fail(`a message of ${choice.group} moved that nobody had`);
-  if (choice.clientId === leaving.clientId) return;
+  if (leaving === null || owed === undefined)
+    return oracle.fail(`#${choice.number} of ${choice.group} moved that nobody had`);
   const session = model.sessions.get(choice.clientId);
   const subscription = session?.subscriptions.get(choice.group);
   if (session === undefined || subscription === undefined)

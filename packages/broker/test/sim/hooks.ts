@@ -5,7 +5,7 @@
 
 import { decodePacket } from '@pipit/protocol';
 import type { BrokerEvent, Connection, Core } from '../../src/core/index.ts';
-import type { View } from './model.ts';
+import { numberIn, type View } from './model.ts';
 import type { Oracle } from './oracle.ts';
 
 /** `created`: a client got a session that is new. */
@@ -25,7 +25,7 @@ export function listen(core: Core, oracle: Oracle, created: (event: { readonly c
   };
   const fromMessage = publication.fromMessage.bind(publication);
   publication.fromMessage = (message, now) => {
-    oracle.handsOn();
+    oracle.handsOn(numberIn(message.bytes.subarray(message.payloadStart, message.payloadEnd)));
     fromMessage(message, now);
   };
   listenToGroups(core, oracle);

@@ -38,6 +38,7 @@ export function connected(oracle: Oracle, clientId: string, isPresent: boolean):
     connect.version === 5 ? (connect.properties?.sessionExpiryInterval ?? 0) : connect.cleanStart ? 0 : 0xffff_ffff;
   if (isPresent && session.lasts && asked === 0) world.mark('a lasting session resumed for the last time');
   session.expirySeconds = Math.min(asked, world.limits.sessionExpiryMax);
+  if (session.lasts) session.hasLasted = true;
   const { will } = connect;
   session.will =
     will === undefined

@@ -75,6 +75,8 @@ export class ModelSession {
   readonly generation: number;
   readonly principal: string | null;
   expirySeconds = 0;
+  /** It would have outlived a connection at some time. */
+  hasLasted = false;
   closedAt = 0;
   view: View | null = null;
   subscriptions = new Map<string, Subscription>();
@@ -111,11 +113,11 @@ export class ModelSession {
     copy.expirySeconds = this.expirySeconds;
     copy.closedAt = this.view === null ? this.closedAt : Number.POSITIVE_INFINITY;
     copy.will = this.will;
+    copy.hasLasted = this.hasLasted;
+    if (this.hasLasted) copy.line = this.line.map((owed) => ({ ...owed, isRestored: true }));
     if (!this.lasts) return copy;
     copy.subscriptions = new Map(this.subscriptions);
-    copy.line = this.line.map((owed) => ({ ...owed, isRestored: true }));
     copy.received = new Set(this.received);
-
     return copy;
   }
 }
@@ -194,8 +196,8 @@ export class Model {
   snapshot(): Snapshot {
     const sessions = new Map<string, ModelSession>();
     for (const [key, session] of this.sessions) {
-      // What does not last may be brought back for its will, or for what is left in the store of its line: it ends at once.
-      const isKept = session.lasts || session.will !== null || session.line.length > 0;
+      // What lasts no more may be brought back for its will, or for its line: it ends at once, and shared messages move on.
+      const isKept = session.hasLasted || session.will !== null;
       if (isKept) sessions.set(key, session.copy());
     }
     return { sessions, retained: new Map(this.retained) };
@@ -326,8 +328,12 @@ function covers(wide: string, narrow: string): boolean {
 
 /** The number a payload carries; 0: it is empty. */
 export function numberOf(packet: Pick<PublishPacket, 'payload'>): number {
+  return numberIn(packet.payload);
+}
+
+export function numberIn(payload: Uint8Array): number {
   let number = 0;
-  for (const byte of packet.payload) {
+  for (const byte of payload) {
     if (byte < 0x30 || byte > 0x39) break;
     number = number * 10 + byte - 0x30;
   }

@@ -30,6 +30,8 @@ export interface Choice {
   readonly qos: number;
   /** null: nobody could be chosen. */
   readonly clientId: string | null;
+  /** Which message it is, when that is told: its member left, and it moves. */
+  number: number | null;
 }
 
 export interface OracleWorld {
@@ -171,12 +173,14 @@ export class Oracle {
   }
 
   /** The core begins to hand on a message that no packet brought: a will, or a shared one that moves. */
-  handsOn(): void {
+  handsOn(number: number): void {
+    const last = this.choices.at(-1);
+    if (last !== undefined) last.number ??= number;
     this.isRouting = true;
   }
 
   chosen(group: string, topic: string, qos: number, clientId: string | null): void {
     this.world.trace(`  ! ${group} gives a message on ${topic} to ${clientId}`);
-    this.choices.push({ group, topic, qos, clientId });
+    this.choices.push({ group, topic, qos, clientId, number: null });
   }
 }
