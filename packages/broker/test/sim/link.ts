@@ -31,6 +31,8 @@ export class Link {
   readonly connection: Connection;
   /** When its last whole packet arrived at the core. */
   lastReceivedAt: number;
+  /** When what the core wrote last left, all of it or a part. */
+  drainedAt: number;
   private readonly incoming = new Framer(268_435_460);
   isFrozen = false;
   isBrokerClosed = false;
@@ -69,6 +71,7 @@ export class Link {
     this.faults = faults;
     this.ends = ends;
     this.lastReceivedAt = schedule.now;
+    this.drainedAt = schedule.now;
   }
 
   // ── client → broker
@@ -130,11 +133,17 @@ export class Link {
 
   // ── broker → client
 
+  /** The peer does not read what there is to read. */
+  get isClogged(): boolean {
+    return this.unsentBytes > 0;
+  }
+
   /** The broker writes: what its socket does not take stays unsent. */
   write(slab: Slab): void {
     const bytes = slab.bytes.slice(0, slab.length);
     if (this.isBrokerClosed || !this.isFrozen) {
       this.core.written(this.connection, slab, this.unsentBytes, this.ends.coreNow());
+      this.drainedAt = this.schedule.now;
       this.depart(bytes);
       return;
     }
@@ -149,6 +158,7 @@ export class Link {
     while (this.unsent.length > 0 && (everything || this.prng.chance(50))) {
       const bytes = this.unsent.shift() as Uint8Array;
       this.unsentBytes -= bytes.length;
+      this.drainedAt = this.schedule.now;
       this.depart(bytes);
     }
     if (this.unsent.length === 0 && this.endsAfterUnsent) this.depart(null);

@@ -77,7 +77,10 @@ export function disconnected(oracle: Oracle, event: Disconnected): void {
 /** Clients here do nothing wrong: the broker must have a reason of its own. */
 function judgeDisconnect(oracle: Oracle, view: View, event: Disconnected): void {
   const { now, limits, mark } = oracle.world;
-  const silentMs = now() - view.link.lastReceivedAt;
+  const { link } = view;
+  // Who does not read is not read, either: a packet that has arrived may wait to be taken up.
+  const heardAt = link.isClogged ? Math.max(view.takenAt, link.drainedAt) : link.lastReceivedAt;
+  const silentMs = now() - heardAt;
   switch (event.reasonCode) {
     case 0x8e:
       return oracle.expect(

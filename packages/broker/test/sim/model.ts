@@ -145,6 +145,8 @@ export class View {
   /** The CONNACK that is due: Session Present. */
   isPresent = false;
   isConnackSent = false;
+  /** When the core took its last packet up. */
+  takenAt = 0;
   /** Acknowledgements owed, in the order of what they answer. */
   awaited: Awaited[] = [];
   /** QoS 0 messages due now. */

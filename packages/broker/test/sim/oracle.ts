@@ -100,6 +100,7 @@ export class Oracle {
     this.finish();
     this.world.trace(`  ${view.link.number} > ${describe(packet)}`);
     this.context = { view, packet };
+    view.takenAt = this.world.now();
     if (packet.type === PacketType.Connect) view.connect = packet;
     const { session } = view;
     if (packet.type !== PacketType.Disconnect || session === null) return;
