@@ -155,7 +155,7 @@ export function route(oracle: Oracle, routing: Routing, without: ModelSession | 
 
 export function choice(oracle: Oracle, group: string, routing: Routing): string | null {
   const at = oracle.choices.findIndex(
-    (each) => each.group === group && each.topic === routing.topic && each.qos === routing.qos,
+    (each) => each.number === null && each.group === group && each.topic === routing.topic && each.qos === routing.qos,
   );
   if (at < 0) oracle.fail(`nobody was chosen for ${group}`);
   return (oracle.choices.splice(at, 1)[0] as Choice).clientId;

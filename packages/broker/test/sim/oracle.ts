@@ -30,7 +30,7 @@ export interface Choice {
   readonly qos: number;
   /** null: nobody could be chosen. */
   readonly clientId: string | null;
-  /** Which message it is, when that is told: its member left, and it moves. */
+  /** Which message it is, when its member left and it moves; null: the one that is being handed on. */
   number: number | null;
 }
 
