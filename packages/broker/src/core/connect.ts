@@ -233,7 +233,9 @@ function acceptWill(
   const name = connection.mapping === null ? will.topic : connection.mapping.topicIn(will.topic);
   const topic = name === null ? null : state.topics.internName(name);
   if (topic === null) return no(ReasonCode.TopicNameInvalid, 'the will topic is not valid here');
-  const refusal = topic.isSystem ? ReasonCode.NotAuthorized : (verdict.permissions?.publish(topic.name) ?? 0);
+  const refusal = topic.isSystem
+    ? ReasonCode.NotAuthorized
+    : (verdict.permissions?.publish(topic.name, will.qos, will.retain) ?? 0);
   if (refusal === 0) return takeWill(state, will, topic.name, connection.clientId);
   const code = reasonCodeAllowed(refusal, PacketType.Connack, 'server') ? refusal : ReasonCode.NotAuthorized;
   return no(code, 'publishing to the will topic is not allowed');

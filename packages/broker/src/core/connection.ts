@@ -51,8 +51,9 @@ export class Connection {
   /** In the ring of waiting work. */
   isWaiting = false;
   lastTopic: Topic | null = null;
-  /** What publishing to `lastTopic` answers, at epoch `lastTopicEpoch`. */
+  /** What publishing to `lastTopic` answers at epoch `lastTopicEpoch`, with the QoS of `lastTopicWay` (and RETAIN: + 4). */
   lastTopicRefusal = 0;
+  lastTopicWay = 0;
   lastTopicEpoch = -1;
   aliases: ReceivedAliases<Topic> | null = null;
   /** The greatest topic alias the peer may use: what we announced. */

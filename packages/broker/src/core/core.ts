@@ -146,7 +146,10 @@ export class Core {
     paged(this.state, request, deliveries, error);
   }
 
-  /** Replaces the rules of a set of permissions: effective at once, then subscriptions that lost their right go in steps. */
+  /**
+   * Replaces the rules of these permissions and of all that share them: effective at once, then subscriptions that lost their
+   * right go in steps.
+   */
   permissionsChanged(permissions: Permissions, rules: readonly Rule[], now: number): void {
     const { state } = this;
     state.now = now;

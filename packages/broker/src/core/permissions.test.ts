@@ -52,16 +52,66 @@ test('the first rule that applies decides; none means no; a deny may name its co
     { effect: 'deny', action: 'publish', filter: 'a/y' },
     { effect: 'allow', action: 'subscribe', filter: 'b/#' },
   ]);
-  assert.equal(permissions.publish('a/x'), 0x97);
-  assert.equal(permissions.publish('a/y'), 0);
-  assert.equal(permissions.publish('b'), 0x87);
+  assert.equal(permissions.publish('a/x', 0, false), 0x97);
+  assert.equal(permissions.publish('a/y', 0, false), 0);
+  assert.equal(permissions.publish('b', 0, false), 0x87);
   assert.equal(permissions.receive('a/x'), 0x97);
   assert.equal(permissions.receive('b/c'), 0);
   assert.equal(permissions.receive('a/y'), 0x87);
-  assert.equal(permissions.subscribe('b/+'), 0);
-  assert.equal(permissions.subscribe('#'), 0x87);
-  const { epoch } = permissions;
+  assert.equal(permissions.subscribe('b/+', 0), 0);
+  assert.equal(permissions.subscribe('#', 0), 0x87);
   permissions.replace([]);
-  assert.equal(permissions.epoch, epoch + 1);
   assert.equal(permissions.receive('b/c'), 0x87);
+});
+
+test('a rule may be about some QoS, or about RETAIN', () => {
+  const permissions = new Permissions([
+    { effect: 'deny', action: 'publish', filter: '#', retain: true },
+    { effect: 'allow', action: 'publish', filter: 'a', qos: [0, 1] },
+    { effect: 'deny', action: 'subscribe', filter: 'b', qos: [2] },
+    { effect: 'allow', action: 'subscribe', filter: 'b' },
+    { effect: 'allow', action: 'subscribe', filter: 'c', qos: [0] },
+  ]);
+  assert.equal(permissions.publish('a', 1, false), 0);
+  assert.equal(permissions.publish('a', 2, false), 0x87);
+  assert.equal(permissions.publish('a', 1, true), 0x87);
+  assert.equal(permissions.subscribe('b', 2), 0x87);
+  assert.equal(permissions.subscribe('b', 1), 0);
+  assert.equal(permissions.receive('b'), 0, 'what was granted at QoS 1 is received');
+  assert.equal(permissions.receive('c'), 0);
+});
+
+test('a rule with a share name is about shared subscriptions to that group, `+` about all', () => {
+  const permissions = new Permissions([
+    { effect: 'allow', action: 'subscribe', filter: '$share/mine/#' },
+    { effect: 'deny', action: 'subscribe', filter: '$share/+/#' },
+    { effect: 'allow', action: 'all', filter: 'a/#' },
+  ]);
+  assert.equal(permissions.subscribe('a/b', 0, 'mine'), 0);
+  assert.equal(permissions.subscribe('a/b', 0, 'yours'), 0x87);
+  assert.equal(permissions.subscribe('a/b', 0), 0);
+  assert.equal(permissions.publish('a/b', 0, false), 0);
+  assert.equal(permissions.publish('b', 0, false), 0x87);
+});
+
+test('templates take the values of who asks; without the value a rule does not apply', () => {
+  const rules = new Permissions([
+    { effect: 'deny', action: 'all', filter: 'd/${clientId}/secret' },
+    { effect: 'allow', action: 'all', filter: 'd/${clientId}/#' },
+    { effect: 'allow', action: 'subscribe', filter: 'u/${username}/+' },
+  ]);
+  const one = rules.with({ clientId: 'one', username: '$&' });
+  const two = rules.with({ clientId: 'two' });
+  assert.deepEqual([...rules.names], ['clientId', 'username']);
+  assert.equal(one.publish('d/one/x', 0, false), 0);
+  assert.equal(one.publish('d/two/x', 0, false), 0x87);
+  assert.equal(one.publish('d/one/secret', 0, false), 0x87);
+  assert.equal(one.subscribe('u/$&/x', 0), 0, 'a value stands as it is');
+  assert.equal(two.publish('d/two/x', 0, false), 0);
+  assert.equal(two.subscribe('u//x', 0), 0x87);
+  assert.equal(rules.publish('d//x', 0, false), 0x87);
+  two.replace([{ effect: 'allow', action: 'all', filter: '${clientId}' }]);
+  assert.equal(one.publish('one', 0, false), 0, 'the rules are shared');
+  assert.ok(one.sharesRulesWith(rules));
+  for (const value of ['+', '#', 'a/b', '', 'a\0']) assert.throws(() => rules.with({ clientId: value }), TypeError);
 });

@@ -2,58 +2,163 @@
  * What a principal may publish and receive: ordered rules over topic filters, evaluated synchronously.
  *
  * The first rule that applies decides; where there are rules and none applies the answer is no. A subscription is granted by a
- * rule that covers the whole filter asked for; single topics below it may still be denied, and are then not delivered. The set
- * is one object shared by all sessions it was given to: changing it (`replace`) changes them all at once, and `epoch` tells.
+ * rule that covers the whole filter asked for; single topics below it may still be denied, and are then not delivered. The rules
+ * are one object shared by all sessions they were given to: changing them (`replace`) changes them for all at once.
  */
 
-import { filterMatches, ReasonCode, splitTopic } from '@pipit/protocol';
+import { filterMatches, parseFilter, type QoS, ReasonCode, splitTopic } from '@pipit/protocol';
 
 export interface Rule {
   readonly effect: 'allow' | 'deny';
   readonly action: 'publish' | 'subscribe' | 'all';
-  /** A topic filter, without share name. */
+  /**
+   * A topic filter. `${name}` in it stands for a value of who asks (see `Permissions.with`). A filter with a share name,
+   * `$share/group/filter`, is about shared subscriptions only; `+` stands for any group.
+   */
   readonly filter: string;
+  /** Only messages published with, or subscriptions asked for at, one of these. Absent: all. */
+  readonly qos?: readonly QoS[];
+  /** Only messages published with RETAIN set (true) or not set (false). Absent: both. Nothing else asks. */
+  readonly retain?: boolean;
   /** What a deny answers (5.0): 0x80 or above; default 0x87 Not authorized. */
   readonly reasonCode?: number;
 }
 
-export class Permissions {
-  private rules: readonly Rule[];
-  /** Rises with every change. */
-  epoch = 1;
+/** What is asked of the rules. */
+export type Deed =
+  | { readonly action: 'publish'; readonly topic: string; readonly qos: QoS; readonly retain: boolean }
+  | {
+      readonly action: 'subscribe';
+      readonly filter: string;
+      readonly shareName?: string | undefined;
+      readonly qos: QoS;
+    };
+
+interface Compiled extends Rule {
+  readonly shareName: string | undefined;
+  readonly plain: string;
+  readonly isTemplate: boolean;
+}
+
+/** The rules that some permissions share. */
+class RuleBook {
+  rules: readonly Compiled[];
 
   constructor(rules: readonly Rule[]) {
-    this.rules = rules;
+    this.rules = rules.map(compile);
+  }
+}
+
+export class Permissions {
+  private readonly book: RuleBook;
+  private readonly values: Readonly<Record<string, string>>;
+
+  constructor(rules: readonly Rule[]);
+  constructor(rules: RuleBook, values: Readonly<Record<string, string>>);
+  constructor(rules: readonly Rule[] | RuleBook, values: Readonly<Record<string, string>> = {}) {
+    this.book = rules instanceof RuleBook ? rules : new RuleBook(rules);
+    this.values = values;
   }
 
-  /** Takes effect at once; tell the core by `permissionsChanged`, which calls this. */
+  /**
+   * The same rules for somebody in particular: `values` fill in for `${name}`. A rule whose name has no value here does not apply.
+   * Throws a TypeError for a value that would change the shape of a filter (see `isFilterValue`).
+   */
+  with(values: Readonly<Record<string, string>>): Permissions {
+    for (const [name, value] of Object.entries(values)) {
+      if (!isFilterValue(value)) throw new TypeError(`The value of \${${name}} has a '+', '#', '/' or nothing in it.`);
+    }
+    return new Permissions(this.book, values);
+  }
+
+  /** Takes effect at once, for all who share the rules; tell the core by `permissionsChanged`, which calls this. */
   replace(rules: readonly Rule[]): void {
-    this.rules = rules;
-    this.epoch++;
+    this.book.rules = rules.map(compile);
+  }
+
+  sharesRulesWith(other: Permissions): boolean {
+    return this.book === other.book;
+  }
+
+  /** Names that stand as `${name}` in the rules. */
+  get names(): ReadonlySet<string> {
+    const found = this.book.rules.flatMap(({ filter }) => [...filter.matchAll(template)].map(([, name]) => name ?? ''));
+    return new Set(found);
   }
 
   /** 0, or the reason code of the refusal. */
-  publish(topic: string): number {
-    return this.decide('publish', (rule) => filterMatches(rule.filter, topic));
+  publish(topic: string, qos: QoS, retain: boolean): number {
+    return answerOf(this.decide({ action: 'publish', topic, qos, retain }));
   }
 
-  /** Whether messages of this topic may be delivered: 0, or the reason code. */
+  /** Whether this filter may be subscribed to at this QoS: 0, or the reason code. */
+  subscribe(filter: string, qos: QoS, shareName?: string): number {
+    return answerOf(this.decide({ action: 'subscribe', filter, shareName, qos }));
+  }
+
+  /**
+   * Whether messages of this topic may be delivered: 0, or the reason code. The QoS was decided upon when it was subscribed to: what
+   * is allowed at one QoS is received, and what is denied at some only is not denied here.
+   */
   receive(topic: string): number {
-    return this.decide('subscribe', (rule) => filterMatches(rule.filter, topic));
-  }
-
-  /** Whether this filter (without share name) may be subscribed to: 0, or the reason code. */
-  subscribe(filter: string): number {
-    return this.decide('subscribe', (rule) => filterCovers(rule.filter, filter));
-  }
-
-  private decide(action: 'publish' | 'subscribe', applies: (rule: Rule) => boolean): number {
-    for (const rule of this.rules) {
-      if ((rule.action !== action && rule.action !== 'all') || !applies(rule)) continue;
-      return rule.effect === 'allow' ? 0 : (rule.reasonCode ?? ReasonCode.NotAuthorized);
+    for (const rule of this.book.rules) {
+      if (rule.action === 'publish' || rule.shareName !== undefined || rule.retain !== undefined) continue;
+      if (rule.effect === 'deny' && rule.qos !== undefined) continue;
+      const filter = this.filterOf(rule);
+      if (filter !== null && filterMatches(filter, topic)) return answerOf(rule);
     }
     return ReasonCode.NotAuthorized;
   }
+
+  /** The rule that decides; null when none applies, which is a no. */
+  decide(deed: Deed): Rule | null {
+    for (const rule of this.book.rules) {
+      if (rule.action !== deed.action && rule.action !== 'all') continue;
+      if (rule.qos?.includes(deed.qos) === false) continue;
+      const filter = this.filterOf(rule);
+      if (filter !== null && covers(rule, filter, deed)) return rule;
+    }
+    return null;
+  }
+
+  /** Null: it names what this principal does not have. */
+  private filterOf(rule: Compiled): string | null {
+    if (!rule.isTemplate) return rule.plain;
+    let isWhole = true;
+    const filter = rule.plain.replace(template, (_, name: string) => {
+      const value = Object.hasOwn(this.values, name) ? this.values[name] : undefined;
+      isWhole &&= value !== undefined;
+      return value ?? '';
+    });
+    return isWhole ? filter : null;
+  }
+}
+
+const template = /\$\{([^}]*)\}/g;
+
+/** Whether a text can stand for `${name}` in a filter: one level at most, that is no wildcard. */
+export function isFilterValue(value: string): boolean {
+  return /^[^+#/]+$/.test(value) && !value.includes('\0');
+}
+
+function compile(rule: Rule): Compiled {
+  const { shareName, filter: plain } = parseFilter(rule.filter);
+  return { ...rule, shareName, plain, isTemplate: plain.search(template) >= 0 };
+}
+
+function covers(rule: Compiled, filter: string, deed: Deed): boolean {
+  if (deed.action === 'publish') {
+    if (rule.shareName !== undefined || (rule.retain ?? deed.retain) !== deed.retain) return false;
+    return filterMatches(filter, deed.topic);
+  }
+  if (rule.retain !== undefined) return false;
+  if (rule.shareName !== undefined && rule.shareName !== '+' && rule.shareName !== deed.shareName) return false;
+  if (rule.shareName !== undefined && deed.shareName === undefined) return false;
+  return filterCovers(filter, deed.filter);
+}
+
+function answerOf(rule: Rule | null): number {
+  return rule?.effect === 'allow' ? 0 : (rule?.reasonCode ?? ReasonCode.NotAuthorized);
 }
 
 /** Whether every topic that matches `narrow` also matches `wide`. */

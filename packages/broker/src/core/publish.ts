@@ -44,7 +44,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   }
   publication.fromFrame(frame, topic, connection, state.now);
   const refusal =
-    refusalOf(state, connection, session, topic) ||
+    refusalOf(state, connection, session, topic, qos, frame.retain) ||
     diskRefusal(state, session, publication) ||
     retainRefusal(state, publication.message);
   if (refusal !== 0) {
@@ -160,15 +160,24 @@ function admitTopic(state: State, connection: Connection, named: Topic | null): 
   return topic;
 }
 
-/** Whether this connection may publish to a topic: 0, or the reason code. Remembered for the connection's last topic. */
-function refusalOf(state: State, connection: Connection, session: Session, topic: Topic): number {
-  if (connection.lastTopic === topic && connection.lastTopicEpoch === state.permissionEpoch)
-    return connection.lastTopicRefusal;
+/** Whether this connection may publish so to a topic: 0, or the reason code. Remembered for the connection's last topic. */
+function refusalOf(
+  state: State,
+  connection: Connection,
+  session: Session,
+  topic: Topic,
+  qos: QoS,
+  isRetained: boolean,
+): number {
+  const way = isRetained ? qos + 4 : qos;
+  const isKnown = connection.lastTopic === topic && connection.lastTopicWay === way;
+  if (isKnown && connection.lastTopicEpoch === state.permissionEpoch) return connection.lastTopicRefusal;
   connection.lastTopic = topic;
+  connection.lastTopicWay = way;
   connection.lastTopicEpoch = state.permissionEpoch;
   connection.lastTopicRefusal = topic.isSystem
     ? ReasonCode.NotAuthorized
-    : (session.permissions?.publish(topic.name) ?? 0);
+    : (session.permissions?.publish(topic.name, qos, isRetained) ?? 0);
   return connection.lastTopicRefusal;
 }
 

@@ -66,11 +66,11 @@ function subscribe(
   if (!connection.mayUseWildcards && /[+#]/.test(plain)) {
     throw new Violation(ReasonCode.WildcardSubscriptionsNotSupported, 'wildcards are not available');
   }
-  const refusal = session.permissions?.subscribe(plain) ?? 0;
-  if (refusal !== 0) return refusal;
+  const granted = grantedQoS(session, plain, shareName, Math.min(request.qos, connection.maximumQoS) as QoS);
+  if (granted >= ReasonCode.UnspecifiedError) return granted;
   const isKnown = state.router.find(session, plain, shareName) !== undefined;
   if (!isKnown && session.subscriptionCount >= state.limits.subscriptionsPerSessionMax) return ReasonCode.QuotaExceeded;
-  const qos = Math.min(request.qos, connection.maximumQoS) as QoS;
+  const qos = granted as QoS;
   const noLocal = request.noLocal || (connection.isBridge && shareName === undefined);
   const retainAsPublished = request.retainAsPublished || connection.isBridge;
   const options = { qos, noLocal, retainAsPublished, identifier };
@@ -90,6 +90,16 @@ function subscribe(
     else continueReplay(session, plain, replay);
   }
   return qos; // [MQTT-3.8.4-7]
+}
+
+/** The highest QoS up to `most` that the permissions grant [MQTT-3.8.4-7], or the reason code with which `most` is refused. */
+function grantedQoS(session: Session, filter: string, shareName: string | undefined, most: QoS): number {
+  const { permissions } = session;
+  if (permissions === null) return most;
+  for (let qos = most as number; qos >= 0; qos--) {
+    if (permissions.subscribe(filter, qos as QoS, shareName) === 0) return qos;
+  }
+  return permissions.subscribe(filter, most, shareName);
 }
 
 function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {

@@ -15,7 +15,7 @@ export function sweepSubscriptions(state: State, permissions: Permissions): Swee
       const next = sessions.next();
       if (next.done === true) return false;
       state.deliveriesLeft--;
-      if (next.value.permissions === permissions) revoke(state, next.value);
+      if (next.value.permissions?.sharesRulesWith(permissions) === true) revoke(state, next.value);
     }
     return true;
   });
@@ -23,9 +23,9 @@ export function sweepSubscriptions(state: State, permissions: Permissions): Swee
 
 /** Ends what a session has and its permissions do not grant: subscriptions, and messages that wait in memory. */
 export function revoke(state: State, session: Session): void {
-  for (const { filter, shareName } of [...state.router.subscriptionsOf(session)]) {
+  for (const { filter, shareName, qos } of [...state.router.subscriptionsOf(session)]) {
     state.deliveriesLeft--;
-    if ((session.permissions?.subscribe(filter) ?? 0) === 0) continue;
+    if ((session.permissions?.subscribe(filter, qos, shareName) ?? 0) === 0) continue;
     state.router.unsubscribe(session, filter, shareName);
     if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter, shareName });
     state.tell({ type: 'subscription-revoked', clientId: session.clientId, filter });

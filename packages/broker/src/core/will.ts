@@ -59,7 +59,7 @@ export function publishWill(state: State, session: Session): void {
   if (session.lasts && !session.isEnded) state.journal?.touch(session);
   const { message } = will;
   const topic = message.topic.name;
-  if (session.permissions !== null && session.permissions.publish(topic) !== 0) {
+  if (session.permissions !== null && session.permissions.publish(topic, message.qos, message.retain) !== 0) {
     state.tell({ type: 'will-refused', clientId, topic });
     return;
   }

@@ -62,6 +62,33 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test(`the same topic may be allowed at one QoS and not at another, or with RETAIN, version ${version}, ${store}`, () => {
+      const { world } = ruled(
+        [
+          { effect: 'deny', action: 'publish', filter: 'a', retain: true },
+          { effect: 'allow', action: 'publish', filter: 'a', qos: [0, 1] },
+          { effect: 'allow', action: 'subscribe', filter: 'a', qos: [0, 1] },
+        ],
+        { store },
+      );
+      const all = listen(world, '#');
+      const client = world.connect({ clientId: 'r', version });
+      const code = version === 5 ? ReasonCode.NotAuthorized : 0;
+      client.send(publish({ topic: 'a', qos: 1, packetId: 1, payload: 'x' }));
+      client.expect(puback(1));
+      all.receiveWhole(publish({ topic: 'a', qos: 1, packetId: 1, payload: 'x' }));
+      client.send(publish({ topic: 'a', qos: 1, packetId: 2, retain: true, payload: 'x' }));
+      client.expect(puback(2, code));
+      client.send(publish({ topic: 'a', qos: 2, packetId: 3, payload: 'x' }));
+      client.expect(pubrec(3, code));
+      client.send(publish({ topic: 'a', payload: 'y' }));
+      all.expect(publish({ topic: 'a', payload: 'y' }));
+      assert.equal(world.core.state.retained.count, 0);
+      client.send(subscribe(4, { filter: 'a', qos: 2 }));
+      client.expect(suback(4, 1));
+      world.end();
+    });
+
     test(`subscribe: a rule must cover the whole filter, version ${version}, ${store}`, () => {
       const { world } = ruled(
         [
