@@ -1,5 +1,6 @@
 /** All cases for brokers, in the order of a report: by version, newest first, then as the families stand here. */
 import type { Case } from './case.ts';
+import { authenticationCases } from './cases/authentication.ts';
 import { combinedCases } from './cases/combined.ts';
 import { connackCases } from './cases/connack.ts';
 import { connectCases } from './cases/connect.ts';
@@ -35,6 +36,7 @@ const families: readonly (readonly Case[])[] = [
   packetSizeCases,
   combinedCases,
   connectionCases,
+  authenticationCases,
   protocolErrorCases,
   mqtt31Cases,
   informationCases,

@@ -55,10 +55,16 @@ export function slowCases(ids: string | readonly string[], title: string, run: R
 }
 
 /** Information about versions 5.0 and 3.1.1, or those named. */
-export function information(name: string, title: string, versions: readonly ProtocolVersion[], run: Run): Case[] {
+export function information(
+  name: string,
+  title: string,
+  versions: readonly ProtocolVersion[],
+  run: Run,
+  { isSlow = false } = {},
+): Case[] {
   const words = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const;
   return versions.map((version) => {
     const id = `info/${name} ${words[version]}`;
-    return { id, title, version, statements: [id], kind: 'information', isSlow: false, run };
+    return { id, title, version, statements: [id], kind: 'information', isSlow, run };
   });
 }

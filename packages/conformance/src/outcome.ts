@@ -1,5 +1,5 @@
 /** How a case can end, beside passing: the two errors it throws, and packets and values in words for its report. */
-import { type Packet, packetTypeName, reasonCodeName } from '@pipit/protocol';
+import { type Packet, PacketType, packetTypeName, reasonCodeName } from '@pipit/protocol';
 import { hexOf } from './bytes.ts';
 
 /** The peer did something else than the standard says. */
@@ -45,11 +45,17 @@ function packetWords(packet: Packet): string {
   const { type, ...rest } = packet;
   const parts = Object.entries(rest).flatMap(([name, value]) => {
     if (value === undefined || value === false) return [];
-    if (name === 'reasonCode') return [codeWords(value as number)];
+    if (name === 'reasonCode') return [isReturnCode(packet) ? `return code ${value}` : codeWords(value as number)];
+    if (name === 'reasonCodes') return [(value as number[]).map(codeWords).join(', ')];
     if (name === 'properties') return [`{${propertyWords(value as object)}}`];
     return [`${name} ${words(value)}`];
   });
   return [packetTypeName(type), ...parts].join(' ');
+}
+
+/** CONNACK of 3.x has codes of its own: 1 to 5. */
+function isReturnCode(packet: Packet): boolean {
+  return packet.type === PacketType.Connack && packet.reasonCode > 0 && packet.reasonCode < 0x80;
 }
 
 function propertyWords(properties: object): string {

@@ -126,7 +126,7 @@ class Suite {
     } catch (error) {
       // A broker that does not know the version may answer in the form of another: 3.x return code 1.
       const isOldForm = version !== 4 && peer.log.some((line) => line === '< 20 02 00 01');
-      const note = `MQTT ${name}: ${(error as Error).message}`;
+      const note = `MQTT ${name}: ${isOldForm ? 'CONNACK return code 1, in the form of 3.x' : (error as Error).message}`;
       this.#refusals.set(version, { version, outcome: isOldForm ? 'not applicable' : 'fail', note });
     } finally {
       peer.cut();

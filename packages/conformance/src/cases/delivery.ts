@@ -95,6 +95,19 @@ const sending: readonly Case[] = [
     subscriber.ack(pubrec, (await subscriber.takePublish()).packetId, 0x80);
     await bench.silence(subscriber, publisher);
   }),
+  ...cases(
+    'MQTT-4.3.3-4 no-subscribers',
+    'QoS 2: a PUBREC of 0x10 is below 0x80 and gets its PUBREL',
+    async (bench) => {
+      const { topic, subscriber, publisher } = await pair(bench);
+      await publisher.published(topic, 'x', { qos: 2 });
+      const { packetId } = await subscriber.takePublish();
+      subscriber.ack(pubrec, packetId, 0x10);
+      await subscriber.takeAck(pubrel, packetId);
+      subscriber.ack(pubcomp, packetId);
+      await bench.silence(subscriber, publisher);
+    },
+  ),
   ...cases('MQTT-4.4.0-2', 'A refused delivery is settled: it is not sent again', async (bench) => {
     const { topic, subscriber, publisher, resume } = await pair(bench);
     for (const qos of [1, 2] as const) await publisher.published(topic, `${qos}`, { qos });

@@ -1,4 +1,5 @@
 /** Flags of the fixed header and packet identifiers: sections 2.1 and 2.2, and the flags of single packets. */
+import type { Bench } from '../bench.ts';
 import { type Bytes, field, frame, hex, properties, uint16 } from '../bytes.ts';
 import { type Case, cases, slowCases } from '../case.ts';
 import { expectEqual, expectTrue } from '../outcome.ts';
@@ -25,12 +26,44 @@ const unsubscribeBody = (version: number, filter: string): number[] => [
   ...field(filter),
 ];
 
+interface Watch {
+  /** Identifiers of messages that came, and are acknowledged now. */
+  took(ids: readonly number[]): void;
+  /** Nothing comes for a while. */
+  stalled(): void;
+}
+
+const stallMs = 2000;
+
 /** Waits for a message, and acknowledges it and all that came with it. Returns their number. */
-async function acknowledgeAll(subscriber: Peer): Promise<number> {
-  const messages = [await subscriber.takePublish()];
+async function acknowledgeAll(subscriber: Peer, watch?: Watch): Promise<number> {
+  const first = subscriber.takePublish(undefined, watch === undefined ? undefined : stallMs).catch((error) => {
+    if (watch === undefined) throw error;
+    watch.stalled();
+    return subscriber.takePublish();
+  });
+  const messages = [await first];
   while (subscriber.untaken.length > 0) messages.push(await subscriber.takePublish());
-  subscriber.send(...messages.map(({ packetId }) => ({ type: 4 as const, packetId, reasonCode: 0 })));
+  const ids = messages.map(({ packetId }) => packetId);
+  watch?.took(ids);
+  subscriber.send(...ids.map((packetId) => ({ type: 4 as const, packetId, reasonCode: 0 })));
   return messages.length;
+}
+
+/** More QoS 1 messages than there are identifiers, in bursts, each acknowledged. */
+async function manyMessages(
+  bench: Bench,
+  { publisher, subscriber, topic }: { publisher: Peer; subscriber: Peer; topic: string },
+  watch?: Watch,
+): Promise<void> {
+  const burst = Math.min(400, bench.connack.receiveMaximum ?? 400);
+  // The publisher's identifiers need only differ from what is open, and nothing else is.
+  const packets = Array.from({ length: burst }, (_, i) => publishPacket(topic, 'x', { qos: 1, packetId: i + 1 }));
+  for (let sent = 0; sent < 65_600; sent += burst) {
+    publisher.send(...packets);
+    for (let count = 0; count < burst; ) count += await acknowledgeAll(subscriber, watch);
+    for (const { packetId } of packets) await publisher.takeAck(4, packetId);
+  }
 }
 
 export const fixedHeaderCases: readonly Case[] = [
@@ -143,14 +176,33 @@ export const fixedHeaderCases: readonly Case[] = [
       const topic = bench.topic();
       const subscriber = await bench.subscriber(topic, 1);
       const publisher = await bench.client();
-      const burst = Math.min(400, bench.connack.receiveMaximum ?? 400);
-      // Ids need only differ from what is open, and nothing else is.
-      const packets = Array.from({ length: burst }, (_, i) => publishPacket(topic, 'x', { qos: 1, packetId: i + 1 }));
-      for (let sent = 0; sent < 65_600; sent += burst) {
-        publisher.send(...packets);
-        for (let count = 0; count < burst; ) count += await acknowledgeAll(subscriber);
-        for (const { packetId } of packets) await publisher.takeAck(4, packetId);
-      }
+      await manyMessages(bench, { publisher, subscriber, topic });
+      await bench.silence(subscriber, publisher);
+    },
+  ),
+  ...slowCases(
+    ['MQTT-2.2.1-4 wrap-in-use', 'MQTT3-2.3.1-4 wrap-in-use'],
+    'An identifier that is in use is not used again, though 65,535 others were',
+    async (bench) => {
+      bench.needsQoS(1);
+      const topic = bench.topic();
+      const subscriber = await bench.subscriber(topic, 1);
+      const publisher = await bench.client();
+      await publisher.published(topic, 'held', { qos: 1 });
+      const { packetId } = await subscriber.takePublish('the message that is not acknowledged');
+      let isHeld = true;
+      let again = 0;
+      // A broker may also wait for the acknowledgement rather than pass an identifier over.
+      const acknowledge = (): void => {
+        if (isHeld) subscriber.ack(4, packetId);
+        isHeld = false;
+      };
+      const took = (ids: readonly number[]): void => {
+        if (isHeld) again += ids.filter((id) => id === packetId).length;
+      };
+      await manyMessages(bench, { publisher, subscriber, topic }, { took, stalled: acknowledge });
+      expectEqual(again, 0, `messages under identifier ${packetId}, which is in use:`);
+      acknowledge();
       await bench.silence(subscriber, publisher);
     },
   ),

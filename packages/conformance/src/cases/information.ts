@@ -1,6 +1,6 @@
 /** What the standard leaves open, and what this broker does: nothing to pass or fail. */
 
-import type { Packet } from '@pipit/protocol';
+import type { Packet, PublishProperties } from '@pipit/protocol';
 import type { Bench } from '../bench.ts';
 import { connectBytes } from '../bench.ts';
 import { type Bytes, field, frame, hex, properties, uint16 } from '../bytes.ts';
@@ -13,14 +13,33 @@ async function reaction(bench: Bench, bytes: Bytes): Promise<string> {
   const peer = await bench.client();
   peer.sendBytes(bytes);
   peer.send({ type: 12 });
-  const answer = await peer.takeOrEnd('an answer or a close');
-  return answer === undefined ? 'closes without a word' : inWords(answer);
+  return answerTo(peer);
 }
 
 function inWords(packet: Packet): string {
   return packet.type === 13 ? 'goes on' : `answers ${words(packet)}`;
 }
 
+/** What a connection is told first, in words. */
+async function answerTo(peer: Peer): Promise<string> {
+  const answer = await peer.takeOrEnd('an answer or a close');
+  return answer === undefined ? 'closes without a word' : inWords(answer);
+}
+
+/** A session that is resumed more than two seconds after a QoS 1 message was sent to it and not acknowledged. */
+async function resumedLater(bench: Bench, list: PublishProperties): Promise<{ again: Peer }> {
+  const topic = bench.topic();
+  const clientId = bench.clientId();
+  const owner = await bench.subscriber(topic, 1, { clientId, durable: true });
+  const publisher = await bench.client();
+  await publisher.published(topic, 'x', { qos: 1, properties: list });
+  await owner.takePublish();
+  await owner.drop();
+  await bench.wait(2.2);
+  return { again: await bench.client({ clientId, durable: true }) };
+}
+
+const all = [5, 4, 3] as const;
 const both = [5, 4] as const;
 const none = (version: number): number[] => (version === 5 ? [0] : []);
 const copies = (messages: readonly { qos: number }[]): string =>
@@ -102,6 +121,16 @@ export const informationCases: readonly Case[] = [
       return codes.map((code) => `0x${code.toString(16)}`).join(', ');
     },
   ),
+  ...information('8-denied', 'PUBLISH to a denied topic at each QoS', all, async (bench) => {
+    bench.needs('deniedTopic', 'of a topic that is denied');
+    const topic = field(bench.facts.deniedTopic as string);
+    const results = [];
+    for (const qos of [0, 1, 2]) {
+      const packet = frame(0x30 | (qos << 1), topic, qos === 0 ? [] : uint16(1), none(bench.version), [1]);
+      results.push(await reaction(bench, packet));
+    }
+    return results.join('; ');
+  }),
   ...information(
     '9-receive-maximum',
     'One QoS 2 PUBLISH more than the announced Receive Maximum',
@@ -155,6 +184,28 @@ export const informationCases: readonly Case[] = [
     const messages = await bench.received(again, publisher);
     return messages.length > 0 ? 'delivered later' : 'not kept';
   }),
+  ...information(
+    '16-expired-in-flight',
+    'A QoS 1 message that was sent and expired, when its session is resumed',
+    [5],
+    async (bench) => {
+      const { again } = await resumedLater(bench, { messageExpiryInterval: 1 });
+      const messages = await bench.received(again);
+      return messages.length > 0 ? 'sent again' : 'dropped';
+    },
+    { isSlow: true },
+  ),
+  ...information(
+    '17-expiry-again',
+    'Message Expiry 600 on what is sent again two seconds later',
+    [5],
+    async (bench) => {
+      const { again } = await resumedLater(bench, { messageExpiryInterval: 600 });
+      const left = (await again.receive()).properties?.messageExpiryInterval ?? 'absent';
+      return left === 600 ? '600, as at first' : `${left}`;
+    },
+    { isSlow: true },
+  ),
   ...information('18-outgoing-aliases', 'Topic aliases towards a client that allows ten', [5], async (bench) => {
     const topic = bench.topic();
     const peer = await bench.client({ properties: { topicAliasMaximum: 10 } });
@@ -174,6 +225,23 @@ export const informationCases: readonly Case[] = [
     await bench.fence(watcher, peer);
     return watcher.untaken.length > 0 ? 'at PUBLISH' : 'at PUBREL';
   }),
+  ...information(
+    '22-resent-live',
+    'QoS 1 and 2 messages that are not acknowledged for six seconds, the connection being open',
+    [4, 3],
+    async (bench) => {
+      const topic = bench.topic();
+      const peer = await bench.subscriber(topic, 2);
+      const publisher = await bench.client();
+      for (const qos of [1, 2] as const) await publisher.published(topic, `${qos}`, { qos });
+      for (let i = 0; i < 2; i++) await peer.takePublish();
+      await bench.wait(6);
+      await peer.ping();
+      const again = peer.untaken.filter(({ type }) => type === 3).length;
+      return again === 0 ? 'not sent again' : `sent again ${again} times`;
+    },
+    { isSlow: true },
+  ),
   ...information(
     '23-shared-choice',
     'Twelve messages for three members of a shared subscription',
@@ -212,6 +280,18 @@ export const informationCases: readonly Case[] = [
     }
     return results.join('; ');
   }),
+  ...information('28-empty-client-id', 'An empty client id', all, async (bench) => {
+    const peer = bench.open();
+    peer.sendBytes(connectBytes(bench.version, ''));
+    return answerTo(peer);
+  }),
+  ...information('29-bad-credentials', 'Wrong credentials', all, async (bench) => {
+    bench.needs('rejected', 'of credentials that are refused');
+    const { username, password } = bench.facts.rejected as NonNullable<typeof bench.facts.rejected>;
+    const peer = bench.open();
+    peer.send(bench.connectPacket({ username, password: new TextEncoder().encode(password) }));
+    return answerTo(peer);
+  }),
   ...information('30-unknown-identifiers', 'PUBREL, and PUBREC, for unknown identifiers', [5], async (bench) => {
     const results = [];
     for (const bytes of [hex('62 02 00 4D'), hex('50 02 00 4D')]) results.push(await reaction(bench, bytes));
@@ -226,6 +306,18 @@ export const informationCases: readonly Case[] = [
     peer.send({ type: 12 });
     const answer = await peer.takeOrEnd('an answer or a close');
     return answer === undefined ? 'closes without a word' : inWords(answer);
+  }),
+  ...information('32-repeated-publish', 'A QoS 2 PUBLISH sent five times before its PUBREL', both, async (bench) => {
+    const peer = await bench.client();
+    const topic = bench.topic();
+    const results: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      peer.sendPublish(topic, 'x', { qos: 2, packetId: 1, dup: i > 0 });
+      const answer = await peer.takeOrEnd('PUBREC, or an end');
+      results.push(answer === undefined ? 'closes' : words(answer));
+      if (answer?.type !== 5) break;
+    }
+    return results.join('; ');
   }),
   ...information('33-levels', 'A topic of 250 levels', both, (bench) =>
     reaction(bench, frame(0x30, field(Array(250).fill('a').join('/')), none(bench.version), [1])),
@@ -244,6 +336,41 @@ export const informationCases: readonly Case[] = [
     }
     return results.join('; ');
   }),
+  ...information('36-clean-start-in-flight', 'Open messages when a clean start takes over', both, async (bench) => {
+    const topic = bench.topic();
+    const clientId = bench.clientId();
+    const one = await bench.subscriber(topic, 1, { clientId, durable: true });
+    const publisher = await bench.client();
+    await publisher.published(topic, 'x', { qos: 1 });
+    await one.takePublish();
+    const two = await bench.client({ clientId, cleanStart: true });
+    return (await bench.received(two, publisher)).length > 0 ? 'delivered to the new session' : 'discarded';
+  }),
+  ...information('password-alone', 'A password without a user name', [3], async (bench) => {
+    const peer = bench.open();
+    const id = bench.clientId();
+    peer.sendBytes(connectBytes(3, id, { flags: 0x42, payload: [...field(id), ...field('secret')] }));
+    return answerTo(peer);
+  }),
+  ...information('retained-again', 'Retained messages when a subscription is repeated', [3], async (bench) => {
+    const topic = bench.retainedTopic();
+    const publisher = await bench.client();
+    await publisher.published(topic, 'kept', { qos: 1, retain: true });
+    const reader = await bench.subscriber(topic, 0);
+    await reader.takePublish('the retained message');
+    await reader.subscribed(topic, 0);
+    return (await bench.received(reader, publisher)).length > 0 ? 'sent again' : 'not sent again';
+  }),
+  ...information(
+    'bridge-level',
+    'CONNECT of level 0x83, by which some bridges say what they are',
+    [3],
+    async (bench) => {
+      const peer = bench.open();
+      peer.sendBytes(connectBytes(3, bench.clientId(), { level: 0x83 }));
+      return answerTo(peer);
+    },
+  ),
   ...information('after-disconnect', 'A PUBLISH behind DISCONNECT in the same segment', both, async (bench) => {
     const topic = bench.topic();
     const watcher = await bench.subscriber(topic, 0);

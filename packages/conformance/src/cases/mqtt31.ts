@@ -82,6 +82,60 @@ export const mqtt31Cases: readonly Case[] = [
     expectEqual((await peer.take(11, 'UNSUBACK')).packetId, 6, 'UNSUBACK identifier');
     await bench.silence(peer);
   }),
+  ...cases('3.1/return-codes', 'Wrong credentials get return code 4 or 5, and a close', async (bench) => {
+    bench.needs('rejected', 'of credentials that are refused');
+    const { username, password } = bench.facts.rejected as NonNullable<typeof bench.facts.rejected>;
+    const peer = bench.open();
+    peer.send(bench.connectPacket({ username, password: new TextEncoder().encode(password) }));
+    await bench.connectRefused(peer, 'credentials', { returnCodes: [4, 5] });
+  }),
+  ...cases('3.1/denied-publish', 'A denied PUBLISH is acknowledged, or closes the connection', async (bench) => {
+    bench.needs('deniedTopic', 'of a topic that is denied');
+    for (const qos of [1, 2] as const) {
+      const peer = await bench.client();
+      peer.sendPublish(bench.facts.deniedTopic as string, 'x', { qos, packetId: 3 });
+      const answer = await peer.takeOrEnd('an acknowledgement, or a close');
+      if (answer !== undefined) expectEqual(answer.type, qos === 1 ? 4 : 5, 'packet type');
+    }
+  }),
+  ...cases('3.1/text', 'Topics of any UTF-8 arrive as they were sent', async (bench) => {
+    const topics = ['ä', '\u{1F600}', '\uFEFF', 'a b'].map((end) => `${bench.topic()}/${end}`);
+    const peer = await bench.client();
+    for (const topic of topics) await peer.subscribed(topic, 0);
+    for (const topic of topics) peer.sendPublish(topic, topic);
+    const seen = (await bench.received(peer, peer)).map(({ topic }) => topic);
+    expectEqual(seen, topics, 'topics');
+  }),
+  ...cases('3.1/clean-session', 'Clean Session 1 begins afresh, and ends with its connection', async (bench) => {
+    const topic = bench.topic();
+    const clientId = bench.clientId();
+    const one = await bench.subscriber(topic, 1, { clientId, durable: true });
+    await one.disconnect();
+    const publisher = await bench.client();
+    await publisher.published(topic, 'x', { qos: 1 });
+    const two = await bench.client({ clientId });
+    await publisher.published(topic, 'y', { qos: 1 });
+    await bench.silence(two, publisher);
+    await two.disconnect();
+    const three = await bench.client({ clientId, durable: true });
+    await bench.silence(three, publisher);
+  }),
+  ...cases('3.1/takeover', 'A second connection of a client id closes the first', async (bench) => {
+    const clientId = bench.clientId();
+    const one = await bench.client({ clientId });
+    const two = await bench.client({ clientId });
+    await one.over('the first connection to be closed');
+    expectEqual(one.untaken, [], 'packets before the close');
+    await two.ping();
+  }),
+  ...cases('3.1/unsubscribe', 'After UNSUBACK nothing more is delivered', async (bench) => {
+    const topic = bench.topic();
+    const peer = await bench.subscriber(topic, 1);
+    await peer.unsubscribe(topic);
+    const publisher = await bench.client();
+    await publisher.published(topic, 'x', { qos: 1 });
+    await bench.silence(peer, publisher);
+  }),
   ...cases('3.1/suback-failure', 'A refused subscription is not told as 0x80', async (bench) => {
     bench.needs('deniedTopic', 'of a topic that is denied');
     const peer = await bench.client();

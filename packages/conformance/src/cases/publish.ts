@@ -325,6 +325,27 @@ const expiry: readonly Case[] = [
     expectEqual(textOf(await again.receive()), 'long', 'message');
     await bench.silence(again, publisher);
   }),
+  ...slowCases(
+    'MQTT-3.3.2-5 waiting',
+    'A message that expired while it waited for Receive Maximum is not delivered',
+    async (bench) => {
+      bench.needsQoS(1);
+      const topic = bench.topic();
+      const subscriber = await bench.subscriber(topic, 1, { properties: { receiveMaximum: 1 } });
+      const publisher = await bench.client();
+      await publisher.published(topic, 'open', { qos: 1 });
+      await publisher.published(topic, 'short', { qos: 1, properties: { messageExpiryInterval: 1 } });
+      await publisher.published(topic, 'long', { qos: 1, properties: { messageExpiryInterval: 600 } });
+      const open = await subscriber.takePublish();
+      await bench.wait(2.5);
+      await subscriber.acknowledge(open);
+      const { payload, properties: list } = await subscriber.receive();
+      const left = list?.messageExpiryInterval ?? -1;
+      expectEqual(new TextDecoder().decode(payload), 'long', 'message');
+      expectTrue(left > 0 && left <= 598, 'a Message Expiry Interval of 598 at most', left);
+      await bench.silence(subscriber, publisher);
+    },
+  ),
   ...slowCases('MQTT-3.3.2-6', 'The expiry is passed on less the time the message waited', async (bench) => {
     const topic = bench.topic();
     const clientId = bench.clientId();

@@ -50,7 +50,7 @@ export const sessionCases: readonly Case[] = [
     },
   ),
   ...cases(
-    ['MQTT-3.1.2-6', 'MQTT3-3.2.2-3'],
+    ['MQTT-3.1.2-6', 'MQTT3-3.2.2-3', 'MQTT3-3.1.2-4 new'],
     'Without a session to go on with, a new one begins: Session Present 0, and it works',
     async (bench) => {
       const topic = bench.topic();
