@@ -39,11 +39,7 @@ export class DirectoryLock {
   /** Rejects with a DirectoryInUseError while another living process holds it, or this one does. */
   static async take(directory: string): Promise<DirectoryLock> {
     const path = join(directory, 'lock');
-    const own: Holder = {
-      processId: process.pid,
-      born: await birthOf(process.pid),
-      origin: performance.timeOrigin,
-    };
+    const own = await ownHolder();
     const text = `${JSON.stringify(own)}\n`;
     if (await write(path, text)) return new DirectoryLock(path);
     const found = await fs.readFile(path, 'utf8').catch(() => '');
@@ -60,9 +56,19 @@ export class DirectoryLock {
     return new DirectoryLock(path);
   }
 
+  /** The living process that holds it; null: nobody does. */
+  static async holder(directory: string): Promise<number | null> {
+    const found = parse(await fs.readFile(join(directory, 'lock'), 'utf8').catch(() => ''));
+    return found !== null && (await isAlive(found, await ownHolder())) ? found.processId : null;
+  }
+
   async release(): Promise<void> {
     await fs.rm(this.#path, { force: true });
   }
+}
+
+async function ownHolder(): Promise<Holder> {
+  return { processId: process.pid, born: await birthOf(process.pid), origin: performance.timeOrigin };
 }
 
 /** False when there is one already. */

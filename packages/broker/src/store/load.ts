@@ -11,8 +11,10 @@ import {
   type Commit,
   lastingUntil,
   type QueuedRecord,
+  type RetainedRecord,
   readMessage,
   readQueued,
+  readRetained,
   readSession,
   readSubscription,
 } from './record.ts';
@@ -75,22 +77,63 @@ export class Loader {
       entries.push(entry);
       bytes += entry.cost;
     }
+    const sessionOf = (): CatalogSession => session;
+    this.deliveries(entries, sessionOf, (found, error) => {
+      finished(found?.filter((delivery) => delivery !== null) ?? null, error);
+    });
+  }
+
+  /** The deliveries of these entries, in their order; null in the place of one that is damaged. */
+  deliveries(
+    entries: readonly Entry[],
+    sessionOf: (index: number) => CatalogSession,
+    finished: (deliveries: readonly (StoredDelivery | null)[] | null, error: string | null) => void,
+  ): void {
     const found = new Array<QueuedRecord | null>(entries.length).fill(null);
     const each = (index: number, reader: ByteReader | null): void => {
       if (reader !== null) found[index] = readQueued(reader);
     };
     fetchRecords(this.operations, this.segments, entries, each, (error) => {
       if (error !== null) return finished(null, error);
-      const records = found.filter((record) => record !== null);
       const ids = new Set<number>();
-      addIds(ids, records);
+      addIds(
+        ids,
+        found.filter((record) => record !== null),
+      );
       this.messages(ids, (messages, _lost, failure) => {
         if (failure !== null) return finished(null, failure);
-        const deliveries = records.map((record) => deliveryOf(session, record, messages));
-        finished(
-          deliveries.filter((delivery) => delivery !== null),
-          null,
+        const deliveries = found.map((record, index) =>
+          record === null ? null : deliveryOf(sessionOf(index), record, messages),
         );
+        finished(deliveries, null);
+      });
+    });
+  }
+
+  /** What is retained for these topics, in their order; null in the place of a message that is damaged. */
+  retained(
+    topics: readonly string[],
+    finished: (messages: readonly (StoredMessage | null)[] | null, error: string | null) => void,
+  ): void {
+    const places = topics.map((topic) => this.catalog.retained.get(topic) as Place);
+    const found = new Array<RetainedRecord | null>(places.length).fill(null);
+    const each = (index: number, reader: ByteReader | null): void => {
+      if (reader !== null) found[index] = readRetained(reader);
+    };
+    fetchRecords(this.operations, this.segments, places, each, (error) => {
+      if (error !== null) return finished(null, error);
+      const ids = new Set<number>();
+      addIds(
+        ids,
+        found.filter((record) => record !== null),
+      );
+      this.messages(ids, (messages, _lost, failure) => {
+        if (failure !== null) return finished(null, failure);
+        const values = found.map((record) => {
+          const message = typeof record?.message === 'number' ? messages.get(record.message) : record?.message;
+          return record === null || message === undefined ? null : lastingUntil(message, record.expiresAtClock);
+        });
+        finished(values, null);
       });
     });
   }
@@ -158,7 +201,7 @@ export class Loader {
 }
 
 /** Adds the ids of messages that these records name and do not hold. */
-function addIds(ids: Set<number>, records: readonly QueuedRecord[]): void {
+function addIds(ids: Set<number>, records: readonly { readonly message: StoredMessage | number }[]): void {
   for (const { message } of records) if (typeof message === 'number') ids.add(message);
 }
 
