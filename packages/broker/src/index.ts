@@ -43,6 +43,7 @@ export { LogStore, openStore } from './node/log-store.ts';
 export { StoreError } from './node/store-error.ts';
 export type { SegmentSummary, SessionSummary, SharedMessage } from './node/store-reader.ts';
 export { readStore, StoreReader } from './node/store-reader.ts';
+export { repairStore } from './node/store-repair.ts';
 export type { ClaimHandler, MessageHandler, Subscription } from './node/subscription.ts';
 export type { TlsOptions } from './node/tls-options.ts';
 export type { LogReport } from './store/contents.ts';

@@ -8,6 +8,7 @@ import { CommandError, exitCodes } from './command-error.ts';
 import { addConformanceOptions, type ConformanceArguments, conformanceCommand } from './conformance.ts';
 import type { PubArguments } from './pub.ts';
 import { addServeOptions, type ServeArguments } from './serve-options.ts';
+import { addStoreCommands } from './store-options.ts';
 import type { SubArguments } from './sub.ts';
 
 const exitCodeHelp = `
@@ -72,15 +73,19 @@ function program(done: (exitCode: number) => void): Command {
       const { subscribeCommand } = await import('./sub.ts');
       done(await subscribeCommand(options));
     });
-  for (const command of pipit.commands) {
-    command
-      .helpOption('--help', 'print this help')
-      .showHelpAfterError(`'pipit ${command.name()} --help' lists the options.`);
-    command.allowExcessArguments(false);
-  }
+  const store = pipit.command('store').description('Look into the data of a broker, check it, mend it.');
+  addStoreCommands(store.helpCommand(false), done);
+  for (const command of pipit.commands) settle(command, `pipit ${command.name()}`);
+  for (const command of store.commands) settle(command, `pipit store ${command.name()}`);
   pub.addHelpText('after', exitCodeHelp);
   sub.addHelpText('after', exitCodeHelp);
   return pipit;
+}
+
+/** What is the same for every command. */
+function settle(command: Command, name: string): void {
+  command.helpOption('--help', 'print this help').showHelpAfterError(`'${name} --help' lists the options.`);
+  command.allowExcessArguments(false);
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {

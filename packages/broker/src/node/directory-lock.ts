@@ -6,9 +6,10 @@
 
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
+import { StoreError } from './store-error.ts';
 
 /** The directory is in use. */
-export class DirectoryInUseError extends Error {
+export class DirectoryInUseError extends StoreError {
   override readonly name = 'DirectoryInUseError';
   readonly directory: string;
   readonly processId: number;

@@ -18,6 +18,8 @@ export interface StoreOptions {
   readonly storeBytesMax?: number;
   /** Bytes of one file; default 64 MiB. */
   readonly segmentBytes?: number;
+  /** After damage, what lives in damaged files is written anew at once, so that the damage is reported only once. Default false. */
+  readonly rewritesDamaged?: boolean;
   /** Told what was found at the start, before `load` resolves. */
   readonly onReport?: (report: LogReport) => void;
   /** Told of damage found while running. */
@@ -54,14 +56,26 @@ export class LogStore implements Store {
     if (this.#running !== null) throw new Error('The store is loaded already.');
     await makeDirectory(this.directory);
     const lock = await DirectoryLock.take(this.directory);
-    const { durability = 'fsync', segmentBytes = defaultLogOptions.segmentBytes, storeBytesMax } = this.#options;
+    const {
+      durability = 'fsync',
+      segmentBytes = defaultLogOptions.segmentBytes,
+      storeBytesMax,
+      rewritesDamaged = false,
+    } = this.#options;
     const slackBytes = 2 * segmentBytes;
     const liveBytesMax =
       storeBytesMax === undefined
         ? defaultLogOptions.liveBytesMax
         : Math.max(segmentBytes, (storeBytesMax - slackBytes) / 2);
     const sparseSegmentBytes = Math.min(defaultLogOptions.sparseSegmentBytes, segmentBytes / 2);
-    const log = new Log({ segmentBytes, sparseSegmentBytes, slackBytes, liveBytesMax, syncs: durability === 'fsync' });
+    const log = new Log({
+      segmentBytes,
+      sparseSegmentBytes,
+      slackBytes,
+      liveBytesMax,
+      rewritesDamaged,
+      syncs: durability === 'fsync',
+    });
     this.#running = { log, disk: new FileDisk(this.directory), lock };
     const loaded = new Promise<StoredState>((done, failed) => {
       this.#loading = { done, failed };
@@ -97,14 +111,19 @@ export class LogStore implements Store {
     if (running === null) return;
     const { log, disk, lock } = running;
     log.close();
-    if (!log.isIdle) {
-      await new Promise<void>((done) => {
-        this.#onIdle = done;
-      });
-    }
+    await this.rest();
     this.#running = null;
     await new Promise<void>((done) => disk.close(done));
     await lock.release();
+  }
+
+  /** Resolves when nothing is under way any more, giving back space included. */
+  async rest(): Promise<void> {
+    if (this.#log.isIdle) return;
+    await new Promise<void>((done) => {
+      this.#onIdle = done;
+    });
+    this.#onIdle = null;
   }
 
   /** Bytes of its files, and of what in them still counts. */

@@ -80,7 +80,8 @@ export async function readStore(directory: string): Promise<StoreReader> {
   throw new StoreError(`The store in ${path} cannot be read: ${opened}.`);
 }
 
-async function mustHoldStore(directory: string): Promise<void> {
+/** Rejects with a StoreError when nothing in the directory is of a store. */
+export async function mustHoldStore(directory: string): Promise<void> {
   const names = await fs.readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw new StoreError(`The store in ${directory} cannot be read: ${error.message}.`, { cause: error });

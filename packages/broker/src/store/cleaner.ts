@@ -30,6 +30,8 @@ export interface CleanerOptions {
   readonly segmentBytes: number;
   /** Bytes of dead records that are tolerated beyond as many as live. */
   readonly slackBytes: number;
+  /** Segments up to this number are cleaned whatever they hold. */
+  readonly cleanedThrough: number;
 }
 
 export class Cleaner {
@@ -104,8 +106,9 @@ export class Cleaner {
   private choose(active: Segment | null): Segment | null {
     const { oldest, bytes, live, count } = this.segments;
     if (oldest === null || oldest === active) return null;
-    const { segmentBytes, slackBytes } = this.options;
+    const { segmentBytes, slackBytes, cleanedThrough } = this.options;
     const isDue =
+      oldest.number <= cleanedThrough ||
       oldest.live < oldest.bytes * sparseShare ||
       oldest.live === 0 ||
       bytes > 2 * live + slackBytes ||

@@ -31,6 +31,8 @@ export interface LogOptions {
   readonly slackBytes: number;
   /** Bytes that live at most: beyond, a batch that makes them more fails. Disk use is up to twice that, and `slackBytes`. */
   readonly liveBytesMax: number;
+  /** What lives in segments with damage, and in older ones, is written anew after the start: the damage is told only once. */
+  readonly rewritesDamaged: boolean;
   /** False: an append lasts once the operating system has it, which a power cut may take back. */
   readonly syncs: boolean;
 }
@@ -42,6 +44,7 @@ export const defaultLogOptions: LogOptions = {
   sparseSegmentBytes: 8 * mebibyte,
   slackBytes: 128 * mebibyte,
   liveBytesMax: 32 * 1024 * mebibyte,
+  rewritesDamaged: false,
   syncs: true,
 };
 
@@ -166,7 +169,10 @@ export class Log {
       const told = (found: Damage): void => {
         this.answers.push({ kind: 'damaged', damage: found });
       };
-      this.cleaner = new Cleaner(operations, segments, catalog, setAside, options, told);
+      // The rest of an unfinished batch is no damage: it may stand until its segment's time comes.
+      const damaged = recovered.damage.filter(({ kind }) => kind !== 'unfinished').map(({ segment }) => segment);
+      const cleanedThrough = options.rewritesDamaged ? damaged.reduce((a, b) => Math.max(a, b), 0) : 0;
+      this.cleaner = new Cleaner(operations, segments, catalog, setAside, { ...options, cleanedThrough }, told);
     });
   }
 

@@ -12,7 +12,8 @@ import { SimulatedDisk } from './simulated-disk.ts';
 export class LogBench {
   readonly prng: Prng;
   readonly disk: SimulatedDisk;
-  readonly options: Partial<LogOptions>;
+  /** Of the next start. */
+  options: Partial<LogOptions>;
   log: Log;
   state: StoredState;
   report: LogReport;

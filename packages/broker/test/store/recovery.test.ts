@@ -169,3 +169,31 @@ function goesOn(bench: LogBench): void {
 function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : 1;
 }
+
+test('asked to, a log writes damaged segments anew: the next start finds nothing wrong, and nothing more is missing', () => {
+  let rewritten = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const { bench, names } = filled(seed);
+    const name = bench.prng.pick(names.slice(0, -1));
+    const at = bench.prng.below(bytesOf(bench, name).length - 500);
+    if (bench.prng.chance(50)) bench.disk.fill(name, at, at + 500, 0);
+    else bench.disk.truncate(name, at);
+    bench.restart();
+    const read = bench.shown();
+    const { damage } = bench.report;
+    assert.ok(damage.length > 0);
+    bench.options = { ...small, rewritesDamaged: true };
+    bench.restart();
+    bench.rest();
+    for (const { copy, from, to, kind } of bench.report.damage) {
+      assert.equal(bytesOf(bench, copy ?? '').length, kind === 'missing' ? 0 : to - from);
+    }
+    bench.options = small;
+    bench.disk.kill();
+    bench.restart();
+    assert.deepEqual(bench.report.damage, [], `seed ${seed}`);
+    assert.deepEqual(bench.shown(), read);
+    if (!bench.disk.files.has(name)) rewritten++;
+  }
+  assert.equal(rewritten, 10);
+});

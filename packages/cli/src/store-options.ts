@@ -1,0 +1,48 @@
+/** The command line of `pipit store`. What the commands do is loaded with the broker, when one runs. */
+
+import { type Command, Option } from 'commander';
+import { wholeNumber } from './client-options.ts';
+
+export const sortKeys = ['bytes', 'queued', 'in-flight', 'subscriptions', 'offline', 'name'] as const;
+
+export interface InspectArguments {
+  readonly json?: true;
+  readonly top: number;
+  readonly sort: (typeof sortKeys)[number];
+  readonly session?: string;
+  readonly retained?: string;
+}
+
+export interface VerifyArguments {
+  readonly json?: true;
+}
+
+type StoreCommands = typeof import('./store.ts');
+
+/** `done` is called with the exit code of the command that ran. */
+export function addStoreCommands(store: Command, done: (exitCode: number) => void): Command {
+  const run = async (body: (commands: StoreCommands) => Promise<number>): Promise<void> => {
+    done(await body(await import('./store.ts')));
+  };
+  const command = (name: string, description: string): Command =>
+    store.command(name).description(description).argument('<directory>', 'the data directory of a broker');
+  command('inspect', 'Show what a store holds, and who holds it. The broker may be running.')
+    .option('--top <rows>', 'rows of a table at most', wholeNumber(1, 1_000_000_000), 20)
+    .addOption(new Option('--sort <column>', 'which sessions come first').choices(sortKeys).default('bytes'))
+    .option('--session <id>', 'one session: its subscriptions and the messages for it')
+    .option('--retained <filter>', 'retained messages whose topics match')
+    .option('--json', 'print everything as JSON')
+    .action((directory: string, options: InspectArguments) =>
+      run(({ inspectCommand }) => inspectCommand(directory, options)),
+    );
+  command('verify', 'Read everything and tell what is damaged. The broker may be running.')
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', '\nExit codes: 0 clean, 1 damaged, or the store cannot be read, 2 wrong usage.')
+    .action((directory: string, options: VerifyArguments) =>
+      run(({ verifyCommand }) => verifyCommand(directory, options)),
+    );
+  command('repair', 'Keep what can be read, set the rest aside in quarantine/. The broker must not be running.')
+    .addHelpText('after', '\nExit codes: 0 the store is clean now, 1 it is not, 2 wrong usage.')
+    .action((directory: string) => run(({ repairCommand }) => repairCommand(directory)));
+  return store;
+}

@@ -1,0 +1,64 @@
+/** `pipit store`: looks into the data directory of a broker, checks it and mends it. */
+
+import { type LogReport, readStore, repairStore, StoreError, type StoreReader } from '@pipit/broker';
+import { topicFilterProblem } from '@pipit/protocol';
+import { CommandError, exitCodes, usageError } from './command-error.ts';
+import { storeJson } from './store-json.ts';
+import type { InspectArguments, VerifyArguments } from './store-options.ts';
+import { print } from './store-print.ts';
+import { damageLines, overviewLines, queueLines, retainedLines, sessionLines } from './store-text.ts';
+
+/** Resolves to 0. Rejects with a CommandError, as all of them do. */
+export async function inspectCommand(directory: string, options: InspectArguments): Promise<number> {
+  const { retained, session } = options;
+  const problem = retained === undefined ? undefined : topicFilterProblem(retained);
+  if (problem !== undefined) throw usageError(`--retained ${retained}: ${problem}.`);
+  return withReader(directory, async (reader) => {
+    if (session !== undefined && !reader.sessions.some(({ session: { key } }) => key === session)) {
+      throw new CommandError(`There is no session ${session} in ${reader.directory}.`, exitCodes.failure);
+    }
+    if (options.json === true) await print([JSON.stringify(await storeJson(reader, options), null, 2)]);
+    else if (session !== undefined) await print(await queueLines(reader, session, options.top));
+    else if (retained !== undefined) await print(await retainedLines(reader, retained, options.top));
+    else await print([...overviewLines(reader), '', ...sessionLines(reader, options)]);
+    return 0;
+  });
+}
+
+/** Resolves to 0 when everything in it is whole, else to 1. */
+export async function verifyCommand(directory: string, options: VerifyArguments): Promise<number> {
+  return withReader(directory, async (reader) => {
+    if (options.json === true) await print([JSON.stringify(reader.report, null, 2)]);
+    else await print([...overviewLines(reader), ...(await damageLines(reader.report, reader))]);
+    return isClean(reader.report) ? 0 : exitCodes.failure;
+  });
+}
+
+/** Resolves to 0 when the store is clean afterwards. */
+export async function repairCommand(directory: string): Promise<number> {
+  const report = await repairStore(directory).catch(told);
+  await print(await damageLines(report, null));
+  return withReader(directory, async (reader) => {
+    const left = isClean(reader.report) ? [] : ['It is still damaged:', ...(await damageLines(reader.report, reader))];
+    await print([...left, ...overviewLines(reader)]);
+    return left.length === 0 ? 0 : exitCodes.failure;
+  });
+}
+
+/** The rest of a batch that nobody was told of is no damage: a killed broker leaves one. */
+function isClean({ damage, lostSessions, lostMessages }: LogReport): boolean {
+  return damage.every(({ kind }) => kind === 'unfinished') && lostSessions + lostMessages === 0;
+}
+
+async function withReader(directory: string, body: (reader: StoreReader) => Promise<number>): Promise<number> {
+  const reader = await readStore(directory).catch(told);
+  try {
+    return await body(reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+function told(error: unknown): never {
+  throw error instanceof StoreError ? new CommandError(error.message, exitCodes.failure) : error;
+}
