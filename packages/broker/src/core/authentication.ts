@@ -19,7 +19,9 @@ type Question = Pick<AuthenticationRequest, 'kind' | 'password' | 'data' | 'user
 export function ask(state: State, connection: Connection, question: Question): void {
   const { peer, version, clientId, username, authenticationMethod: method } = connection;
   const principal = connection.session?.principal ?? null;
-  const request = { ...question, peer, version, clientId, username, method, principal };
+  const memory = question.kind === 'continue' ? connection.exchangeMemory : null;
+  connection.exchangeMemory = null;
+  const request = { ...question, peer, version, clientId, username, method, principal, memory };
   // Beside traffic a new exchange stops nothing; before CONNACK everything waits for the verdict.
   connection.awaitsVerdict = true;
   connection.isStalled ||= !connection.isOpen;

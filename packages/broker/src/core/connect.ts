@@ -121,6 +121,7 @@ function obey(state: State, connection: Connection, verdict: Verdict): void {
       refuse(state, connection, { outcome: 'refuse', reasonCode: ReasonCode.BadAuthenticationMethod, reason });
       return;
     }
+    connection.exchangeMemory = verdict.memory ?? null;
     sendAuth(state, connection, ReasonCode.ContinueAuthentication, verdict.data, verdict.reason);
     state.wake(connection);
   } else if (connection.isOpen) reauthenticated(state, connection, verdict);

@@ -105,6 +105,8 @@ export class Connection {
   connect: ConnectPacket | null = null;
   exchange = 0;
   awaitsVerdict = false;
+  /** What the authority asked to be handed with the next step of the exchange. */
+  exchangeMemory: unknown = null;
   authenticationMethod: string | null = null;
   isReauthenticating = false;
   expiryDeadline: Deadline | null = null;

@@ -32,6 +32,8 @@ export interface AuthenticationRequest {
   readonly userProperties: readonly UserProperty[];
   /** Who the connection already is, on re-authentication. */
   readonly principal: string | null;
+  /** What the `continue` before this step asked to remember; null at the first step of an exchange. */
+  readonly memory: unknown;
 }
 
 /** Names as the peer writes them ↔ names as the broker knows them. Pure functions; null: this name does not exist for the peer. */
@@ -91,6 +93,8 @@ export interface Refusal {
 export interface Continuation {
   readonly outcome: 'continue';
   readonly data: Uint8Array | null;
+  /** Handed back with the next step. */
+  readonly memory?: unknown;
   readonly reason?: string;
 }
 

@@ -26,14 +26,14 @@ function pings(client: Client): void {
 for (const store of storeKinds) {
   describe(`enhanced authentication, store: ${store}`, () => {
     test('[MQTT-4.12.0-2] [MQTT-4.12.0-5] challenge and response, to CONNACK with the last data', () => {
-      const asked: [string, string | null, string][] = [];
+      const asked: [string, string | null, string, unknown][] = [];
       const answers: Verdict[] = [
-        { outcome: 'continue', data: text('challenge 1'), reason: 'go on' },
+        { outcome: 'continue', data: text('challenge 1'), reason: 'go on', memory: 'nonce' },
         { outcome: 'continue', data: null },
         { ...accept, data: text('proof') },
       ];
-      const authority = ({ kind, method, data }: AuthenticationRequest) => {
-        asked.push([kind, method, String.fromCharCode(...(data ?? []))]);
+      const authority = ({ kind, method, data, memory }: AuthenticationRequest) => {
+        asked.push([kind, method, String.fromCharCode(...(data ?? [])), memory]);
         return answers.shift();
       };
       const world = new World({ store, authority });
@@ -46,9 +46,9 @@ for (const store of storeKinds) {
       const properties = { ...announced, authenticationMethod, authenticationData: text('proof') };
       client.expect(connack({ properties }));
       assert.deepEqual(asked, [
-        ['connect', 'SCRAM', 'first'],
-        ['continue', 'SCRAM', 'response 1'],
-        ['continue', 'SCRAM', 'response 2'],
+        ['connect', 'SCRAM', 'first', null],
+        ['continue', 'SCRAM', 'response 1', 'nonce'],
+        ['continue', 'SCRAM', 'response 2', null],
       ]);
       pings(client);
       world.end();

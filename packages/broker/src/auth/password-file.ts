@@ -1,0 +1,86 @@
+/**
+ * Names and passwords from a file of `name:hash` lines: Pipit's own and Mosquitto's, mixed as they come (see password-hash.ts).
+ *
+ * The principal is the name. Names that have a SCRAM hash may also authenticate by it. Hashing never takes all of the disk's threads
+ * (hashing.ts), and a name that nobody has takes as long as a wrong password.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { ReasonCode } from '@pipit/protocol';
+import type { AuthenticationRequest, Refusal, Verdict } from '../core/index.ts';
+import { type Judge, type Pass, pass } from './chain.ts';
+import { HashingLine } from './hashing.ts';
+import { defaultCost, type PasswordHash, parsePasswordHash, verifyPassword } from './password-hash.ts';
+import { scramMethod, scramStep } from './scram.ts';
+
+/** What is wrong with a password file: one sentence a line, each beginning with its number. */
+export class PasswordFileError extends Error {
+  override readonly name = 'PasswordFileError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** The names and hashes of a file. Empty lines and lines that begin with # are left out. Throws PasswordFileError. */
+export function parsePasswords(text: string): Map<string, PasswordHash> {
+  const found = new Map<string, PasswordHash>();
+  const problems: string[] = [];
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = raw.trimEnd();
+    if (line === '' || line.startsWith('#')) continue;
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(0, colon));
+    try {
+      if (name === '') throw new Error('has no name before a colon');
+      if (found.has(name)) throw new Error(`names ${name} again`);
+      found.set(name, parsePasswordHash(line.slice(colon + 1)));
+    } catch (error) {
+      problems.push(`line ${index + 1} ${(error as Error).message}`);
+    }
+  }
+  if (problems.length > 0) throw new PasswordFileError(problems);
+  return found;
+}
+
+/** What nobody's password is compared with, for names that nobody has. */
+const nobody: PasswordHash = {
+  kind: 'scrypt',
+  salt: randomBytes(16),
+  hash: randomBytes(32),
+  serverKey: null,
+  iterations: 0,
+  cost: defaultCost,
+};
+
+const wrong: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.BadUserNameOrPassword };
+const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, reason: 'too many are logging in' };
+
+export class PasswordFile implements Judge {
+  private users: ReadonlyMap<string, PasswordHash>;
+  private readonly line: HashingLine;
+
+  /** `users`: see `parsePasswords`. */
+  constructor(users: ReadonlyMap<string, PasswordHash>, line = new HashingLine()) {
+    this.users = users;
+    this.line = line;
+  }
+
+  /** From now on these; who is connected stays. */
+  replace(users: ReadonlyMap<string, PasswordHash>): void {
+    this.users = users;
+  }
+
+  async authenticate(request: AuthenticationRequest): Promise<Verdict | Pass> {
+    const { method, username, password } = request;
+    if (method === scramMethod) return scramStep(request, (name) => this.users.get(name) ?? null);
+    if (method !== null || username === null || password === null) return pass;
+    const stored = this.users.get(username);
+    const isRight = await this.line.run(() => verifyPassword(stored ?? nobody, password));
+    if (isRight === null) return busy;
+    if (stored === undefined) return pass;
+    return isRight ? { outcome: 'accept', principal: username } : wrong;
+  }
+}
