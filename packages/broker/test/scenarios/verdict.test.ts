@@ -35,6 +35,7 @@ for (const store of storeKinds) {
         data: null,
         userProperties,
         principal: null,
+        memory: null,
       });
       assert.deepEqual([second?.version, second?.username, second?.password], [3, null, null]);
       world.end();
