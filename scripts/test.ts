@@ -10,7 +10,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
+  unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts'],
   interop: ['test/**/*.test.ts', 'packages/*/interop/**/*.test.ts'],
 };
 

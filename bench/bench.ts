@@ -1,0 +1,159 @@
+/**
+ * `npm run bench`: scenarios against Pipit and its yardsticks, or against any broker; see docs/benchmarks.md.
+ *
+ * Ends with 1 when a message was lost or came out of order, when nothing could be measured, or when the gate finds a row slower.
+ */
+
+import { parseArgs } from 'node:util';
+import { type Contender, commitOf, elsewhere, mosquitto, pipit, relay } from './contenders.ts';
+import { checkOut, gateRounds, judge } from './gate.ts';
+import { measureIdle } from './idle.ts';
+import { measureLatency } from './latency.ts';
+import { measure, type Run, type Timing } from './measure.ts';
+import { describeRun, isWhole, machine, table, writeJson } from './report.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
+
+const usage = `npm run bench -- [COMMAND] [OPTIONS]
+
+commands
+  (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
+  idle               memory and CPU of connections that do nothing
+  latency            at half of the most that 1000 connections get through
+
+options
+  --only TEXT        scenarios whose name contains TEXT; several separated by commas
+  --against NAMES    of pipit, relay and mosquitto, separated by commas
+  --url URL          instead, a broker that runs already: mqtt://, mqtts:// or ws://
+  --pid PID          its process, when it runs on this machine
+  --ca FILE          the authority of its certificate, PEM
+  --rounds N         how often, each broker in turn; the median counts (default 1, gate 5)
+  --seconds S        measured a run (default 2), after --warm-up S (default 1)
+  --connections N    for idle (default 15000)
+  --json FILE        everything measured
+  --gate COMMIT      this checkout against COMMIT: fails on a row that costs over 10 % more CPU a message`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string' },
+    against: { type: 'string' },
+    url: { type: 'string' },
+    pid: { type: 'string' },
+    ca: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string', default: '2' },
+    'warm-up': { type: 'string', default: '1' },
+    connections: { type: 'string', default: '15000' },
+    json: { type: 'string' },
+    gate: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+
+const timing: Timing = { warmUpMs: Number(values['warm-up']) * 1000, measureMs: Number(values.seconds) * 1000 };
+
+function chosenScenarios(): readonly Scenario[] {
+  const parts = values.only?.split(',') ?? [''];
+  const chosen = scenarios.filter(({ name }) => parts.some((part) => name.includes(part)));
+  if (chosen.length === 0) throw new Error(`--only ${values.only}: no scenario has such a name`);
+  return chosen;
+}
+
+function chosenContenders(): readonly Contender[] {
+  if (values.url !== undefined) {
+    return [elsewhere(new URL(values.url), values.pid === undefined ? null : Number(values.pid), values.ca ?? null)];
+  }
+  const installed = mosquitto();
+  const all = [pipit('pipit'), relay(), ...(installed === null ? [] : [installed])];
+  const names = values.against?.split(',');
+  for (const name of names ?? []) {
+    if (!all.some((each) => each.name === name)) throw new Error(`--against ${name}: not there`);
+  }
+  return names === undefined ? all : all.filter(({ name }) => names.includes(name));
+}
+
+async function main(): Promise<number> {
+  if (values.help) return say(usage);
+  const [command = values.gate === undefined ? 'scenarios' : 'gate'] = positionals;
+  say(JSON.stringify(machine()));
+  switch (command) {
+    case 'scenarios':
+      return compare();
+    case 'gate':
+      return gate(values.gate as string);
+    case 'idle':
+      return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
+    case 'latency':
+      return finish(await measureLatency(chosenContenders(), timing, say));
+    default:
+      say(usage);
+      return 2;
+  }
+}
+
+async function compare(): Promise<number> {
+  const chosen = chosenScenarios();
+  const contenders = chosenContenders();
+  const runs: Run[] = [];
+  let failures = 0;
+  for (const scenario of chosen) {
+    runs.push(
+      ...(await measure(scenario, contenders, Number(values.rounds ?? 1), timing, (told) => {
+        if (typeof told === 'string') failures++;
+        say(typeof told === 'string' ? told : describeRun(told));
+      })),
+    );
+  }
+  say(`\n${table(chosen, contenders, runs)}`);
+  finish({ contenders: contenders.map(({ name, description }) => ({ name, description })), runs });
+  return runs.length > 0 && failures === 0 && runs.every(({ result }) => isWhole(result)) ? 0 : 1;
+}
+
+async function gate(commit: string): Promise<number> {
+  const checkout = checkOut(commit);
+  let slower = 0;
+  let judged = 0;
+  const rows: Record<string, unknown>[] = [];
+  try {
+    const contenders = [pipit('base', checkout.folder), pipit('here')];
+    for (const scenario of chosenScenarios()) {
+      const rounds = Number(values.rounds ?? gateRounds);
+      const runs = await measure(scenario, contenders, rounds, timing, (told) => {
+        if (typeof told === 'string') say(told);
+      });
+      const costs = (name: string) =>
+        runs.filter((run) => run.contender === name).map(({ result }) => result.cpuUsPerMessage ?? Number.NaN);
+      const verdict = judge(costs('base'), costs('here'));
+      const isBroken = runs.some((run) => run.contender === 'here' && !isWhole(run.result));
+      if (verdict.outcome === 'slower' || isBroken) slower++;
+      if (verdict.outcome === 'slower' || verdict.outcome === 'ok') judged++;
+      rows.push({ scenario: scenario.name, ...verdict, isBroken });
+      const { base, here, change, spread, outcome } = verdict;
+      const figures = `${base.toFixed(3)} → ${here.toFixed(3)} µs  ${percent(change)}  (base ±${percent(spread)})`;
+      say(`${scenario.name.padEnd(24)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`);
+    }
+  } finally {
+    checkout.remove();
+  }
+  finish({ base: commit, rows });
+  say(`${judged} of ${rows.length} rows were quiet enough to be judged; ${slower} failed.`);
+  return slower === 0 && judged > 0 ? 0 : 1;
+}
+
+function finish(content: object): number {
+  if (values.json === undefined) return 0;
+  const checkout = commitOf(import.meta.dirname);
+  writeJson(values.json, { machine: machine(), commit: checkout, arguments: process.argv.slice(2), ...content });
+  return 0;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function say(text: string): number {
+  console.log(text);
+  return 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,203 @@
+/** The brokers that are measured, each started anew for every run: Pipit as built in a checkout, Mosquitto, the bare relay; or one elsewhere. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Address } from './load/transport.ts';
+import type { Scenario, Transport } from './scenarios.ts';
+
+export interface Contender {
+  readonly name: string;
+  /** What it is, with its version. */
+  readonly description: string;
+  /** Why it cannot take part in a scenario; null: it can. */
+  refusal(scenario: Scenario): string | null;
+  start(scenario: Scenario): Promise<RunningBroker>;
+}
+
+export interface RunningBroker {
+  /** Null: not a process of this machine that may be looked at. */
+  readonly pid: number | null;
+  readonly address: Address;
+  stop(): Promise<void>;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const certificates = join(root, 'packages/broker/test/node/certificates');
+const caFile = join(certificates, 'ca.pem');
+const certFile = join(certificates, 'server.pem');
+const keyFile = join(certificates, 'server-key.pem');
+const webSocketPath = '/mqtt';
+const host = '127.0.0.1';
+const startMsMax = 20_000;
+const stopMsMax = 20_000;
+/** Room for what is published to a session that is away. */
+const durableLimits = 'limits:\n  queueMessagesMax: 100000000\n  queueBytesMax: 100000000000\n';
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Pipit, from the `dist` of the checkout in `folder`. */
+export function pipit(name: string, folder: string = root): Contender {
+  return {
+    name,
+    description: `pipit ${commitOf(folder)}`,
+    refusal: () => null,
+    start: async ({ transport, durable }) => {
+      const data = mkdtempSync(join(tmpdir(), 'pipit-bench-'));
+      const configFile = join(data, 'pipit.yaml');
+      writeFileSync(configFile, durableLimits);
+      const args = ['serve', '--log-level', 'error', `--${transport}`, '0'];
+      if (transport === 'tls') args.push('--cert', certFile, '--key', keyFile);
+      if (durable === 'no') args.push('--memory');
+      else args.push('--config', configFile, '--data', join(data, 'store'));
+      const bin = join(folder, 'packages/cli/bin/pipit.js');
+      const child = start(process.execPath, [bin, ...args]);
+      const lines = await linesUntil(child, (line) => line === 'ready');
+      const url = new URL(lines.find((line) => /^(mqtts?|wss?):/.test(line)) as string);
+      return processOf(child, transport, Number(url.port), () => rmSync(data, { recursive: true, force: true }));
+    },
+  };
+}
+
+/** The bare relay of relay.ts. */
+export function relay(): Contender {
+  return {
+    name: 'relay',
+    description: `bare relay, Node ${process.version}`,
+    refusal: ({ transport, qos, version, shape, durable }) =>
+      transport !== 'tcp' || qos === 2 || version === 5 || shape === 'shared' || durable !== 'no'
+        ? 'not what the relay does'
+        : null,
+    start: async ({ transport }) => {
+      const script = join(import.meta.dirname, 'relay.ts');
+      const child = start(process.execPath, ['--conditions=pipit-source', script]);
+      const [port] = await linesUntil(child, () => true);
+      return processOf(child, transport, Number(port));
+    },
+  };
+}
+
+/** Mosquitto with every limit on queues off; null when it is not installed. */
+export function mosquitto(): Contender | null {
+  const program = ['mosquitto', '/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find(
+    (each) => spawnSync(each, ['-h']).error === undefined,
+  );
+  if (program === undefined) return null;
+  const version = /version (\S+)/.exec(String(spawnSync(program, ['-h']).stdout))?.[1] ?? '';
+  return {
+    name: 'mosquitto',
+    description: `mosquitto ${version}`,
+    refusal: ({ durable }) => (durable === 'no' ? null : 'it acknowledges before it writes'),
+    start: async ({ transport }) => {
+      const folder = mkdtempSync(join(tmpdir(), 'pipit-bench-'));
+      const port = await freePort();
+      const lines = [`listener ${port} ${host}`, 'allow_anonymous true', 'persistence false', 'set_tcp_nodelay true'];
+      lines.push('max_queued_messages 0', 'max_inflight_messages 0', 'log_type error');
+      if (transport === 'tls') lines.push(`certfile ${certFile}`, `keyfile ${keyFile}`);
+      if (transport === 'ws') lines.push('protocol websockets');
+      const configFile = join(folder, 'mosquitto.conf');
+      writeFileSync(configFile, `${lines.join('\n')}\n`);
+      const child = start(program, ['-c', configFile]);
+      await answered(port);
+      return processOf(child, transport, port, () => rmSync(folder, { recursive: true, force: true }));
+    },
+  };
+}
+
+/** A broker that runs already. `pid`: its process, if it is on this machine. */
+export function elsewhere(url: URL, pid: number | null, authority: string | null): Contender {
+  const transports: Readonly<Record<string, readonly [Transport, port: number]>> = {
+    'mqtt:': ['tcp', 1883],
+    'mqtts:': ['tls', 8883],
+    'ws:': ['ws', 80],
+  };
+  const found = transports[url.protocol];
+  if (found === undefined) throw new Error(`${url.href} has none of the schemes mqtt, mqtts and ws`);
+  const [transport, defaultPort] = found;
+  return {
+    name: url.host,
+    description: url.href,
+    refusal: (scenario) => (scenario.transport === transport ? null : `it is reached by ${url.protocol}`),
+    start: async () => ({
+      pid,
+      address: {
+        transport,
+        host: url.hostname,
+        port: Number(url.port) || defaultPort,
+        path: url.pathname,
+        caFile: authority,
+      },
+      stop: async () => {},
+    }),
+  };
+}
+
+/** The commit a folder is at, with a + when something is changed in it. */
+export function commitOf(folder: string): string {
+  const git = (...args: string[]) => String(spawnSync('git', args, { cwd: folder }).stdout).trim();
+  return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
+}
+
+function start(program: string, args: readonly string[]): ChildProcess {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+/** The lines on standard output up to the first for which `isLast` holds. */
+function linesUntil(child: ChildProcess, isLast: (line: string) => boolean): Promise<string[]> {
+  const { promise, resolve: done, reject: failed } = Promise.withResolvers<string[]>();
+  const timer = setTimeout(() => failed(new Error(`${child.spawnfile} did not start in time`)), startMsMax);
+  const lines: string[] = [];
+  child.once('error', failed);
+  child.once('exit', (code) => failed(new Error(`${child.spawnargs.join(' ')} ended with ${code}`)));
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+    lines.push(line);
+    if (isLast(line)) done(lines);
+  });
+  return promise.finally(() => clearTimeout(timer));
+}
+
+function processOf(child: ChildProcess, transport: Transport, port: number, remove = () => {}): RunningBroker {
+  return {
+    pid: child.pid as number,
+    address: { transport, host, port, path: webSocketPath, caFile },
+    stop: async () => {
+      const ended = new Promise((done) => child.once('exit', done));
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
+      if (child.exitCode === null && child.kill('SIGTERM')) await ended;
+      clearTimeout(timer);
+      remove();
+    },
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, failed) => {
+    const server = createServer().on('error', failed);
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
+}
+
+async function answered(port: number): Promise<void> {
+  const deadline = performance.now() + startMsMax;
+  while (performance.now() < deadline) {
+    const isOpen = await new Promise<boolean>((done) => {
+      const socket = connect({ host, port }, () => done(true)).on('error', () => done(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (isOpen) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`nobody answers on port ${port}`);
+}

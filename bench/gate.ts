@@ -1,0 +1,69 @@
+/** Whether this checkout costs more CPU per message than another commit, row by row, on a machine that is never quiet. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { median } from './measure.ts';
+
+export const gateRounds = 5;
+const slowerMax = 0.1;
+const spreadMax = 0.05;
+
+export interface Verdict {
+  /** Medians of CPU microseconds per message. */
+  readonly base: number;
+  readonly here: number;
+  /** 0.1: this checkout needs a tenth more. */
+  readonly change: number;
+  /** How far the base's own runs lie apart, the highest and the lowest left out, over their median. */
+  readonly spread: number;
+  readonly outcome: 'ok' | 'slower' | 'too noisy' | 'not measured';
+}
+
+/** What the runs of one row say. Fewer than three of either are no measurement. */
+export function judge(base: readonly number[], here: readonly number[]): Verdict {
+  const middle = [...base].sort((a, b) => a - b).slice(1, -1);
+  const baseMedian = median(base);
+  const hereMedian = median(here);
+  const change = hereMedian / baseMedian - 1;
+  const spread = (Math.max(...middle) - Math.min(...middle)) / baseMedian;
+  const isMeasured = base.length >= 3 && here.length >= 3 && Number.isFinite(change);
+  const outcome = !isMeasured
+    ? 'not measured'
+    : spread >= spreadMax
+      ? 'too noisy'
+      : change > slowerMax
+        ? 'slower'
+        : 'ok';
+  return { base: baseMedian, here: hereMedian, change, spread, outcome };
+}
+
+export interface Checkout {
+  readonly folder: string;
+  remove(): void;
+}
+
+/** A commit beside this one, installed and built as on a fresh machine. Throws when git or npm fails. */
+export function checkOut(commit: string): Checkout {
+  const root = resolve(import.meta.dirname, '..');
+  const parent = mkdtempSync(join(tmpdir(), 'pipit-gate-'));
+  const folder = join(parent, 'pipit');
+  const remove = (): void => {
+    spawnSync('git', ['worktree', 'remove', '--force', folder], { cwd: root });
+    rmSync(parent, { recursive: true, force: true });
+  };
+  try {
+    run('git', ['worktree', 'add', '--detach', folder, commit], root);
+    run('npm', ['ci', '--no-audit', '--no-fund'], folder);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { folder, remove };
+}
+
+function run(program: string, args: readonly string[], cwd: string): void {
+  const { status, error, stderr } = spawnSync(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? String(stderr).trim()}`);
+}

@@ -1,0 +1,86 @@
+/** Runs of scenarios against brokers in turn, each run with a broker and a generator process of its own. */
+
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Contender, RunningBroker } from './contenders.ts';
+import type { LoadOptions, LoadResult } from './load/load.ts';
+import type { Scenario } from './scenarios.ts';
+
+export interface Run {
+  readonly scenario: string;
+  readonly contender: string;
+  /** From 0. */
+  readonly round: number;
+  readonly result: LoadResult;
+}
+
+export interface Timing {
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+/** Every contender in every round, A B A B, as far as they take part; `told` hears of each run, and of failures as text. */
+export async function measure(
+  scenario: Scenario,
+  contenders: readonly Contender[],
+  rounds: number,
+  timing: Timing,
+  told: (run: Run | string) => void,
+): Promise<Run[]> {
+  const runs: Run[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) {
+      const refusal = contender.refusal(scenario);
+      if (refusal !== null) continue;
+      try {
+        const result = await runOnce(scenario, contender, timing);
+        const run = { scenario: scenario.name, contender: contender.name, round, result };
+        runs.push(run);
+        told(run);
+      } catch (error) {
+        told(`${scenario.name}  ${contender.name}: ${(error as Error).message}`);
+      }
+    }
+  }
+  return runs;
+}
+
+export async function runOnce(scenario: Scenario, contender: Contender, timing: Timing): Promise<LoadResult> {
+  const broker = await contender.start(scenario);
+  try {
+    return await generate({ scenario, address: broker.address, pid: broker.pid, ...timing });
+  } finally {
+    await broker.stop();
+  }
+}
+
+/** The same while a broker goes on running. */
+export function runAgainst(broker: RunningBroker, scenario: Scenario, timing: Timing): Promise<LoadResult> {
+  return generate({ scenario, address: broker.address, pid: broker.pid, ...timing });
+}
+
+function generate(options: LoadOptions): Promise<LoadResult> {
+  const script = join(import.meta.dirname, 'load/main.ts');
+  const child = spawn(process.execPath, ['--conditions=pipit-source', script, JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  return new Promise((done, failed) => {
+    child.on('error', failed);
+    child.on('close', (code) => {
+      if (code === 0) done(JSON.parse(output) as LoadResult);
+      else failed(new Error(/^\w*Error: (.*)$/m.exec(errors)?.[1] ?? `the generator ended with ${code}\n${errors}`));
+    });
+  });
+}
+
+/** The middle value, or the mean of the two in the middle; NaN of nothing. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  if (sorted.length % 2 === 1) return sorted[Math.floor(middle)] as number;
+  return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
+}
