@@ -11,6 +11,7 @@ export type {
   Change,
   Continuation,
   DropReason,
+  Durability,
   Limits,
   LocalMessage,
   PageRequest,
@@ -29,9 +30,9 @@ export type {
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
 export type { BrokerOptions, PublishOptions, SubscribeOptions } from './node/broker.ts';
 export { Broker, createBroker, PublishError } from './node/broker.ts';
-export { brokerOptions, formatConfiguration, readConfiguration } from './node/config.ts';
-export type { Configuration, ListenerSettings, LogLevel, TlsSettings } from './node/config-settings.ts';
-export { ConfigurationError, defaultConfiguration, logLevels } from './node/config-settings.ts';
+export { brokerOptions, configuredStore, formatConfiguration, readConfiguration } from './node/config.ts';
+export type { Configuration, DataSettings, ListenerSettings, LogLevel, TlsSettings } from './node/config-settings.ts';
+export { ConfigurationError, defaultConfiguration, defaultData, logLevels } from './node/config-settings.ts';
 export { DirectoryInUseError } from './node/directory-lock.ts';
 export type { AnyEvent, EventHandler, EventOf, EventType, ServiceEvent } from './node/event-hub.ts';
 export { ListenError } from './node/listen-error.ts';

@@ -1,7 +1,7 @@
 /** The command line of `serve`, and the configuration it makes together with the file. */
 
 import { resolve } from 'node:path';
-import type { Configuration, ListenerSettings, LogLevel } from '@pipit/broker';
+import type { Configuration, DataSettings, ListenerSettings, LogLevel } from '@pipit/broker';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { usageError } from './command-error.ts';
 
@@ -21,6 +21,8 @@ export interface ServeArguments {
   readonly cert?: string;
   readonly key?: string;
   readonly ca?: string;
+  readonly data?: string;
+  readonly durability?: DataSettings['durability'];
   readonly memory?: true;
   readonly allowAnonymous?: true;
   readonly logLevel?: LogLevel;
@@ -43,7 +45,9 @@ export function addServeOptions(command: Command): Command {
     .option('--cert <file>', 'the certificate of --tls, --wss and --auto, PEM')
     .option('--key <file>', 'its private key, PEM')
     .option('--ca <file>', 'let in only clients with a certificate that this authority has signed, PEM')
-    .option('--memory', 'keep nothing on disk (there is nothing else yet)')
+    .option('--data <directory>', 'keep sessions and messages there instead of in ./pipit-data')
+    .addOption(new Option('--durability <level>', 'what an acknowledgement waits for').choices(durabilities))
+    .option('--memory', 'keep nothing: the same as --durability memory')
     .option('--allow-anonymous', 'listen beyond this machine although nobody is asked who they are')
     .addOption(new Option('--log-level <level>', 'what to log, on stderr').choices(levels))
     .option('--print-config', 'print the configuration that would be used, and end')
@@ -51,10 +55,14 @@ export function addServeOptions(command: Command): Command {
 }
 
 /** Those of the configuration, which would have to be loaded with the broker. */
+const durabilities: readonly DataSettings['durability'][] = ['fsync', 'os', 'memory'];
 const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 const notes = `Listeners may be given more than once; if there are any, those of the file are not opened. With none at all:
 mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
+
+Durability is fsync (the disk has it: what was acknowledged outlives a power cut), os (the operating system has it: it outlives
+the broker) or memory (nothing is kept).
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.`;
 
@@ -72,16 +80,45 @@ function addPath(path: string, before: readonly string[] = []): readonly string[
   return [...before, path];
 }
 
-/** The file's configuration with what the command line says instead. Throws CommandError for options that do not go together. */
-export function withArguments(configuration: Configuration, options: ServeArguments): Configuration {
+type KeptData = Exclude<DataSettings, { durability: 'memory' }>;
+
+/**
+ * The file's configuration with what the command line says instead; `defaultData`: what holds where nobody says anything.
+ * Throws CommandError for options that do not go together.
+ */
+export function withArguments(
+  configuration: Configuration,
+  options: ServeArguments,
+  defaultData: KeptData,
+): Configuration {
   const listeners = listenersOf(options);
   const { logLevel = configuration.logLevel } = options;
   return {
     ...configuration,
+    data: dataOf(configuration.data, options, defaultData),
     listeners: listeners.length > 0 ? listeners : configuration.listeners,
     allowAnonymous: options.allowAnonymous ?? configuration.allowAnonymous,
     logLevel,
   };
+}
+
+/** Whoever names a directory means it to be used: over a file that keeps nothing that is the full durability. */
+function dataOf(
+  configured: DataSettings,
+  { data, durability, memory }: ServeArguments,
+  defaultData: KeptData,
+): DataSettings {
+  if (memory === true && durability !== undefined && durability !== 'memory') {
+    throw usageError(`--memory and --durability ${durability} exclude each other.`);
+  }
+  const isMemory = memory === true || durability === 'memory';
+  if (isMemory) {
+    if (data !== undefined) throw usageError('--data and --memory exclude each other.');
+    return { durability: 'memory' };
+  }
+  if (data === undefined && durability === undefined) return configured;
+  const base = configured.durability === 'memory' ? defaultData : configured;
+  return { ...base, durability: durability ?? base.durability, directory: resolve(data ?? base.directory) };
 }
 
 function listenersOf(options: ServeArguments): ListenerSettings[] {

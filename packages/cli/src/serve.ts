@@ -1,32 +1,38 @@
 /** `pipit serve`: runs a broker until it is asked to stop. */
 
-import type { Broker, Configuration } from '@pipit/broker';
+import type { Broker, BrokerOptions, Configuration, Damage, LogReport, LogStore } from '@pipit/broker';
 import {
   brokerOptions,
   ConfigurationError,
+  configuredStore,
   createBroker,
   defaultConfiguration,
+  defaultData,
   formatConfiguration,
   ListenError,
   readConfiguration,
+  StoreError,
 } from '@pipit/broker';
 import { CommandError, exitCodes } from './command-error.ts';
-import { openEventLog } from './event-log.ts';
+import { damageLine, damageOf, foundLine, promiseLine, quarantineOf } from './data-lines.ts';
+import { type EventLog, openEventLog } from './event-log.ts';
 import { type ServeArguments, withArguments } from './serve-options.ts';
 
 /** Resolves to 0 after a graceful stop. Rejects with a CommandError when it cannot start. */
 export async function serve(options: ServeArguments, version: string): Promise<number> {
   const configuration = await configurationOf(options);
-  const broker = create(configuration, version);
+  const settings = settingsOf(configuration);
   if (options.printConfig === true) {
     process.stdout.write(await formatConfiguration(configuration));
     return 0;
   }
   const log = openEventLog(configuration.logLevel);
+  const data = new Data(configuration, log);
+  const broker = createBroker({ ...settings, version, ...(data.store !== null && { store: data.store }) });
   broker.on('event', (event) => log.event(event));
   const asked = stopSignal();
   await start(broker);
-  console.log('memory: nothing survives a restart');
+  for (const line of data.tell()) console.log(line);
   for (const listener of broker.listeners) console.log(listener.url);
   console.log('ready');
   log.logger.info({ signal: await asked }, 'stopping');
@@ -36,18 +42,59 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   return 0;
 }
 
+/** The store that the configuration asks for, and what is to be told about it. */
+class Data {
+  readonly store: LogStore | null;
+  readonly #promise: string;
+  readonly #log: EventLog;
+  readonly #startedAt = performance.now();
+  #found: { readonly report: LogReport; readonly durationMs: number } | null = null;
+
+  constructor(configuration: Configuration, log: EventLog) {
+    this.#log = log;
+    this.#promise = promiseLine(configuration.data);
+    this.store = configuredStore(configuration, {
+      onReport: (report) => {
+        this.#found = { report, durationMs: Math.round(performance.now() - this.#startedAt) };
+      },
+      onDamage: (damage) => this.#damaged([damage]),
+    });
+  }
+
+  /** Logs what was found, and says it in a line each: what survives what, what was found, what is damaged. */
+  tell(): string[] {
+    if (this.#found === null) return [this.#promise];
+    const { report, durationMs } = this.#found;
+    const { damage, ...found } = report;
+    this.#log.logger.info({ ...found, durationMs }, 'store-loaded');
+    this.#damaged(damage);
+    const line = damageLine(report, this.#directory);
+    return [this.#promise, foundLine(report, durationMs), ...(line === null ? [] : [line])];
+  }
+
+  #damaged(damage: readonly Damage[]): void {
+    const found = damageOf(damage);
+    if (found === null) return;
+    this.#log.logger.error({ ...found, quarantine: quarantineOf(this.#directory), damage }, 'store-damaged');
+  }
+
+  get #directory(): string {
+    return this.store?.directory ?? '';
+  }
+}
+
 async function configurationOf(options: ServeArguments): Promise<Configuration> {
   try {
     const read = options.config === undefined ? defaultConfiguration : await readConfiguration(options.config);
-    return withArguments(read, options);
+    return withArguments(read, options, defaultData);
   } catch (error) {
     throw refused(error);
   }
 }
 
-function create(configuration: Configuration, version: string): Broker {
+function settingsOf(configuration: Configuration): BrokerOptions {
   try {
-    return createBroker({ ...brokerOptions(configuration), version });
+    return brokerOptions(configuration);
   } catch (error) {
     throw refused(error);
   }
@@ -57,7 +104,8 @@ async function start(broker: Broker): Promise<void> {
   try {
     await broker.start();
   } catch (error) {
-    if (error instanceof ListenError) throw new CommandError(error.message, exitCodes.failure);
+    const isExpected = error instanceof ListenError || error instanceof StoreError;
+    if (isExpected) throw new CommandError(error.message, exitCodes.failure);
     throw error;
   }
 }

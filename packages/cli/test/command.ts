@@ -2,6 +2,9 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const program = `${import.meta.dirname}/../src/index.ts`;
 /** Half of the time of a short command would go into stripping types. */
@@ -13,6 +16,10 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Where commands run: what they leave behind goes with the test. */
+export const scratch = mkdtempSync(join(tmpdir(), 'pipit-cli-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
 export class RunningCommand {
   readonly process: ChildProcessWithoutNullStreams;
   /** What was printed so far, a character a byte. */
@@ -20,8 +27,9 @@ export class RunningCommand {
   stderr = '';
   readonly #closed: Promise<unknown[]>;
 
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], cwd: string) {
     this.process = spawn(process.execPath, ['--conditions=pipit-source', program, ...args], {
+      cwd,
       env: { ...process.env, NODE_COMPILE_CACHE: cache },
     });
     this.#closed = once(this.process, 'close');
@@ -58,12 +66,12 @@ export class RunningCommand {
 }
 
 export function start(...args: string[]): RunningCommand {
-  return new RunningCommand(args);
+  return new RunningCommand(args, scratch);
 }
 
 /** Runs a command to its end, with `input` as its stdin. */
 export function run(args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> {
-  const command = new RunningCommand(args);
+  const command = new RunningCommand(args, scratch);
   command.process.stdin.on('error', () => undefined).end(input);
   return command.outcome();
 }
@@ -75,9 +83,14 @@ export async function startSub(...args: string[]): Promise<RunningCommand> {
   return sub;
 }
 
+/** A broker that is ready, in a folder of its own. */
+export function startServe(...args: string[]): Promise<RunningCommand> {
+  return startServeIn(mkdtempSync(join(scratch, 'serve-')), ...args);
+}
+
 /** A broker that is ready. */
-export async function startServe(...args: string[]): Promise<RunningCommand> {
-  const serve = start('serve', ...args);
+export async function startServeIn(folder: string, ...args: string[]): Promise<RunningCommand> {
+  const serve = new RunningCommand(['serve', ...args], folder);
   await serve.until('stdout', /^ready$/m);
   return serve;
 }

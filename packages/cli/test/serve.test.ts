@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { encodePacket, PacketType } from '@pipit/protocol';
-import { run, startServe, startSub } from './command.ts';
+import { run, startServe, startServeIn, startSub } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pipit-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -39,6 +39,105 @@ describe('pipit serve', { concurrency: 4 }, () => {
       form,
     );
     assert.equal(exitCode, 0);
+  });
+
+  test('keeps its data in ./pipit-data, says so, and finds it again', async () => {
+    const cwd = mkdtempSync(join(folder, 'kept-'));
+    const kept = `data in ${join(cwd, 'pipit-data')}: what was acknowledged survives a crash, a kill and a power cut (fsync)`;
+    const first = await startServeIn(cwd, '--tcp', '0');
+    const port = await first.until('stdout', /:(\d+)$/m);
+    const sub = ['-p', port, '-i', 'sleeper', '-c', '-V', '311', '-q', '1'];
+    (await startSub(...sub, '-t', 'queue')).process.kill('SIGKILL');
+    for (const message of ['one', 'two']) await run(['pub', '-p', port, '-t', 'queue', '-q', '1', '-m', message]);
+    await run(['pub', '-p', port, '-t', 'kept', '-q', '1', '-r', '-m', 'value']);
+    const before = await first.stop();
+    const [promise, found] = before.stdout.split('\n');
+    assert.equal(promise, kept);
+    assert.match(found ?? '', /^found 0 sessions, 0 queued and 0 retained messages; read 0 bytes in \d+ ms$/);
+    assert.equal(before.exitCode, 0);
+
+    const second = await startServeIn(cwd, '--tcp', '0');
+    const again = await second.until('stdout', /:(\d+)$/m);
+    const received = await run(['sub', '-p', again, '-t', 'kept', '-C', '1']);
+    assert.equal(received.stdout, 'value\n');
+    const queue = await run(['sub', ...sub.with(1, again), '-t', 'queue', '-C', '2']);
+    assert.equal(queue.stdout, 'one\ntwo\n');
+    const after = await second.stop();
+    assert.match(after.stdout, /^found 1 session, 2 queued and 1 retained message; read [1-9][\d,]* bytes in \d+ ms$/m);
+    assert.match(after.stderr, /"sessions":1,"queued":2,"retained":1,.*"msg":"store-loaded"/);
+  });
+
+  test('says what its durability is, in the first line and in $SYS', async () => {
+    const levels: readonly [args: readonly string[], first: RegExp, told: string][] = [
+      [['--memory'], /^memory: nothing survives a restart$/, 'memory'],
+      [['--durability', 'memory'], /^memory: nothing survives a restart$/, 'memory'],
+      [
+        ['--durability', 'os', '--data', 'here'],
+        /^data in \S+\/here: what was acknowledged survives a crash or a kill of the broker, not a power cut \(os\)$/,
+        'os',
+      ],
+      [['-c', 'MEMORY', '--data', 'here'], /^data in \S+\/here: .* a power cut \(fsync\)$/, 'fsync'],
+    ];
+    for (const [args, first, told] of levels) {
+      const cwd = mkdtempSync(join(folder, 'level-'));
+      writeFileSync(join(cwd, 'MEMORY'), 'data: { durability: memory }');
+      const serve = await startServeIn(cwd, '--tcp', '0', ...args);
+      const port = await serve.until('stdout', /:(\d+)$/m);
+      const told_ = await run(['sub', '-p', port, '-t', '$SYS/broker/store/durability', '-C', '1']);
+      assert.equal(told_.stdout, `${told}\n`);
+      const { stdout } = await serve.stop();
+      assert.match(stdout.split('\n')[0] ?? '', first);
+      assert.equal(existsSync(join(cwd, 'here')), args.includes('here'));
+      assert.ok(!existsSync(join(cwd, 'pipit-data')));
+    }
+  });
+
+  test('tells damage with its place in one line, and starts', async () => {
+    const cwd = mkdtempSync(join(folder, 'damaged-'));
+    const first = await startServeIn(cwd, '--tcp', '0');
+    const port = await first.until('stdout', /:(\d+)$/m);
+    for (const topic of ['a', 'b', 'c'])
+      await run(['pub', '-p', port, '-t', topic, '-q', '1', '-r', '-m', 'x'.repeat(99)]);
+    await first.stop();
+    const data = join(cwd, 'pipit-data');
+    const segment = join(data, readdirSync(data).find((name) => name.startsWith('segment-')) ?? '');
+    const bytes = readFileSync(segment);
+    bytes.fill(0, bytes.indexOf('xxx'), bytes.indexOf('xxx') + 50);
+    writeFileSync(segment, bytes);
+    const second = await startServeIn(cwd, '--tcp', '0');
+    const { stdout, stderr } = await second.stop();
+    const line = /^damage: ([\d,]+) bytes in 1 place, copied to (\S+); lost: 1 record, 0 sessions, 0 messages$/m.exec(
+      stdout,
+    );
+    assert.equal(line?.[2], join(data, 'quarantine'), stdout);
+    assert.equal(readdirSync(join(data, 'quarantine')).length, 1);
+    assert.match(stdout, /^found 0 sessions, 0 queued and 2 retained messages; /m);
+    assert.match(stderr, /"quarantine":"[^"]+",.*"msg":"store-damaged"/);
+  });
+
+  const places: readonly [name: string, directory: string, sentence: RegExp][] = [
+    [
+      'below a file',
+      join(cert, 'data'),
+      /^The store in \S+ cannot be opened: a part of the path is not a directory\.\n$/,
+    ],
+    ['where a file is', cert, /^The store in \S+ cannot be opened: there is a file of that name\.\n$/],
+  ];
+  for (const [name, directory, sentence] of places) {
+    test(`exits with 1 and a sentence when data cannot be kept: ${name}`, async () => {
+      const { exitCode, stdout, stderr } = await run(['serve', '--tcp', '0', '--data', directory]);
+      assert.match(stderr, sentence);
+      assert.deepEqual({ exitCode, stdout }, { exitCode: 1, stdout: '' });
+    });
+  }
+
+  test('says who uses a data directory already, and exits with 1', async () => {
+    const data = join(folder, 'shared');
+    const serve = await startServe('--tcp', '0', '--data', data);
+    const second = await run(['serve', '--tcp', '0', '--data', data]);
+    const stderr = `The store in ${data} is in use by process ${serve.process.pid}.\n`;
+    assert.deepEqual(second, { exitCode: 1, stdout: '', stderr });
+    assert.equal((await serve.stop()).exitCode, 0);
   });
 
   test('stops in order when asked: clients are told why, and the exit code is 0', async () => {
@@ -146,6 +245,17 @@ describe('pipit serve', { concurrency: 4 }, () => {
       ['--tcp', '0', '--cert', cert, '--key', key],
       /^Error: .* are for --tls, --wss and --auto\.\n$/,
     ],
+    [
+      'a directory and nothing to keep',
+      ['--memory', '--data', 'x'],
+      /^Error: --data and --memory exclude each other\.\n$/,
+    ],
+    [
+      'nothing to keep, durably',
+      ['--memory', '--durability', 'os'],
+      /^Error: --memory and --durability os exclude each other\.\n$/,
+    ],
+    ['no durability', ['--durability', 'most'], /'most' is invalid\. Allowed choices are fsync, os, memory\./],
     ['no port', ['--tcp', 'localhost'], /argument 'localhost' is invalid\. It has to be a port/],
     ['too large a port', ['--tcp', '65536'], /argument '65536' is invalid\. It has to be a port/],
     ['no level', ['--log-level', 'loud'], /'loud' is invalid\. Allowed choices are trace, debug/],

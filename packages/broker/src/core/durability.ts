@@ -46,6 +46,7 @@ export function committed(state: State, number: number, error: string | null): v
     state.metrics.count(Counter.CommitsFailed);
     state.tell({ type: 'commit-failed', reason: error, attempts: journal.failures });
   } else {
+    state.metrics.count(Counter.Commits);
     for (const session of journal.takePagers()) wake(state, session);
     if (attempts > 0) state.tell({ type: 'commit-recovered', attempts });
   }

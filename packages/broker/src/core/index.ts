@@ -17,6 +17,7 @@ export type {
   Capabilities,
   Change,
   Continuation,
+  Durability,
   PageRequest,
   Peer,
   Refusal,

@@ -5,6 +5,7 @@
 
 import { PacketType, type QoS } from '@pipit/protocol';
 import type { DropReason } from './events.ts';
+import type { Durability } from './ports.ts';
 
 /** Packet types by number, as they are named in `$SYS/broker/metrics/packets/…`. */
 export const packetNames: readonly string[] = [
@@ -46,10 +47,13 @@ export const Counter = {
   SubscribesRefused: 17,
   CommitsFailed: 18,
   DisconnectsByServer: 19,
+  Commits: 20,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 
 export class Metrics {
+  /** What the broker's acknowledgements stand for. */
+  readonly durability: Durability;
   /** Indexed by `Counter` (a typed array: counting allocates nothing). */
   readonly counters = new Float64Array(32);
   /** Packets by type number; PUBLISH is not among them, because its counters by QoS add up to it. */
@@ -57,6 +61,10 @@ export class Metrics {
   private readonly othersSent = new Float64Array(packetSlots);
   /** Deliveries that did not happen, by reason. */
   readonly drops = new Map<DropReason, number>();
+
+  constructor(durability: Durability) {
+    this.durability = durability;
+  }
 
   count(counter: Counter, by = 1): void {
     this.counters[counter] = (this.counters[counter] as number) + by;

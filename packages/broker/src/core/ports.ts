@@ -225,10 +225,18 @@ export interface StoredState {
 }
 
 /**
+ * What an acknowledgement of something that lasts stands for: `fsync`, that it outlives a power cut; `os`, that it outlives the
+ * process but perhaps not the machine; `memory`, that there is no store.
+ */
+export type Durability = 'fsync' | 'os' | 'memory';
+
+/**
  * The port behind the core's commit and page effects. A store knows no protocol: no routing, no packet identifiers' meaning.
  * `commit` resolves when the whole batch lasts; a failed one is called again with the same changes (and more).
  */
 export interface Store {
+  /** What a resolved `commit` outlives. */
+  readonly durability: Exclude<Durability, 'memory'>;
   load(): Promise<StoredState>;
   commit(batch: Batch): Promise<void>;
   page(request: PageRequest): Promise<readonly StoredDelivery[]>;

@@ -17,7 +17,7 @@ import type { Limits } from './limits.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
-import type { AuthenticationRequest, Batch, PageRequest } from './ports.ts';
+import type { AuthenticationRequest, Batch, Durability, PageRequest } from './ports.ts';
 import { Publication } from './publication.ts';
 import type { Queue } from './queue.ts';
 import { RetainedStore } from './retained.ts';
@@ -53,8 +53,8 @@ export interface CoreOptions {
   readonly version?: string;
   /** Any 32-bit number: randomness of the broker's own, which is not for secrets. */
   readonly seed: number;
-  /** There is a store: what lasts is committed before it is acknowledged. */
-  readonly durable?: boolean;
+  /** Unless it is `memory`, which is the default, what lasts is committed before it is acknowledged. */
+  readonly durability?: Durability;
   /** Milliseconds between updates of `$SYS`; null: there is no `$SYS`. Default 10,000. */
   readonly sysIntervalMs?: number | null;
   /** Refuse control characters and non-characters in topics, filters and client ids (MQTT 5.0, 1.5.4). */
@@ -71,7 +71,7 @@ export interface Work {
 export class State {
   readonly limits: Limits;
   readonly options: CoreOptions;
-  readonly metrics = new Metrics();
+  readonly metrics: Metrics;
   readonly deadlines = new Deadlines();
   readonly pool = new SlabPool();
   readonly router: Router;
@@ -126,7 +126,9 @@ export class State {
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
       this.router.forgetPlans(),
     );
-    this.journal = options.durable === true ? new Journal() : null;
+    const { durability = 'memory' } = options;
+    this.metrics = new Metrics(durability);
+    this.journal = durability === 'memory' ? null : new Journal();
     this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
     this.publication = new Publication(this.topics);
     this.deliveriesLeft = limits.turnDeliveriesMax;

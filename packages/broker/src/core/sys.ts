@@ -108,6 +108,9 @@ export class SysTopics {
     yield number('retained messages/count', state.retained.count);
     yield number('store/messages/count', state.retained.count);
     yield number('store/messages/bytes', state.retained.bytes);
+    yield ['store/durability', metrics.durability];
+    yield number('store/commits', metrics.get(Counter.Commits));
+    yield number('store/commits/failed', metrics.get(Counter.CommitsFailed));
     yield* this.loadValues();
     yield* metricValues(state);
   }

@@ -30,7 +30,7 @@ import { memoryLink } from './stream-link.ts';
 import type { ClaimHandler, MessageHandler } from './subscription.ts';
 import { Subscription } from './subscription.ts';
 
-export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durable' | 'limits'> {
+export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' | 'limits'> {
   /** Opened by `start`; default: none. More with `listen`. */
   readonly listeners?: readonly ListenerOptions[];
   /** Who may connect; default: anybody, as nobody in particular. */
@@ -107,7 +107,7 @@ export class Broker {
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const wallOffsetMs = wallOffset();
     this.#core = new Core(
-      { ...rest, seed: seed as number, durable: store !== undefined },
+      { ...rest, seed: seed as number, durability: store?.durability ?? 'memory' },
       performance.now(),
       wallOffsetMs,
     );

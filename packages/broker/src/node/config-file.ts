@@ -18,7 +18,12 @@ export async function readConfigurationFile(path: string): Promise<Configuration
   });
   const configuration = parseConfiguration(text, path);
   const folder = dirname(path);
-  return { ...configuration, listeners: configuration.listeners.map((listener) => withPaths(listener, folder)) };
+  const { data } = configuration;
+  return {
+    ...configuration,
+    data: data.durability === 'memory' ? data : { ...data, directory: resolve(folder, data.directory) },
+    listeners: configuration.listeners.map((listener) => withPaths(listener, folder)),
+  };
 }
 
 /** `name` is how problems call the file. Throws a ConfigurationError. */

@@ -3,7 +3,8 @@
 import { isSharedFilter, PacketType, ReasonCode, reasonCodeAllowed, topicFilterProblem } from '@pipit/protocol';
 import * as z from 'zod';
 import type { Limits } from '../core/index.ts';
-import { type Configuration, defaultConfiguration, logLevels } from './config-settings.ts';
+import type { DataSettings } from './config-settings.ts';
+import { type Configuration, defaultConfiguration, defaultData, durabilities, logLevels } from './config-settings.ts';
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -148,10 +149,35 @@ const limits = z.strictObject(
   ) as { [Name in keyof Limits]: z.ZodDefault<z.ZodNumber> },
 );
 
+/** Four segments of the store, which is the least it works with. */
+const dataBytesMin = 4 * 64 * 2 ** 20;
+
+const data = z
+  .strictObject({
+    durability: oneOf(durabilities).default(defaultData.durability),
+    directory: text.exactOptional(),
+    bytesMax: wholeNumber(dataBytesMin, 1024 * tebibyte).exactOptional(),
+  })
+  .superRefine(({ durability, ...rest }, context) => {
+    if (durability !== 'memory') return;
+    for (const name of Object.keys(rest)) {
+      context.addIssue({ code: 'custom', path: [name], message: 'must not be there: durability memory keeps nothing' });
+    }
+  })
+  .transform(({ durability, directory, bytesMax }): DataSettings => {
+    if (durability === 'memory') return { durability };
+    return {
+      durability,
+      directory: directory ?? defaultData.directory,
+      bytesMax: bytesMax ?? defaultData.bytesMax,
+    };
+  });
+
 const interval = 'must be false or a whole number of seconds from 1 to 86400';
 const { sys, allowAnonymous, strictText, queueQos0, logLevel } = defaultConfiguration;
 
 export const configurationSchema: z.ZodType<Configuration> = z.strictObject({
+  data: data.prefault({}),
   listeners: z
     .array(listener)
     .min(1, 'must have at least one listener')

@@ -1,6 +1,7 @@
 /** What can be set in a configuration, and what holds where nothing is said. */
 
-import type { Limits, Rule } from '../core/index.ts';
+import { resolve } from 'node:path';
+import type { Durability, Limits, Rule } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost } from './listener-options.ts';
@@ -24,7 +25,15 @@ export type ListenerSettings =
   /** `mode`: octal digits. */
   | (OfType<'unix'> & { mode?: string });
 
+export const durabilities = ['fsync', 'os', 'memory'] as const satisfies readonly Durability[];
+
+/** Where sessions, retained messages and what was acknowledged are kept, and what they outlive. */
+export type DataSettings =
+  | { readonly durability: 'memory' }
+  | { readonly durability: Exclude<Durability, 'memory'>; readonly directory: string; readonly bytesMax: number };
+
 export interface Configuration {
+  readonly data: DataSettings;
   readonly listeners: readonly ListenerSettings[];
   /** Listen beyond this machine although nobody is asked who they are. */
   readonly allowAnonymous: boolean;
@@ -48,7 +57,11 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** The directory is that of the process, wherever its configuration lies: so it is absolute from the start. */
+export const defaultData = { durability: 'fsync', directory: resolve('pipit-data'), bytesMax: 64 * 2 ** 30 } as const;
+
 export const defaultConfiguration: Configuration = {
+  data: defaultData,
   listeners: [
     { type: 'tcp', host: defaultHost, port: 1883 },
     { type: 'ws', host: defaultHost, port: 8083 },

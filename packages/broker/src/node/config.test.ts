@@ -6,11 +6,11 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import type { Limits } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
-import { brokerOptions, formatConfiguration, readConfiguration } from './config.ts';
+import { brokerOptions, configuredStore, formatConfiguration, readConfiguration } from './config.ts';
 import { parseConfiguration } from './config-file.ts';
 import { configurationSchema, limitRanges } from './config-schema.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
-import { ConfigurationError, defaultConfiguration } from './config-settings.ts';
+import { ConfigurationError, defaultConfiguration, defaultData } from './config-settings.ts';
 
 const certificates = `${import.meta.dirname}/../../test/node/certificates`;
 const tls = { cert: `${certificates}/server.pem`, key: `${certificates}/server-key.pem` };
@@ -120,10 +120,11 @@ test('What is not YAML, or not a mapping, is told as such', () => {
     ['a.yaml:1: must be a mapping'],
   );
   assert.deepEqual(
-    problemsOf(() => parseConfiguration('listeners: {}\npermissions: []', 'a.yaml')),
+    problemsOf(() => parseConfiguration('listeners: {}\npermissions: []\ndata: x', 'a.yaml')),
     [
       'a.yaml:1: listeners: must be a list',
       'a.yaml:2: permissions: must have a rule; without permissions, everything is allowed',
+      'a.yaml:3: data: must be a mapping',
     ],
   );
 });
@@ -131,6 +132,7 @@ test('What is not YAML, or not a mapping, is told as such', () => {
 test('What is printed reads back the same, without its secrets', async () => {
   const configuration: Configuration = {
     ...defaultConfiguration,
+    data: { durability: 'os', directory: '/var/lib/pipit', bytesMax: 2 ** 40 },
     listeners: [
       { type: 'tcp', port: 0 },
       { type: 'tls', host: '::1', port: 8883, ...tls, ca, clientCertificate: 'require', passphrase: 'secret' },
@@ -158,13 +160,16 @@ test('Files named in a configuration are looked for beside it', async () => {
   try {
     writeFileSync(
       path,
-      `listeners:
+      `data: { directory: kept }
+listeners:
   - { type: tls, port: 1, cert: a.pem, key: sub/a-key.pem, ca: /etc/ca.pem }
   - { type: ws, port: 1, path: /ws }
   - { type: unix, path: pipit.sock }
 `,
     );
-    assert.deepEqual((await readConfiguration(path)).listeners, [
+    const { data, listeners } = await readConfiguration(path);
+    assert.deepEqual(data, { ...defaultData, directory: join(folder, 'kept') });
+    assert.deepEqual(listeners, [
       { type: 'tls', port: 1, cert: join(folder, 'a.pem'), key: join(folder, 'sub/a-key.pem'), ca: '/etc/ca.pem' },
       { type: 'ws', port: 1, path: '/ws' },
       { type: 'unix', path: join(folder, 'pipit.sock') },
@@ -176,6 +181,45 @@ test('Files named in a configuration are looked for beside it', async () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('Without data in a configuration it is kept in the working directory, wherever the configuration lies', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pipit-'));
+  try {
+    writeFileSync(join(folder, 'pipit.yaml'), 'data: { durability: os }');
+    const { data } = await readConfiguration(join(folder, 'pipit.yaml'));
+    assert.deepEqual(data, { ...defaultData, durability: 'os', directory: join(process.cwd(), 'pipit-data') });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('What keeps nothing has no directory, and the store has no fewer bytes than it works with', () => {
+  assert.deepEqual(parseConfiguration('data: { durability: memory }', 'a').data, { durability: 'memory' });
+  assert.equal(configuredStore({ ...defaultConfiguration, data: { durability: 'memory' } }, {}), null);
+  const bytesMax = 268_435_456;
+  assert.deepEqual(parseConfiguration(`data: { bytesMax: ${bytesMax} }`, 'a').data, { ...defaultData, bytesMax });
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration(`data:\n  bytesMax: ${bytesMax - 1}\n  segmentBytes: 1`, 'a')),
+    [
+      'a:2: data.bytesMax: must be a whole number from 268435456 to 1125899906842624',
+      'a:3: data.segmentBytes: there is no such setting',
+    ],
+  );
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration('data: { durability: memory, directory: kept }', 'a')),
+    ['a:1: data.directory: must not be there: durability memory keeps nothing'],
+  );
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration('data: { durability: most }', 'a')),
+    ['a:1: data.durability: must be one of fsync, os, memory'],
+  );
+});
+
+test('The store of a configuration is where it says and as durable as it says', () => {
+  const data = { durability: 'os', directory: join(tmpdir(), 'kept'), bytesMax: 2 ** 30 } as const;
+  const store = configuredStore({ ...defaultConfiguration, data }, {});
+  assert.deepEqual([store?.directory, store?.durability], [data.directory, 'os']);
 });
 
 test('A configuration becomes the options of a broker', () => {
@@ -260,7 +304,18 @@ test('docs/configuration.md has every setting of the schema, its default and its
     assert.equal(documented.get(`limits.${name}`), `${defaultLimits[name].toLocaleString('en')} | ${range}`, name);
   }
   const { sys, allowAnonymous, strictText, queueQos0, logLevel } = defaultConfiguration;
-  const plain = { 'sys.intervalSeconds': sys.intervalSeconds, allowAnonymous, strictText, queueQos0, logLevel };
+  const data = {
+    'data.durability': defaultData.durability,
+    'data.bytesMax': defaultData.bytesMax.toLocaleString('en'),
+  };
+  const plain = {
+    ...data,
+    'sys.intervalSeconds': sys.intervalSeconds,
+    allowAnonymous,
+    strictText,
+    queueQos0,
+    logLevel,
+  };
   for (const [name, value] of Object.entries(plain)) assert.equal(documented.get(name)?.split(' | ')[0], String(value));
 });
 

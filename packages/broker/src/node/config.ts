@@ -12,6 +12,8 @@ import { ConfigurationError } from './config-settings.ts';
 import { ListenError } from './listen-error.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, listenerUrl } from './listener-options.ts';
+import type { LogStore, StoreOptions } from './log-store.ts';
+import { openStore } from './log-store.ts';
 import type { TlsOptions } from './tls-options.ts';
 import { secureContextOptions } from './tls-options.ts';
 
@@ -40,6 +42,16 @@ export function brokerOptions(configuration: Configuration): BrokerOptions {
     queueQos0,
     ...(permissions !== undefined && { rules: permissions }),
   };
+}
+
+/** The store that the configuration asks for, not yet opened; null: there is none. `told` is what else `openStore` takes. */
+export function configuredStore(
+  { data }: Configuration,
+  told: Pick<StoreOptions, 'onReport' | 'onDamage'>,
+): LogStore | null {
+  if (data.durability === 'memory') return null;
+  const { directory, durability, bytesMax } = data;
+  return openStore(directory, { durability, storeBytesMax: bytesMax, ...told });
 }
 
 /** Certificates that cannot be used, and listeners that would let in whoever finds them. */

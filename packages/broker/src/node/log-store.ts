@@ -10,10 +10,11 @@ import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { FileDisk, syncFolder } from './file-disk.ts';
+import { StoreError, storeError } from './store-error.ts';
 
 export interface StoreOptions {
   /** What a commit waits for: the disk (default), or the operating system, which a power cut or a crash of it may outrun. */
-  readonly durability?: 'fsync' | 'os';
+  readonly durability?: Store['durability'];
   /** Bytes of disk the store takes, nearly: beyond, what adds to it fails. Default 64 GiB. At least four segments. */
   readonly storeBytesMax?: number;
   /** Bytes of one file; default 64 MiB. */
@@ -37,6 +38,7 @@ export function openStore(directory: string, options: StoreOptions = {}): LogSto
 }
 
 export class LogStore implements Store {
+  readonly durability: Store['durability'];
   readonly directory: string;
   readonly #options: StoreOptions;
   #running: { readonly log: Log; readonly disk: FileDisk; readonly lock: DirectoryLock } | null = null;
@@ -49,19 +51,14 @@ export class LogStore implements Store {
   constructor(directory: string, options: StoreOptions) {
     this.directory = resolve(directory);
     this.#options = options;
+    this.durability = options.durability ?? 'fsync';
   }
 
-  /** Reads what lasted. Rejects with a DirectoryInUseError, or when the directory cannot be read at all; never for damage. */
+  /** Reads what lasted. Rejects with a StoreError when the directory is in use or of no use; never for damage. */
   async load(): Promise<StoredState> {
     if (this.#running !== null) throw new Error('The store is loaded already.');
-    await makeDirectory(this.directory);
-    const lock = await DirectoryLock.take(this.directory);
-    const {
-      durability = 'fsync',
-      segmentBytes = defaultLogOptions.segmentBytes,
-      storeBytesMax,
-      rewritesDamaged = false,
-    } = this.#options;
+    const lock = await openDirectory(this.directory);
+    const { segmentBytes = defaultLogOptions.segmentBytes, storeBytesMax, rewritesDamaged = false } = this.#options;
     const slackBytes = 2 * segmentBytes;
     const liveBytesMax =
       storeBytesMax === undefined
@@ -74,7 +71,7 @@ export class LogStore implements Store {
       slackBytes,
       liveBytesMax,
       rewritesDamaged,
-      syncs: durability === 'fsync',
+      syncs: this.durability === 'fsync',
     });
     this.#running = { log, disk: new FileDisk(this.directory), lock };
     const loaded = new Promise<StoredState>((done, failed) => {
@@ -158,7 +155,7 @@ export class LogStore implements Store {
         this.#loading?.done(answer.state);
         return;
       case 'not-loaded':
-        this.#loading?.failed(new Error(`The store in ${this.directory} cannot be read: ${answer.reason}`));
+        this.#loading?.failed(new StoreError(`The store in ${this.directory} cannot be read: ${answer.reason}.`));
         return;
       case 'committed':
         return settle(this.#commits, answer.number, undefined, answer.error);
@@ -175,6 +172,15 @@ function settle<Value>(pending: Map<number, Pending<Value>>, number: number, val
   pending.delete(number);
   if (error === null) waiting?.done(value);
   else waiting?.failed(new Error(error));
+}
+
+async function openDirectory(directory: string): Promise<DirectoryLock> {
+  try {
+    await makeDirectory(directory);
+    return await DirectoryLock.take(directory);
+  } catch (error) {
+    throw error instanceof StoreError ? error : storeError(directory, error as NodeJS.ErrnoException);
+  }
 }
 
 /** Makes a directory that is there after a power cut too. */

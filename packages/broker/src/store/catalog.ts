@@ -82,6 +82,13 @@ export class Catalog {
     return this.messages.get(id)?.references ?? 0;
   }
 
+  /** How much there is. */
+  counts(): { sessions: number; queued: number; retained: number } {
+    let queued = 0;
+    for (const { entries } of this.sessions.values()) queued += entries.count;
+    return { sessions: this.sessions.size, queued, retained: this.retained.size };
+  }
+
   /** Takes in one record that stands at this place. */
   apply(facts: Facts, segment: number, offset: number, length: number): void {
     const place = { segment, offset, length };

@@ -18,6 +18,11 @@ export interface LogReport {
   readonly bytes: number;
   readonly records: number;
   readonly damage: readonly Damage[];
+  readonly sessions: number;
+  /** Messages in the queues of sessions, those in flight included. */
+  readonly queued: number;
+  /** Retained messages. */
+  readonly retained: number;
   /** Records known to be missing from batches that lasted. */
   readonly lostRecords: number;
   /** Ends of batches are missing too: nobody knows how many records more. */
@@ -79,6 +84,7 @@ export class LogContents {
           const copy = copyName(range);
           return damageOf(range, copies.get(copy) === range.to - range.from ? copy : null);
         }),
+        ...catalog.counts(),
         lostRecords: recovered.lostRecords,
         isLossUnknown: recovered.isLossUnknown,
         lostSessions: lost.sessions,

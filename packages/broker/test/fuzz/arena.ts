@@ -56,7 +56,12 @@ export class Arena {
     this.features = features;
     this.store = store === 'none' ? null : new StoreDouble(store);
     const limits = { ...smallLimits, turnDeliveriesMax };
-    const options = { seed: 1, sysIntervalMs: null, durable: store !== 'none', limits };
+    const options = {
+      seed: 1,
+      sysIntervalMs: null,
+      durability: store === 'none' ? ('memory' as const) : ('fsync' as const),
+      limits,
+    };
     this.core = new Core(options, this.now, 1_700_000_000_000);
   }
 

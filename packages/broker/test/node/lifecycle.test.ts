@@ -20,6 +20,7 @@ const timeout = { timeout: 20_000 };
 
 /** Keeps batches, answers when told to, and fails as often as told to. Loads nothing. */
 class SlowStore implements Store {
+  readonly durability = 'fsync';
   readonly committed: Batch[] = [];
   readonly calls: string[] = [];
   failures = 0;

@@ -35,6 +35,9 @@ const names = [
   'retained messages/count',
   'store/messages/count',
   'store/messages/bytes',
+  'store/durability',
+  'store/commits',
+  'store/commits/failed',
   ...[
     'messages/received',
     'messages/sent',
@@ -65,6 +68,12 @@ for (const store of storeKinds.filter((kind) => kind !== 'failing')) {
     assert.deepEqual(packets.map((packet) => (packet as PublishPacket).topic.slice(12)).sort(), [...names].sort());
     const version = packets.find((packet) => (packet as PublishPacket).topic === '$SYS/broker/version');
     assert.equal(new TextDecoder().decode((version as PublishPacket).payload), 'pipit 1.2.3');
+    const durability = packets.find((packet) => (packet as PublishPacket).topic === '$SYS/broker/store/durability');
+    assert.equal(
+      new TextDecoder().decode((durability as PublishPacket).payload),
+      store === 'none' ? 'memory' : 'fsync',
+    );
+    assert.equal(world.core.metrics.durability, store === 'none' ? 'memory' : 'fsync');
     assert.deepEqual(world.store?.retainedTopics ?? [], []);
   });
 

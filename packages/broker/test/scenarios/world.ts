@@ -92,7 +92,7 @@ export class World {
       after === undefined ? 1_700_000_000_000 : after.now + after.wallOffsetMs + downtimeMs - this.now;
     this.store = store === 'none' ? null : (after?.store ?? new StoreDouble(store));
     this.core = new Core(
-      { seed: 1, sysIntervalMs: null, durable: store !== 'none', ...rest },
+      { seed: 1, sysIntervalMs: null, durability: store === 'none' ? 'memory' : 'fsync', ...rest },
       this.now,
       this.wallOffsetMs,
     );

@@ -175,7 +175,13 @@ export class Simulation {
     this.turnAt = Number.POSITIVE_INFINITY;
     const { seed, limits, queueQos0 } = this.options;
     const wallOffsetMs = this.schedule.now - this.coreNow;
-    const options = { seed, limits, queueQos0, sysIntervalMs: null, durable: this.disk !== null };
+    const options = {
+      seed,
+      limits,
+      queueQos0,
+      sysIntervalMs: null,
+      durability: this.disk === null ? ('memory' as const) : ('fsync' as const),
+    };
     const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
     listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
