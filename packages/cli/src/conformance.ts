@@ -3,7 +3,7 @@
 import type { Facts, SuiteOptions } from '@pipit/conformance';
 import type { Command } from 'commander';
 import { wholeNumber } from './client-options.ts';
-import { usageError } from './command-error.ts';
+import { type CommandError, usageError } from './command-error.ts';
 
 export interface ConformanceArguments {
   readonly mqtt?: readonly string[];
@@ -46,14 +46,33 @@ export async function conformanceCommand(url: string, options: ConformanceArgume
   for (const id of options.only ?? []) {
     if (!brokerCases.some((each) => isMeant(each, [id]))) throw usageError(`there is no case or statement ${id}.`);
   }
-  const report = await runSuite(suiteOptions(url, options)).catch((error) => {
-    throw error instanceof TypeError ? usageError(`${url} is not the URL of a broker: ${error.message}.`) : error;
+  const progress = new Progress();
+  const report = await runSuite({ ...suiteOptions(url, options), progressed: progress.show }).catch((error) => {
+    throw error instanceof TypeError ? notUrl(url) : error;
   });
-  if (report.results.length === 0) throw usageError('no case is left to run.');
+  progress.clear();
+  if (report.results.length === 0) throw usageError('--only and --mqtt leave no case to run.');
   const lines = reportLines(report, options.bytes);
   const summary = summaryOf(report.results);
   await print(options.json === true ? JSON.stringify({ ...report, summary }, null, 2) : lines.join('\n'));
   return exitCodeOf(report.results);
+}
+
+function notUrl(text: string): CommandError {
+  const isAddress = /^[\w.-]+(:\d+)?$/.test(text);
+  const hint = isAddress ? `such as mqtt://${text}` : 'which begins with mqtt://, mqtts://, ws:// or wss://';
+  return usageError(`${text} is not the URL of a broker, ${hint}.`);
+}
+
+/** How far the run is, in one line of a terminal that is written over and over. */
+class Progress {
+  readonly show = (done: number, all: number): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${all} cases`);
+  };
+
+  clear(): void {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  }
 }
 
 /** Resolves once the text has left: the process exits soon after, and a pipe may take less at once than a report is long. */

@@ -2,6 +2,8 @@
 import { type Packet, PacketType, packetTypeName, reasonCodeName } from '@pipit/protocol';
 import { hexOf } from './bytes.ts';
 
+export const versionNames = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const;
+
 /** The peer did something else than the standard says. */
 export class Mismatch extends Error {
   override readonly name = 'Mismatch';

@@ -135,6 +135,11 @@ export class Peer implements LinkObserver {
     return all.length === 0 ? 'nothing' : all.join('; ');
   }
 
+  /** How the connection ended: `closed`, or an error such as ECONNREFUSED. */
+  get end(): string | undefined {
+    return this.#end;
+  }
+
   get isOver(): boolean {
     return this.#end !== undefined;
   }

@@ -1,6 +1,7 @@
 /** A report in lines: one a statement, and a summary. */
+import { versionNames } from './outcome.ts';
 import type { Outcome, Result } from './result.ts';
-import type { Report } from './run.ts';
+import type { Refusal, Report } from './run.ts';
 
 export interface Summary {
   readonly pass: number;
@@ -47,13 +48,28 @@ const marks = { pass: 'pass', fail: 'FAIL', 'not applicable': 'n/a ', informatio
 
 /** The report as text. `withBytes`: what went over the wire, below each failure. */
 export function reportLines({ url, refusals, results }: Report, withBytes = false): string[] {
-  const isRun = ({ version }: Result): boolean => refusals.every((refusal) => refusal.version !== version);
-  const lines = byStatement(results.filter(isRun)).flatMap((each) => statementLines(each, withBytes));
-  lines.push(...refusals.map(({ outcome, note }) => `${marks[outcome]} ${note}: no case was run`));
-  const { pass, fail, notApplicable, information } = summaryOf(results);
-  const cases = `${results.length} cases`;
+  const run = results.filter(({ version }) => refusals.every((refusal) => refusal.version !== version));
+  const lines = byStatement(run).flatMap((each) => statementLines(each, withBytes));
+  lines.push(...refusalLines(refusals));
+  if (run.length === 0) return [...lines, `${url}: none of ${results.length} cases was run`];
+  const { pass, fail, notApplicable, information } = summaryOf(run);
   const counts = `${pass} pass, ${fail} fail, ${notApplicable} not applicable, ${information} for information`;
-  return [...lines, `${url}: ${counts} (${cases})`];
+  const of = run.length < results.length ? ` of ${results.length}` : '';
+  return [...lines, `${url}: ${counts} (${run.length}${of} ${results.length === 1 ? 'case' : 'cases'})`];
+}
+
+/** One line for all versions that fared alike. */
+function refusalLines(refusals: readonly Refusal[]): string[] {
+  const versions = new Map<string, string[]>();
+  for (const { version, outcome, note } of refusals) {
+    const key = `${outcome} ${note}`;
+    versions.set(key, [...(versions.get(key) ?? []), versionNames[version]]);
+  }
+  const lines = refusals.map(({ outcome, note }) => {
+    const names = versions.get(`${outcome} ${note}`) as string[];
+    return `${marks[outcome]} MQTT ${names.join(', ')}: ${note}`;
+  });
+  return [...new Set(lines)];
 }
 
 function statementLines({ statement, outcome, results }: StatementResult, withBytes: boolean): string[] {

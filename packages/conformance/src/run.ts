@@ -2,17 +2,19 @@
  * Runs cases against one broker: asks it first what it is, starts the slow cases beside the others and tries those that
  * failed again when it is quiet, bounds every wait, and turns whatever happens into a result. Nothing a broker does throws out of here.
  */
-import type { ConnackProperties, ProtocolVersion } from '@pipit/protocol';
+import type { ConnackProperties, Packet, ProtocolVersion } from '@pipit/protocol';
 import { PacketType } from '@pipit/protocol';
 import { Bench, type Facts } from './bench.ts';
 import { brokerCases } from './broker-cases.ts';
 import type { Case } from './case.ts';
-import { codeWords, words } from './outcome.ts';
+import { versionNames, words } from './outcome.ts';
+import type { Peer } from './peer.ts';
 import { attempt, headOf, type Result } from './result.ts';
 
 export interface Refusal {
   readonly version: ProtocolVersion;
   readonly outcome: 'fail' | 'not applicable';
+  /** What became of CONNECT. */
   readonly note: string;
 }
 
@@ -37,13 +39,14 @@ export interface SuiteOptions {
   readonly timeoutMs?: number;
   /** Cases at once; default 24. */
   readonly atOnce?: number;
+  /** Told after each case: how many of how many have a result. */
+  readonly progressed?: (done: number, all: number) => void;
   /** Default: all cases for brokers. */
   readonly cases?: readonly Case[];
 }
 
 /** A broker that fails more of the slow cases than this does not owe it to the machine. */
 const retriesMax = 6;
-const versionNames = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const;
 
 export async function runSuite(options: SuiteOptions): Promise<Report> {
   const suite = new Suite(options);
@@ -56,6 +59,18 @@ export function isMeant(each: Case, only: readonly string[] | undefined): boolea
   return only.some((id) => each.id === id || each.id.startsWith(`${id} `) || each.statements.includes(id));
 }
 
+/** What the first answer to CONNECT says, which is no CONNACK of success. */
+function refusalOf(version: ProtocolVersion, first: Packet | undefined, peer: Peer): Refusal {
+  if (first === undefined) {
+    // Who does not know a version may close; but some MQTT there has to be, and 3.1.1 is what all know.
+    const isUnknown = peer.end === 'closed' && version !== 4;
+    const note = peer.end === 'closed' ? 'CONNECT closes the connection' : `no connection (${peer.end})`;
+    return { version, outcome: isUnknown ? 'not applicable' : 'fail', note };
+  }
+  const isUnknown = first.type === PacketType.Connack && first.reasonCode === (version === 5 ? 0x84 : 1);
+  return { version, outcome: isUnknown ? 'not applicable' : 'fail', note: words(first) };
+}
+
 class Suite {
   readonly #options: SuiteOptions;
   readonly #timeoutMs: number;
@@ -64,6 +79,7 @@ class Suite {
   readonly #refusals = new Map<ProtocolVersion, Refusal>();
   #announced: ConnackProperties = {};
   #count = 0;
+  #chosenCount = 0;
 
   constructor(options: SuiteOptions) {
     this.#options = options;
@@ -75,6 +91,7 @@ class Suite {
     const chosen = (this.#options.cases ?? brokerCases).filter(
       (each) => versions.includes(each.version) && isMeant(each, only),
     );
+    this.#chosenCount = chosen.length;
     await Promise.all(([5, 4, 3] as const).map((version) => this.#probe(version)));
     const slow = chosen.filter((each) => each.isSlow);
     const quick = chosen.filter((each) => !each.isSlow)[Symbol.iterator]();
@@ -101,47 +118,44 @@ class Suite {
   async #probe(version: ProtocolVersion): Promise<void> {
     const bench = this.#bench(version);
     const peer = bench.open();
-    const name = versionNames[version];
     try {
       peer.send(bench.connectPacket());
       const first = await peer.takeOrEnd('CONNACK');
-      if (first?.type === PacketType.Connack) {
-        if (first.reasonCode === 0) {
-          if (version === 5) this.#announced = first.properties ?? {};
-          await peer.disconnect();
-          return;
-        }
-        const note = `CONNACK ${version === 5 ? codeWords(first.reasonCode) : `return code ${first.reasonCode}`}`;
-        const isVersion = first.reasonCode === (version === 5 ? 0x84 : 1);
-        this.#refusals.set(version, {
-          version,
-          outcome: isVersion ? 'not applicable' : 'fail',
-          note: `MQTT ${name}: ${note}`,
-        });
-      } else {
-        const isSilent = first === undefined && peer.log.length === 1 && peer.seen.includes('(closed)');
-        const note = `MQTT ${name}: ${first === undefined ? peer.seen : words(first)} instead of CONNACK`;
-        this.#refusals.set(version, { version, outcome: isSilent && version !== 4 ? 'not applicable' : 'fail', note });
+      if (first?.type !== PacketType.Connack || first.reasonCode !== 0) {
+        this.#refusals.set(version, refusalOf(version, first, peer));
+        return;
       }
+      if (version === 5) this.#announced = first.properties ?? {};
+      await peer.disconnect();
     } catch (error) {
-      // A broker that does not know the version may answer in the form of another: 3.x return code 1.
-      const isOldForm = version !== 4 && peer.log.some((line) => line === '< 20 02 00 01');
-      const note = `MQTT ${name}: ${isOldForm ? 'CONNACK return code 1, in the form of 3.x' : (error as Error).message}`;
-      this.#refusals.set(version, { version, outcome: isOldForm ? 'not applicable' : 'fail', note });
+      this.#refusals.set(version, this.#unanswered(version, peer, error as Error));
     } finally {
       peer.cut();
     }
+  }
+
+  /** Why there is no CONNACK that could be read. */
+  #unanswered(version: ProtocolVersion, peer: Peer, { message }: Error): Refusal {
+    // A broker that does not know the version may answer in the form of another: 3.x return code 1.
+    if (version !== 4 && peer.log.includes('< 20 02 00 01')) {
+      return { version, outcome: 'not applicable', note: 'CONNACK return code 1' };
+    }
+    const isSilent = !peer.log.some((line) => line.startsWith('<'));
+    const note = isSilent ? `CONNECT gets no answer for ${this.#timeoutMs / 1000} s` : message;
+    return { version, outcome: 'fail', note };
   }
 
   async #runCase(each: Case): Promise<void> {
     const refusal = this.#refusals.get(each.version);
     const result = refusal === undefined ? await this.#attempt(each) : this.#refused(each, refusal);
     this.#results.set(each, result);
+    this.#options.progressed?.(this.#results.size, this.#chosenCount);
   }
 
-  #refused(each: Case, { outcome, note }: Refusal): Result {
-    if (outcome === 'fail') return { ...headOf(each), outcome, expected: 'a connection', seen: note };
-    return { ...headOf(each), outcome, note };
+  #refused(each: Case, { version, outcome, note }: Refusal): Result {
+    const told = `MQTT ${versionNames[version]}: ${note}`;
+    if (outcome === 'fail') return { ...headOf(each), outcome, expected: 'a connection', seen: told };
+    return { ...headOf(each), outcome, note: told };
   }
 
   async #attempt(each: Case): Promise<Result> {
