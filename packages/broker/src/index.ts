@@ -12,6 +12,7 @@ export type {
   Continuation,
   DropReason,
   Durability,
+  FetchRequest,
   Limits,
   LocalMessage,
   PageRequest,

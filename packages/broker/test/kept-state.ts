@@ -3,6 +3,7 @@
 import {
   type Batch,
   type Change,
+  type FetchRequest,
   type PageRequest,
   type StoredDelivery,
   type StoredMessage,
@@ -39,6 +40,13 @@ export class KeptState {
     return [...kept.queue.values()].filter(({ sequence }) => sequence > after).slice(0, count);
   }
 
+  fetch({ messages }: FetchRequest): (StoredMessage | null)[] {
+    return messages.map(({ topic, id }) => {
+      const message = this.retained.get(topic);
+      return message?.id === id ? message : null;
+    });
+  }
+
   /** What a restart finds. */
   load(): StoredState {
     const sessions = [...this.sessions.values()].map(({ session, subscriptions, queue, received }) => {
@@ -57,7 +65,9 @@ export class KeptState {
         },
       };
     });
-    const retained = [...this.retained].map(([topic, message]) => ({ topic, message }));
+    const retained = [...this.retained].map(([topic, message]) => {
+      return { topic, id: message.id, cost: storedCost(message), expiresAtClock: message.expiresAtClock };
+    });
     return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
   }
 

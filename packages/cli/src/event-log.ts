@@ -38,6 +38,7 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'commit-recovered': 'info',
   'internal-error': 'error',
   'page-failed': 'error',
+  'fetch-failed': 'error',
   'turned-away': 'warn',
   fault: 'error',
 };

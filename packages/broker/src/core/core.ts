@@ -19,7 +19,7 @@ import { subscribeLocal } from './local-subscribe.ts';
 import { Delivery } from './message.ts';
 import { Counter, type Metrics } from './metrics.ts';
 import type { Permissions, Rule } from './permissions.ts';
-import type { Peer, StoredDelivery, StoredState, Verdict } from './ports.ts';
+import type { Peer, StoredDelivery, StoredMessage, StoredState, Verdict } from './ports.ts';
 import { diskRefusal, publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
@@ -146,6 +146,18 @@ export class Core {
     paged(this.state, request, deliveries, error);
   }
 
+  /** The answer to a `fetch` effect. */
+  fetched(
+    request: number,
+    messages: readonly (StoredMessage | null)[] | null,
+    error: string | null,
+    now: number,
+  ): void {
+    const { state } = this;
+    state.now = now;
+    state.fetches.fetched(state, request, messages, error);
+  }
+
   /**
    * Replaces the rules of these permissions and of all that share them: effective at once, then subscriptions that lost their
    * right go in steps.
@@ -177,7 +189,8 @@ export class Core {
   isQuiet(): boolean {
     const { state } = this;
     const isIdle = state.dirty.length === 0 && state.effects.length === 0 && state.work.length === 0;
-    return isIdle && state.pages.size === 0 && (state.journal === null || state.journal.isIdle);
+    const isRead = state.pages.size === 0 && state.fetches.open.size === 0;
+    return isIdle && isRead && (state.journal === null || state.journal.isIdle);
   }
 
   // ── In-process code
@@ -330,7 +343,9 @@ export class Core {
       readOn(this.state, work);
       return false;
     }
-    return work.local === null ? pump(this.state, work) : pumpLocal(this.state, work.local);
+    const isMore = work.local === null ? pump(this.state, work) : pumpLocal(this.state, work.local);
+    if (!isMore) work.replays?.[0]?.stall(this.state);
+    return isMore;
   }
 
   /** All readers together have too much unsent: the one with the most goes. */

@@ -11,7 +11,7 @@ import { Delivery, type Message, messageFromStored } from './message.ts';
 import { Counter } from './metrics.ts';
 import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from './ports.ts';
 import { Queue } from './queue.ts';
-import { put } from './retaining.ts';
+import { restoreRetained } from './retaining.ts';
 import { Session } from './session.ts';
 import { expireSession } from './sessions.ts';
 import type { State } from './state.ts';
@@ -24,6 +24,7 @@ export function sealBatch(state: State): void {
   closeOverdue(state);
   const batch = journal.seal(state.now, state.wall, state.recordOffsetMs, (released) => release(state, released));
   if (batch === null) return;
+  state.retained.sealed();
   state.effects.push({ kind: 'commit', batch });
   for (const connection of journal.takePaused()) state.wake(connection);
 }
@@ -47,6 +48,7 @@ export function committed(state: State, number: number, error: string | null): v
     state.tell({ type: 'commit-failed', reason: error, attempts: journal.failures });
   } else {
     state.metrics.count(Counter.Commits);
+    state.retained.lasts();
     for (const session of journal.takePagers()) wake(state, session);
     if (attempts > 0) state.tell({ type: 'commit-recovered', attempts });
   }
@@ -135,7 +137,7 @@ function restoreDelivery(state: State, stored: StoredDelivery): Delivery {
 function restoreMessage(state: State, stored: StoredMessage): Message {
   const topic = state.topics.internName(stored.topic);
   // A topic that was legal when it was stored and is not under today's limits is still delivered.
-  return messageFromStored(stored, topic ?? state.topics.internAnyway(stored.topic), state.recordOffsetMs);
+  return messageFromStored(stored, topic ?? state.topics.borrow(stored.topic), state.recordOffsetMs);
 }
 
 // ── Start
@@ -150,11 +152,8 @@ export function restore(state: State, stored: StoredState): void {
   if (stored.clock > 0) state.recordOffsetMs = stored.clock + downtimeMs - state.now;
   state.journal?.startAfter(stored.lastId);
   state.startIncarnationsAfter(stored.lastId);
-  for (const { topic, message } of stored.retained) {
-    const restored = restoreMessage(state, message);
-    if (restored.expiresAt > state.now) put(state, restored);
-    else state.journal?.record({ kind: 'unretained', topic });
-  }
+  for (const { topic, id, cost, expiresAtClock } of stored.retained)
+    restoreRetained(state, topic, id, cost, expiresAtClock - state.recordOffsetMs);
   const loaded = [...stored.sessions].map((entry) => ({
     entry,
     session: restoreSession(state, entry.session, entry.subscriptions),

@@ -54,4 +54,7 @@ export type BrokerEvent =
   | { type: 'commit-recovered'; attempts: number }
   /** A bug of ours, met while serving this client ('': nobody in particular): it was disconnected, nobody else. */
   | { type: 'internal-error'; clientId: string; error: string }
-  | { type: 'page-failed'; clientId: string; reason: string };
+  /** A queue could not be read back from the store; it is tried again. */
+  | { type: 'page-failed'; clientId: string; reason: string }
+  /** Retained messages could not; the same. */
+  | { type: 'fetch-failed'; clientId: string; reason: string };

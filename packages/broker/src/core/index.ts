@@ -18,6 +18,7 @@ export type {
   Change,
   Continuation,
   Durability,
+  FetchRequest,
   PageRequest,
   Peer,
   Refusal,
@@ -30,6 +31,7 @@ export type {
   TopicMapping,
   Verdict,
 } from './ports.ts';
+export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
 export type { CoreOptions, Effect } from './state.ts';
 export { Violation } from './violation.ts';

@@ -59,8 +59,10 @@ export interface Limits {
   sessionExpiryMax: number;
   /** Retained messages; what would be one too many is refused whole (0x97), so that no stale value is left behind. */
   retainedMessagesMax: number;
-  /** Bytes of them, counted as those of a queue; the same beyond it. */
+  /** Bytes of them, counted as those of a queue and 48 more for each topic level; the same beyond it. */
   retainedBytesMax: number;
+  /** Bytes of them kept in memory when there is a store, counted so and 1 kB more for each; the others are read when they are asked for. */
+  retainedBytesInMemoryMax: number;
   /** Seconds a retained message lives at most. */
   retainedExpiryMax: number;
   /** Topics kept interned with their routing plan. All are dropped when full, so a flood of new ones costs time, not memory. */
@@ -108,6 +110,7 @@ export const defaultLimits: Limits = {
   sessionExpiryMax: 7 * 24 * 3600,
   retainedMessagesMax: 10_000_000,
   retainedBytesMax: 1024 * 1024 * 1024,
+  retainedBytesInMemoryMax: 64 * 1024 * 1024,
   retainedExpiryMax: 100 * 365 * 24 * 3600,
   internedTopicsMax: 65_536,
   plannedRecipientsMax: 4_000_000,

@@ -4,6 +4,7 @@
 
 import { parseFilter, ReasonCode, topicFilterProblem } from '@pipit/protocol';
 import { claimFilters, type LocalSubscribe, LocalSubscriber } from './local.ts';
+import { Replay } from './replay.ts';
 import { createSession } from './sessions.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -30,9 +31,8 @@ export function subscribeLocal(state: State, options: LocalSubscribe): LocalSubs
     state.router.subscribe(session, filter, shareName, { qos, noLocal, retainAsPublished, identifier: 0 });
     if (shareName !== undefined || options.retainHandling === 2) continue;
     session.replays ??= [];
-    session.replays.push(
-      state.retained.cursor(filter, { qos, identifiers: null, clientId: noLocal ? clientId : null }),
-    );
+    const replay = { qos, identifiers: null, clientId: noLocal ? clientId : null };
+    session.replays.push(new Replay(state, session, filter, replay));
   }
   state.wake(session);
   return subscriber;

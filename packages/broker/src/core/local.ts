@@ -96,9 +96,10 @@ export function pumpLocal(state: State, subscriber: LocalSubscriber): boolean {
     } else if (queue !== null) session.queue = null;
     else if (replays?.[0] !== undefined) {
       state.deliveriesLeft--;
-      const step = replays[0].next();
+      const step = replays[0].next(state);
       const { qos } = replays[0].options;
-      if (step === 'end') replays.shift();
+      if (step === 'wait') return false;
+      if (step === 'end') replays.shift()?.close(state);
       else if (step !== null)
         hand(state, subscriber, new Delivery(step, step.qos < qos ? step.qos : qos, true, null, null));
     } else {

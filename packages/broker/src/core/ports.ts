@@ -199,7 +199,13 @@ export interface PageRequest {
   readonly count: number;
 }
 
-/** Everything that lasted, as read at the start. Queues are counted, not loaded, beyond what was in flight. */
+/** Asks for retained messages by topic and id, committed ones only. */
+export interface FetchRequest {
+  readonly number: number;
+  readonly messages: readonly { readonly topic: string; readonly id: number }[];
+}
+
+/** Everything that lasted, as read at the start. Queues are counted, not loaded, beyond what was in flight. Gone through before the first commit. */
 export interface StoredState {
   /** Wall-clock milliseconds of the last commit: downtime is counted from it. */
   readonly wall: number;
@@ -221,7 +227,13 @@ export interface StoredState {
       readonly lastSequence: number;
     };
   }>;
-  readonly retained: Iterable<{ readonly topic: string; readonly message: StoredMessage }>;
+  /** Without the messages, which are fetched; `cost` as the core counted it (Message.cost). */
+  readonly retained: Iterable<{
+    readonly topic: string;
+    readonly id: number;
+    readonly cost: number;
+    readonly expiresAtClock: number;
+  }>;
 }
 
 /**
@@ -231,7 +243,7 @@ export interface StoredState {
 export type Durability = 'fsync' | 'os' | 'memory';
 
 /**
- * The port behind the core's commit and page effects. A store knows no protocol: no routing, no packet identifiers' meaning.
+ * The port behind the core's commit, page and fetch effects. A store knows no protocol: no routing, no packet identifiers' meaning.
  * `commit` resolves when the whole batch lasts; a failed one is called again with the same changes (and more).
  */
 export interface Store {
@@ -240,6 +252,8 @@ export interface Store {
   load(): Promise<StoredState>;
   commit(batch: Batch): Promise<void>;
   page(request: PageRequest): Promise<readonly StoredDelivery[]>;
+  /** One answer for each message asked for: null when the topic has another by now, or it is lost. */
+  fetch(request: FetchRequest): Promise<readonly (StoredMessage | null)[]>;
   close(): Promise<void>;
 }
 

@@ -88,18 +88,19 @@ function unwanted(state: State, session: Session, delivery: Delivery): DropReaso
 
 function replayNext(state: State, session: Session, connection: Connection): boolean {
   const replays = session.replays as NonNullable<Session['replays']>;
-  const cursor = replays[0];
-  if (cursor === undefined) {
+  const replay = replays[0];
+  if (replay === undefined) {
     session.replays = null;
     return true;
   }
   // Every message needs a free slot before it is looked for: a step cannot be taken back.
-  if (cursor.options.qos > 0 && !session.hasSlot) return false;
-  const step = cursor.next();
+  if (replay.options.qos > 0 && !session.hasSlot) return false;
+  const step = replay.next(state);
   state.deliveriesLeft--;
-  if (step === 'end') replays.shift();
+  if (step === 'wait') return false;
+  if (step === 'end') replays.shift()?.close(state);
   else if (step !== null && step.expiresAt > state.now && session.mayReceive(step.topic.name)) {
-    const { qos, identifiers } = cursor.options;
+    const { qos, identifiers } = replay.options;
     const delivered = step.qos < qos ? step.qos : qos;
     send(state, session, connection, new Delivery(step, delivered, true, identifiers, null)); // [MQTT-3.3.1-8]
   }

@@ -4,115 +4,221 @@ import { filterMatches } from '@pipit/protocol';
 import fc from 'fast-check';
 import { Message } from './message.ts';
 import { RetainedStore } from './retained.ts';
+import type { RetainedCursor } from './retained-cursor.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
 const topics = new TopicTable(10_000, 128, 1, () => undefined);
-const level = fc.constantFrom('a', 'b', '', '$s', 'c');
+const level = fc.constantFrom('a', 'b', '', '$s', 'c', 'a level with a long name');
 const name = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/') || 'a');
 const filter = fc
   .tuple(fc.array(fc.oneof(level, fc.constant('+')), { maxLength: 4 }), fc.boolean())
   .map(([levels, open]) => (open ? [...levels, '#'] : levels).join('/') || '+');
 const change = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('put' as const), name, publisher: fc.constantFrom('p', 'q') }),
-  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('put' as const, 'restore' as const), name }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), name }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('step' as const) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('step' as const, 'other step' as const) }) },
 );
 
-function message(of: string, publisher: string): Message {
+function message(of: string, payloadLength = of.length * 3): Message {
   const made = new Message(topics.internName(of) as Topic);
-  made.publisher = publisher;
-  made.own(new Uint8Array(of.length * 3), 0);
+  made.own(new Uint8Array(payloadLength), 0);
   return made;
 }
 
-const plain = { qos: 1, identifiers: null, clientId: null } as const;
+function stepsOf(cursor: RetainedCursor): number {
+  let steps = 0;
+  while (cursor.next() !== null) steps++;
+  cursor.close();
+  return steps;
+}
+
+function liveNodes({ tree }: RetainedStore): number {
+  const { used, free } = tree['nodes'] as unknown as { used: number; free: readonly number[] };
+  return used - free.filter((row) => row < used).length;
+}
+
+interface Known {
+  readonly entry: number;
+  readonly order: number;
+  readonly value: Message | null;
+  readonly cost: number;
+}
+
+/** The store beside a plain map. */
+class Bench {
+  readonly store = new RetainedStore();
+  readonly model = new Map<string, Known>();
+
+  put(of: string, isCold: boolean): void {
+    const value = isCold ? null : message(of);
+    const { cost } = message(of);
+    const entry = value === null ? this.store.restore(of, 7, cost) : this.store.put(value);
+    this.model.set(of, { entry, order: this.store.orderOf(entry), value, cost: cost + 48 * of.split('/').length });
+  }
+
+  delete(of: string): void {
+    const entry = this.store.find(of);
+    assert.equal(entry, this.model.get(of)?.entry ?? -1);
+    if (entry >= 0) this.store.delete(entry);
+    this.model.delete(of);
+  }
+
+  check(): void {
+    const { store, model } = this;
+    assert.equal(store.count, model.size);
+    assert.equal(
+      store.bytes,
+      [...model.values()].reduce((sum, { cost }) => sum + cost, 0),
+    );
+    for (const [of, { entry, order, value }] of model) {
+      assert.equal(store.find(of), entry);
+      assert.equal(store.topic(entry), of);
+      assert.equal(store.orderOf(entry), order);
+      assert.equal(store.value(entry), value);
+    }
+  }
+}
 
 test('a cursor gives every match that stays, once, whatever changes while it goes', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(name, fc.constantFrom('p', 'q')), { maxLength: 30 }),
-      filter,
+      fc.array(name, { maxLength: 30 }),
+      fc.array(filter, { minLength: 2, maxLength: 2 }),
       fc.array(change, { maxLength: 60 }),
-      fc.boolean(),
-      (before, wanted, changes, noLocal) => {
-        const store = new RetainedStore();
-        const model = new Map<string, Message>();
-        const put = (of: string, publisher: string) => {
-          const made = message(of, publisher);
-          assert.equal(store.put(made, null)?.message ?? undefined, model.get(of));
-          model.set(of, made);
-        };
-        for (const [of, publisher] of before) put(of, publisher);
+      (before, filters, changes) => {
+        const bench = new Bench();
+        const { store, model } = bench;
+        for (const of of before) bench.put(of, false);
         const start = new Map(model);
-        const cursor = store.cursor(wanted, noLocal ? { ...plain, clientId: 'p' } : plain);
-        const got: Message[] = [];
-        let isOver = false;
-        const step = () => {
-          const found = cursor.next();
-          if (found === 'end') isOver = true;
-          else if (found !== null) {
-            got.push(found);
-            assert.equal(model.get(found.topic.name), found, 'the value is read when its turn comes');
+        const walks = filters.map((wanted) => ({ wanted, cursor: store.cursor(wanted), got: [] as string[] }));
+        const step = ({ cursor, got }: (typeof walks)[number]): boolean => {
+          const entry = cursor.next();
+          if (entry !== null && entry >= 0) {
+            const of = store.topic(entry);
+            assert.equal(model.get(of)?.entry, entry, 'the entry is what there is when its turn comes');
+            assert.equal(model.get(of)?.order, start.get(of)?.order, 'nothing that came later');
+            got.push(of);
           }
+          return entry !== null;
         };
         for (const each of changes) {
-          if (each.kind === 'put') put(each.name, each.publisher);
-          else if (each.kind === 'delete') {
-            assert.equal(store.delete(each.name)?.message, model.get(each.name));
-            model.delete(each.name);
-          } else step();
-          assert.equal(store.count, model.size);
+          if (each.kind === 'put' || each.kind === 'restore') bench.put(each.name, each.kind === 'restore');
+          else if (each.kind === 'delete') bench.delete(each.name);
+          else step(walks[each.kind === 'step' ? 0 : 1] as (typeof walks)[number]);
+          bench.check();
         }
-        while (!isOver) step();
-        const may = (each: Message) => filterMatches(wanted, each.topic.name) && !(noLocal && each.publisher === 'p');
-        assert.equal(new Set(got).size, got.length, 'once');
-        for (const each of got) assert.ok(may(each) && start.get(each.topic.name) === each);
-        for (const [of, each] of start) {
-          if (model.get(of) === each && may(each)) assert.ok(got.includes(each), `${of} is missing`);
+        for (const { wanted, got, ...walk } of walks) {
+          while (step({ wanted, got, ...walk }));
+          walk.cursor.close();
+          assert.equal(new Set(got).size, got.length, 'once');
+          for (const of of got) assert.ok(filterMatches(wanted, of));
+          for (const [of, { order }] of start) {
+            if (model.get(of)?.order === order && filterMatches(wanted, of))
+              assert.ok(got.includes(of), `${of} is missing`);
+          }
         }
-        assert.equal(
-          store.bytes,
-          [...model.values()].reduce((sum, each) => sum + each.cost, 0),
-        );
         assert.equal([...store].length, model.size, 'going through everything includes $ topics');
+        assert.equal(store.tree.pinCount, 0);
+        for (const of of [...model.keys()]) bench.delete(of);
+        assert.equal(liveNodes(store), 1, 'only the root is left');
+        assert.equal(store.tree.levelCount, 2);
       },
     ),
     { numRuns: 500 },
   );
 });
 
-test('finding, replacing and deleting; what leads nowhere is taken away', () => {
-  const store = new RetainedStore();
-  assert.equal(store.get('a/b'), null);
-  assert.equal(store.delete('a/b'), null);
-  const first = message('a/b', 'p');
-  store.put(first, null);
-  assert.equal(store.get('a'), null);
-  assert.equal(store.get('a/b')?.message, first);
-  assert.equal(store.delete('a'), null);
-  assert.equal(store.delete('a/b')?.message, first);
-  assert.deepEqual([store.count, store.bytes], [0, 0]);
-  const cursor = store.cursor('#', plain);
-  let steps = 0;
-  while (cursor.next() !== 'end') steps++;
-  assert.ok(steps <= 2, 'no empty nodes are left to walk through');
-});
-
 test('a lookup costs what it matches, not what is stored', () => {
   const store = new RetainedStore();
-  for (let i = 0; i < 10_000; i++) store.put(message(`d/${i}/x`, 'p'), null);
+  for (let i = 0; i < 10_000; i++) store.put(message(`d/${i}/x`));
   for (const [wanted, most] of [
-    ['d/77/x', 5],
-    ['d/77/+', 6],
-    ['d/77/#', 8],
-    ['e/#', 3],
+    ['d/77/x', 2],
+    ['d/77/+', 4],
+    ['d/77/#', 4],
+    ['e/#', 1],
+    ['+/+/y', 0],
+    ['#/y', 0],
   ] as const) {
-    const cursor = store.cursor(wanted, plain);
-    let steps = 0;
-    while (cursor.next() !== 'end') steps++;
+    const steps = stepsOf(store.cursor(wanted));
     assert.ok(steps <= most, `${wanted} took ${steps} steps`);
   }
+});
+
+test('a cursor that is closed on its way lets go of its place', () => {
+  const store = new RetainedStore();
+  const entries = ['a/b/c', 'a/b/d', 'e'].map((of) => store.put(message(of)));
+  const cursor = store.cursor('#');
+  for (let steps = 0; steps < 3; steps++) cursor.next();
+  for (const entry of entries) store.delete(entry);
+  assert.ok(liveNodes(store) > 1);
+  cursor.close();
+  cursor.close();
+  assert.equal(liveNodes(store), 1);
+  assert.equal(store.cursors, 0);
+  assert.equal(cursor.next(), null);
+});
+
+test('memory is given back when nearly everything was deleted', () => {
+  const store = new RetainedStore();
+  const kept = store.put(message('kept'));
+  for (let i = 0; i < 50_000; i++) store.restore(`topic/${i}/of a device`, i + 1, 100);
+  const capacity = () => store.tree['nodes'].column(0).length + store['rows'].column(0).length;
+  assert.ok(capacity() > 150_000);
+  for (let i = 0; i < 50_000; i++) store.delete(store.find(`topic/${i}/of a device`));
+  assert.ok(capacity() < 2_000, `room for ${capacity()} rows is left`);
+  assert.ok(store['values'].length < 1_000);
+  assert.ok(store.tree['children']['slots'].length < 2_000);
+  assert.equal(store.topic(kept), 'kept');
+  assert.equal(store.count, 1);
+});
+
+test('what is in memory goes cold from its limit on, oldest first, and not before it lasts', () => {
+  const payload = 1_000;
+  const weight = message('t/0', payload).cost + 2 * 48 + 1024;
+  const store = new RetainedStore(3 * weight);
+  const put = (i: number) => store.put(message(`t/${i}`, payload));
+  const entries = [0, 1, 2, 3, 4].map(put);
+  const isWarm = () => entries.map((entry) => store.value(entry) !== null);
+  assert.deepEqual(isWarm(), [true, true, true, true, true], 'nothing lasts yet');
+  store.sealed();
+  entries[0] = put(0);
+  store.lasts();
+  assert.deepEqual(isWarm(), [true, false, false, true, true], 'the one put again is the youngest');
+  assert.equal(store.bytesInMemory, 3 * weight);
+  store.warm(entries[1] as number, message('t/1', payload));
+  assert.equal(store.value(entries[1] as number), null, 'there is no room');
+  store.delete(entries[3] as number);
+  store.warm(entries[1] as number, message('t/1', payload));
+  assert.deepEqual(
+    [1, 0, 4].map((i) => store.value(entries[i] as number) !== null),
+    [true, true, true],
+  );
+  put(5);
+  assert.equal(store.value(entries[4] as number), null, 'the oldest that lasts goes first');
+  put(6);
+  assert.notEqual(store.value(entries[0] as number), null, 'this one does not last yet');
+  store.sealed();
+  store.lasts();
+  assert.equal(store.bytesInMemory, 3 * weight);
+});
+
+test('system topics stay in memory', () => {
+  const store = new RetainedStore(0);
+  const entry = store.put(message('$SYS/broker/uptime'));
+  store.sealed();
+  store.lasts();
+  assert.notEqual(store.value(entry), null);
+});
+
+test('what has no room: one topic too many, or bytes too many; replacing counts the difference', () => {
+  const store = new RetainedStore();
+  store.put(message('a', 100));
+  const { bytes } = store;
+  assert.ok(store.hasRoom(message('b', 100), 2, bytes * 2));
+  assert.ok(!store.hasRoom(message('b', 100), 1, bytes * 2));
+  assert.ok(!store.hasRoom(message('b', 101), 2, bytes * 2));
+  assert.ok(store.hasRoom(message('a', 100), 1, bytes));
+  assert.ok(!store.hasRoom(message('a', 101), 1, bytes));
+  // Levels take room, too.
+  assert.ok(!store.hasRoom(message('/', 99), 2, bytes * 2));
 });

@@ -1,178 +1,236 @@
 /**
- * Retained messages in a tree of topic levels, and the cursor that replays them to one subscription.
+ * Retained messages, and the cursor that goes through those that match a filter.
  *
- * A wildcard lookup walks only what can match, so its cost follows the matches. The cursor holds its place between turns: Map
- * iterators go on correctly when entries come and go. It reads each value when its turn comes and skips what was published
- * after the subscription began, because that was delivered live.
+ * An entry is a number: its topic is a place in a tree (retained-tree.ts), its value is a message in memory or, when there is a
+ * store, one that is only there: *cold*. What was restored is cold until somebody asks for it, and what was published goes cold,
+ * oldest first, when more is in memory than may be; but never before it lasts. An entry's order tells whether it is still the
+ * one that somebody remembers: every value has its own.
  */
 
-import type { QoS } from '@pipit/protocol';
 import type { Deadline } from './deadlines.ts';
 import type { Message } from './message.ts';
+import { RetainedCursor } from './retained-cursor.ts';
+import { none, RetainedTree } from './retained-tree.ts';
+import { Rows } from './rows.ts';
 
-class RetainedNode {
-  readonly parent: RetainedNode | null;
-  readonly level: string;
-  children: Map<string, RetainedNode> | null = null;
-  entry: RetainedEntry | null = null;
+const entryNode = 0;
+const entryCost = 1;
+const entryNewer = 2; // in memory, the next in line to go cold
+const entryOlder = 3;
+const columns = 4;
+// Wide columns.
+const entryOrder = 0;
+const entryId = 1;
+const wideColumns = 2;
 
-  constructor(parent: RetainedNode | null, level: string) {
-    this.parent = parent;
-    this.level = level;
-  }
-}
-
-export interface RetainedEntry {
-  readonly message: Message;
-  /** Rises with every retained message stored. */
-  readonly order: number;
-  readonly deadline: Deadline | null;
-}
+/** What each level of a topic may take in the tree. */
+const levelBytes = 48;
+/** What a message in memory takes beside its bytes, roughly: it, its topic and their views. */
+const inMemoryOverheadBytes = 1024;
+/** In the columns of the line: in no line. */
+const unlined = -2;
+/** Level names there may be: a Map takes not many more. */
+const levelNamesMax = 16_000_000;
 
 export class RetainedStore {
-  private readonly root = new RetainedNode(null, '');
+  readonly tree = new RetainedTree();
+  private readonly rows = new Rows(columns, wideColumns);
+  private readonly values: (Message | null)[] = [];
+  /** When entries that expire do so. */
+  readonly deadlines = new Map<number, Deadline>();
+  /** What may be in memory, counted in `bytesInMemory`; Infinity: all of it. */
+  private readonly bytesInMemoryMax: number;
+  private oldest = none;
+  private newest = none;
   /** The order of the latest entry. */
   order = 0;
+  /** The latest order in a batch that was sealed, and in one that lasts. */
+  private sealedOrder = 0;
+  private lastingOrder = 0;
   count = 0;
+  /** What they count for against their limit: as in a queue, and for each level of the topic. */
   bytes = 0;
+  /** The same of those that may go cold and are in memory. */
+  bytesInMemory = 0;
+  /** Cursors that were not closed. */
+  cursors = 0;
 
-  get(topic: string): RetainedEntry | null {
-    let node: RetainedNode | undefined = this.root;
-    for (const level of topic.split('/')) {
-      node = node.children?.get(level);
-      if (node === undefined) return null;
-    }
-    return node.entry;
+  constructor(bytesInMemoryMax = Number.POSITIVE_INFINITY) {
+    this.bytesInMemoryMax = bytesInMemoryMax;
   }
 
-  /** Stores or replaces. Returns the entry that was there. */
-  put(message: Message, deadline: Deadline | null): RetainedEntry | null {
-    let node = this.root;
-    for (const level of message.topic.name.split('/')) {
-      node.children ??= new Map();
-      let child = node.children.get(level);
-      if (child === undefined) {
-        child = new RetainedNode(node, level);
-        node.children.set(level, child);
-      }
-      node = child;
-    }
-    const old = node.entry;
-    node.entry = { message, order: ++this.order, deadline };
-    this.count += old === null ? 1 : 0;
-    this.bytes += message.cost - (old?.message.cost ?? 0);
-    return old;
+  /** The entry of a topic, or -1. */
+  find(topic: string): number {
+    const node = this.tree.find(topic);
+    return node < 0 ? none : this.tree.entry(node);
   }
 
-  /** Returns the entry that was there. */
-  delete(topic: string): RetainedEntry | null {
-    let node: RetainedNode | undefined = this.root;
-    for (const level of topic.split('/')) {
-      node = node.children?.get(level);
-      if (node === undefined) return null;
+  /** Whether the message fits beside all others within these limits. */
+  hasRoom(message: Message, messagesMax: number, bytesMax: number): boolean {
+    const old = this.find(message.topic.name);
+    const cost = costIn(message.topic.name, message.cost);
+    if (old >= 0) return this.bytes + cost - this.cost(old) <= bytesMax;
+    return this.count < messagesMax && this.bytes + cost <= bytesMax && this.tree.levelCount < levelNamesMax;
+  }
+
+  /** Stores or replaces: a message that is owned. Returns the entry. */
+  put(message: Message): number {
+    const entry = this.place(message.topic.name, message.id, message.cost);
+    this.values[entry] = message;
+    if (this.bytesInMemoryMax !== Number.POSITIVE_INFINITY && !message.topic.isSystem) {
+      this.line(entry);
+      this.cool();
     }
-    const old = node.entry;
-    if (old === null) return null;
-    node.entry = null;
+    return entry;
+  }
+
+  /** Notes one that is in the store, under this id; `cost` as of its message. Returns the entry. */
+  restore(topic: string, id: number, cost: number): number {
+    return this.place(topic, id, cost);
+  }
+
+  delete(entry: number): void {
+    this.unline(entry);
     this.count--;
-    this.bytes -= old.message.cost;
-    for (let at: RetainedNode = node; at.parent !== null && at.entry === null && at.children === null; at = at.parent) {
-      at.parent.children?.delete(at.level);
-      if (at.parent.children?.size === 0) at.parent.children = null;
+    this.bytes -= this.cost(entry);
+    this.values[entry] = null;
+    this.deadlines.delete(entry);
+    this.tree.setEntry(this.node(entry), none);
+    this.rows.wide(entryOrder)[entry] = 0;
+    this.rows.give(entry);
+    if (this.values.length > this.rows.used) this.values.length = this.rows.used;
+  }
+
+  // ── What is known of an entry
+
+  topic(entry: number): string {
+    return this.tree.topic(this.node(entry));
+  }
+
+  /** Rises with every message stored; 0 for an entry that is gone. */
+  orderOf(entry: number): number {
+    return this.rows.wide(entryOrder)[entry] ?? 0;
+  }
+
+  /** The id of the message in the store. */
+  id(entry: number): number {
+    return this.rows.wide(entryId)[entry] as number;
+  }
+
+  cost(entry: number): number {
+    return this.rows.column(entryCost)[entry] as number;
+  }
+
+  /** Null: it is cold. */
+  value(entry: number): Message | null {
+    return this.values[entry] ?? null;
+  }
+
+  /** Monotonic milliseconds; Infinity: not in this life. */
+  expiresAt(entry: number): number {
+    return this.deadlines.get(entry)?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  // ── Memory
+
+  /** A cold value was read: it stays while there is room. */
+  warm(entry: number, message: Message): void {
+    if (this.bytesInMemory + this.weight(entry) > this.bytesInMemoryMax || this.value(entry) !== null) return;
+    this.values[entry] = message;
+    this.line(entry);
+  }
+
+  /** Everything stored so far is in the batch that was sealed now, or in an earlier one. */
+  sealed(): void {
+    this.sealedOrder = this.order;
+  }
+
+  /** The batch that was sealed last lasts. */
+  lasts(): void {
+    this.lastingOrder = this.sealedOrder;
+    this.cool();
+  }
+
+  private cool(): void {
+    while (this.bytesInMemory > this.bytesInMemoryMax && this.oldest >= 0) {
+      const entry = this.oldest;
+      if (this.orderOf(entry) > this.lastingOrder) return;
+      this.unline(entry);
+      this.values[entry] = null;
     }
-    return old;
   }
 
-  /** A cursor over what matches `filter` (valid, no share name) and is stored now. */
-  cursor(filter: string, options: ReplayOptions): RetainedCursor {
-    return new RetainedCursor(this.root, filter, this.order, options);
+  private weight(entry: number): number {
+    return this.cost(entry) + inMemoryOverheadBytes;
   }
 
-  *[Symbol.iterator](): Generator<Message> {
-    const cursor = new RetainedCursor(this.root, '#', this.order, {
-      qos: 0,
-      identifiers: null,
-      clientId: null,
-      isSystemToo: true,
-    });
-    for (let step = cursor.next(); step !== 'end'; step = cursor.next()) if (step !== null) yield step;
+  private line(entry: number): void {
+    const newer = this.rows.column(entryNewer);
+    newer[entry] = none;
+    this.rows.column(entryOlder)[entry] = this.newest;
+    if (this.newest >= 0) newer[this.newest] = entry;
+    else this.oldest = entry;
+    this.newest = entry;
+    this.bytesInMemory += this.weight(entry);
+  }
+
+  private unline(entry: number): void {
+    const newers = this.rows.column(entryNewer);
+    const olders = this.rows.column(entryOlder);
+    const newer = newers[entry] as number;
+    if (newer === unlined) return;
+    const older = olders[entry] as number;
+    if (older >= 0) newers[older] = newer;
+    else this.oldest = newer;
+    if (newer >= 0) olders[newer] = older;
+    else this.newest = older;
+    newers[entry] = unlined;
+    this.bytesInMemory -= this.weight(entry);
+  }
+
+  // ── Places
+
+  private node(entry: number): number {
+    return this.rows.column(entryNode)[entry] as number;
+  }
+
+  /** An entry for this value, in the place of what was there. */
+  private place(topic: string, id: number, messageCost: number): number {
+    const node = this.tree.make(topic);
+    let entry = this.tree.entry(node);
+    if (entry < 0) {
+      entry = this.rows.take();
+      this.rows.column(entryNode)[entry] = node;
+      this.rows.column(entryCost)[entry] = 0;
+      this.rows.column(entryNewer)[entry] = unlined;
+      this.tree.setEntry(node, entry);
+      this.count++;
+    } else this.unline(entry);
+    const cost = costIn(topic, messageCost);
+    this.bytes += cost - this.cost(entry);
+    this.rows.column(entryCost)[entry] = cost;
+    this.rows.wide(entryOrder)[entry] = ++this.order;
+    this.rows.wide(entryId)[entry] = id;
+    this.values[entry] = null;
+    return entry;
+  }
+
+  /** A cursor over what matches `filter` (valid, no share name) and is stored now. To be closed. */
+  cursor(filter: string): RetainedCursor {
+    return new RetainedCursor(this, filter, false);
+  }
+
+  /** All of it, system topics too. Nothing may be stored or deleted meanwhile. */
+  *[Symbol.iterator](): Generator<{ readonly topic: string; readonly entry: number; readonly value: Message | null }> {
+    const cursor = new RetainedCursor(this, '#', true);
+    for (let entry = cursor.next(); entry !== null; entry = cursor.next())
+      if (entry >= 0) yield { topic: this.topic(entry), entry, value: this.value(entry) };
+    cursor.close();
   }
 }
 
-export interface ReplayOptions {
-  readonly qos: QoS;
-  readonly identifiers: readonly number[] | null;
-  /** Set for a No Local subscription: what this client published is left out. */
-  readonly clientId: string | null;
-  /** Let a wildcard in the first level match `$` topics too: for going through everything, never for a client. */
-  readonly isSystemToo?: boolean;
-}
-
-interface Step {
-  readonly node: RetainedNode;
-  /** Levels of the filter that lead to the node. */
-  readonly depth: number;
-}
-
-export class RetainedCursor {
-  /** Those of the subscription it is for; may be replaced while it goes on. */
-  options: ReplayOptions;
-  readonly filter: string;
-  private readonly levels: readonly string[];
-  /** Entries stored later were delivered live. */
-  private readonly order: number;
-  private readonly pending: Step[];
-  private readonly iterators: {
-    readonly children: Iterator<RetainedNode>;
-    readonly depth: number;
-    readonly isRoot: boolean;
-  }[] = [];
-
-  constructor(root: RetainedNode, filter: string, order: number, options: ReplayOptions) {
-    this.filter = filter;
-    this.levels = filter.split('/');
-    this.order = order;
-    this.options = options;
-    this.pending = [{ node: root, depth: 0 }];
-  }
-
-  /** One step: a message to send, null when the step found none, 'end' when nothing is left. */
-  next(): Message | null | 'end' {
-    const step = this.pending.pop();
-    if (step !== undefined) return this.visit(step.node, step.depth);
-    const top = this.iterators[this.iterators.length - 1];
-    if (top === undefined) return 'end';
-    const child = top.children.next();
-    if (child.done === true) this.iterators.pop();
-    else if (!this.isHidden(child.value, top.isRoot)) this.pending.push({ node: child.value, depth: top.depth });
-    return null;
-  }
-
-  private visit(node: RetainedNode, depth: number): Message | null {
-    const level = this.levels[depth];
-    if (level === undefined) return this.value(node);
-    if (level === '#' || level === '+') {
-      const isRoot = node.parent === null;
-      if (node.children !== null) {
-        const next = level === '#' ? depth : depth + 1;
-        this.iterators.push({ children: node.children.values(), depth: next, isRoot });
-      }
-      // `a/#` matches `a` itself, and under # every node's own value counts [MQTT-4.7.1-2].
-      return level === '#' && !isRoot ? this.value(node) : null;
-    }
-    const child = node.children?.get(level);
-    if (child !== undefined) this.pending.push({ node: child, depth: depth + 1 });
-    return null;
-  }
-
-  private isHidden(node: RetainedNode, isRoot: boolean): boolean {
-    return isRoot && this.options.isSystemToo !== true && node.level.startsWith('$');
-  }
-
-  private value(node: RetainedNode): Message | null {
-    const { entry } = node;
-    if (entry === null || entry.order > this.order) return null;
-    if (this.options.clientId !== null && entry.message.publisher === this.options.clientId) return null;
-    return entry.message;
-  }
+function costIn(topic: string, messageCost: number): number {
+  let levels = 1;
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++;
+  return messageCost + levels * levelBytes;
 }

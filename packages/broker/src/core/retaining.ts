@@ -7,18 +7,15 @@ import { Deadline } from './deadlines.ts';
 import type { Message } from './message.ts';
 import type { Publication } from './publication.ts';
 import type { State } from './state.ts';
+import { isSystemTopic } from './topic-table.ts';
 
 const farMs = 10 * 365 * 24 * 3600 * 1000;
 
 /** Whether a message fits the limits of what is retained: 0, or the reason code of the refusal. */
 export function retainRefusal(state: State, message: Message): number {
   if (!message.retain || message.payloadLength === 0) return 0;
-  const { limits, retained } = state;
-  const old = retained.get(message.topic.name);
-  const isFull =
-    (old === null && retained.count >= limits.retainedMessagesMax) ||
-    retained.bytes + message.cost - (old?.message.cost ?? 0) > limits.retainedBytesMax;
-  return isFull ? ReasonCode.QuotaExceeded : 0;
+  const { retainedMessagesMax, retainedBytesMax } = state.limits;
+  return state.retained.hasRoom(message, retainedMessagesMax, retainedBytesMax) ? 0 : ReasonCode.QuotaExceeded;
 }
 
 /** Stores the publication as its topic's retained message, or clears it when its payload is empty [MQTT-3.3.1-6]. */
@@ -29,13 +26,15 @@ export function retain(state: State, publication: Publication): void {
     return;
   }
   const kept = publication.keep();
+  const { journal } = state;
+  const isRecorded = journal !== null && !kept.topic.isSystem;
+  if (isRecorded && kept.id === 0) kept.id = journal.nextMessageId();
   put(state, kept);
-  if (state.journal === null || kept.topic.isSystem) return;
-  if (kept.id === 0) kept.id = state.journal.nextMessageId();
+  if (!isRecorded) return;
   const stored = kept.toStored(state.recordOffsetMs);
   // Its lifetime goes on after a restart; that of the same message in a queue is its own.
   const expiresAtClock = lastsUntil(state, kept) + state.recordOffsetMs;
-  state.journal.record({ kind: 'retained', topic: kept.topic.name, message: { ...stored, expiresAtClock } });
+  journal.record({ kind: 'retained', topic: kept.topic.name, message: { ...stored, expiresAtClock } });
 }
 
 function lastsUntil(state: State, message: Message): number {
@@ -44,21 +43,42 @@ function lastsUntil(state: State, message: Message): number {
 
 /** Puts an owned message in its place, with its lifetime. */
 export function put(state: State, message: Message): void {
-  const expiresAt = lastsUntil(state, message);
+  expireAt(state, state.retained.put(message), lastsUntil(state, message));
+}
+
+/** Notes what an earlier run left in the store. What expired meanwhile goes in the first turns. */
+export function restoreRetained(state: State, topic: string, id: number, cost: number, expiresAt: number): void {
+  const longest = state.now + state.limits.retainedExpiryMax * 1000;
+  expireAt(state, state.retained.restore(topic, id, cost), Math.min(expiresAt, longest));
+}
+
+function expireAt(state: State, entry: number, at: number): void {
+  const { deadlines } = state.retained;
+  let deadline = deadlines.get(entry);
   // What no process lives to see needs no deadline.
-  const deadline = expiresAt - state.now < farMs ? Deadline.of(message, expire) : null;
-  const old = state.retained.put(message, deadline);
-  if (old?.deadline != null) state.deadlines.disarm(old.deadline);
-  if (deadline !== null) state.deadlines.arm(deadline, expiresAt);
+  if (at - state.now >= farMs) {
+    if (deadline === undefined) return;
+    state.deadlines.disarm(deadline);
+    deadlines.delete(entry);
+    return;
+  }
+  if (deadline === undefined) {
+    deadline = Deadline.of(entry, removeRetained);
+    deadlines.set(entry, deadline);
+  }
+  state.deadlines.arm(deadline, at);
 }
 
 export function unretain(state: State, topic: string): void {
-  const old = state.retained.delete(topic);
-  if (old === null) return;
-  if (old.deadline !== null) state.deadlines.disarm(old.deadline);
-  if (!old.message.topic.isSystem) state.journal?.record({ kind: 'unretained', topic });
+  const entry = state.retained.find(topic);
+  if (entry >= 0) removeRetained(state, entry);
 }
 
-function expire(state: State, message: Message): void {
-  if (state.retained.get(message.topic.name)?.message === message) unretain(state, message.topic.name);
+export function removeRetained(state: State, entry: number): void {
+  const { retained } = state;
+  const topic = retained.topic(entry);
+  const deadline = retained.deadlines.get(entry);
+  if (deadline !== undefined) state.deadlines.disarm(deadline);
+  retained.delete(entry);
+  if (!isSystemTopic(topic)) state.journal?.record({ kind: 'unretained', topic });
 }

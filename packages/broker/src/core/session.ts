@@ -12,7 +12,7 @@ import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
 import type { Permissions } from './permissions.ts';
 import type { Queue } from './queue.ts';
-import type { RetainedCursor } from './retained.ts';
+import type { Replay } from './replay.ts';
 import type { SharedGroup } from './shared-group.ts';
 
 export interface Will {
@@ -62,7 +62,7 @@ export class Session {
   /** What was in flight when it was resumed is being sent again; how far that has got. */
   isResending = false;
   resentId = 0;
-  replays: RetainedCursor[] | null = null;
+  replays: Replay[] | null = null;
 
   // Receiving.
   received: ReceiveIds | null = null;

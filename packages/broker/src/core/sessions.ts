@@ -80,6 +80,7 @@ export function detach(state: State, session: Session, keepsWill: boolean): void
     endSession(state, session, 'closed');
     return;
   }
+  for (const replay of session.replays ?? []) replay.leave(state);
   session.deadline ??= Deadline.of(session, expireSession);
   state.deadlines.arm(session.deadline, state.now + session.expirySeconds * 1000);
   state.journal?.touch(session);
@@ -112,6 +113,7 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   session.window = null;
   session.flightBytes = 0;
   session.received = null;
+  for (const replay of session.replays ?? []) replay.close(state);
   session.replays = null;
 }
 

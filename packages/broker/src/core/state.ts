@@ -17,9 +17,10 @@ import type { Limits } from './limits.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
-import type { AuthenticationRequest, Batch, Durability, PageRequest } from './ports.ts';
+import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
 import { Publication } from './publication.ts';
 import type { Queue } from './queue.ts';
+import { Fetches } from './replay.ts';
 import { RetainedStore } from './retained.ts';
 import { Router } from './router.ts';
 import type { Session } from './session.ts';
@@ -38,6 +39,7 @@ export type Effect =
     }
   | { readonly kind: 'commit'; readonly batch: Batch }
   | { readonly kind: 'page'; readonly request: PageRequest }
+  | { readonly kind: 'fetch'; readonly request: FetchRequest }
   | {
       readonly kind: 'deliver';
       readonly subscriber: LocalSubscriber;
@@ -76,7 +78,8 @@ export class State {
   readonly pool = new SlabPool();
   readonly router: Router;
   readonly topics: TopicTable;
-  readonly retained = new RetainedStore();
+  readonly retained: RetainedStore;
+  readonly fetches = new Fetches();
   readonly sessions = new Map<string, Session>();
   readonly connections = new Set<Connection>();
   readonly journal: Journal | null;
@@ -129,6 +132,7 @@ export class State {
     const { durability = 'memory' } = options;
     this.metrics = new Metrics(durability);
     this.journal = durability === 'memory' ? null : new Journal();
+    this.retained = new RetainedStore(this.journal === null ? undefined : limits.retainedBytesInMemoryMax);
     this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
     this.publication = new Publication(this.topics);
     this.deliveriesLeft = limits.turnDeliveriesMax;

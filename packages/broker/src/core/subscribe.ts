@@ -16,7 +16,7 @@ import {
 } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Counter } from './metrics.ts';
-import type { ReplayOptions } from './retained.ts';
+import { Replay, type ReplayOptions } from './replay.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -103,19 +103,21 @@ function grantedQoS(session: Session, filter: string, shareName: string | undefi
 }
 
 function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
-  stopReplay(session, filter);
+  stopReplay(state, session, filter);
   session.replays ??= [];
-  session.replays.push(state.retained.cursor(filter, options));
+  session.replays.push(new Replay(state, session, filter, options));
 }
 
 /** What is left of a replay goes on as the subscription now says: replacing one loses nothing [MQTT-3.8.4-4]. */
 function continueReplay(session: Session, filter: string, options: ReplayOptions): void {
-  for (const cursor of session.replays ?? []) if (cursor.filter === filter) cursor.options = options;
+  for (const replay of session.replays ?? []) if (replay.filter === filter) replay.options = options;
 }
 
 /** Ends the replay of retained messages to a subscription that is replaced or gone. */
-function stopReplay(session: Session, filter: string): void {
-  if (session.replays !== null) session.replays = session.replays.filter((cursor) => cursor.filter !== filter);
+function stopReplay(state: State, session: Session, filter: string): void {
+  if (session.replays === null) return;
+  for (const replay of session.replays) if (replay.filter === filter) replay.close(state);
+  session.replays = session.replays.filter((replay) => replay.filter !== filter);
 }
 
 /** The filter as the broker knows it; null when it is not valid here. */
@@ -162,7 +164,7 @@ function unsubscribe(state: State, connection: Connection, session: Session, fil
   if (admitted === null) return ReasonCode.TopicFilterInvalid;
   const { shareName, filter: plain } = parseFilter(admitted);
   if (!state.router.unsubscribe(session, plain, shareName)) return ReasonCode.NoSubscriptionExisted;
-  if (shareName === undefined) stopReplay(session, plain);
+  if (shareName === undefined) stopReplay(state, session, plain);
   if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter: plain, shareName });
   return ReasonCode.Success;
 }

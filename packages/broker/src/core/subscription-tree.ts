@@ -8,161 +8,8 @@
  * Owns the filters; knows nothing of sessions but their numbers, which also stand for shared groups (see router.ts).
  */
 
-/** A growing table of numbered rows, one Int32Array a column, with freed rows used again. */
-class Rows {
-  private readonly columns: Int32Array[];
-  private free = -1;
-  private used = 0;
-
-  constructor(columns: number) {
-    this.columns = Array.from({ length: columns }, () => new Int32Array(16));
-  }
-
-  column(index: number): Int32Array {
-    return this.columns[index] as Int32Array;
-  }
-
-  take(): number {
-    const first = this.column(0);
-    if (this.free >= 0) {
-      const row = this.free;
-      this.free = first[row] as number;
-      return row;
-    }
-    if (this.used === first.length) {
-      for (let i = 0; i < this.columns.length; i++) {
-        const old = this.column(i);
-        const grown = new Int32Array(old.length + Math.max(16, old.length >> 1));
-        grown.set(old);
-        this.columns[i] = grown;
-      }
-    }
-    return this.used++;
-  }
-
-  give(row: number): void {
-    this.column(0)[row] = this.free;
-    this.free = row;
-  }
-}
-
-/** Rows found by two of their columns: open addressing, holes closed on removal. */
-class PairIndex {
-  private slots = new Int32Array(64).fill(-1);
-  private count = 0;
-  private readonly rows: Rows;
-  private readonly a: number;
-  private readonly b: number;
-
-  constructor(rows: Rows, a: number, b: number) {
-    this.rows = rows;
-    this.a = a;
-    this.b = b;
-  }
-
-  find(a: number, b: number): number {
-    const as = this.rows.column(this.a);
-    const bs = this.rows.column(this.b);
-    const slots = this.slots;
-    const mask = slots.length - 1;
-    for (let slot = hashPair(a, b) & mask; ; slot = (slot + 1) & mask) {
-      const row = slots[slot] as number;
-      if (row < 0 || (as[row] === a && bs[row] === b)) return row;
-    }
-  }
-
-  add(row: number): void {
-    if ((this.count + 1) * 3 > this.slots.length * 2) {
-      const old = this.slots;
-      this.slots = new Int32Array(old.length * 2).fill(-1);
-      for (const each of old) if (each >= 0) this.place(each);
-    }
-    this.place(row);
-    this.count++;
-  }
-
-  remove(row: number): void {
-    const slots = this.slots;
-    const mask = slots.length - 1;
-    let hole = this.home(row);
-    while (slots[hole] !== row) hole = (hole + 1) & mask;
-    slots[hole] = -1;
-    this.count--;
-    for (let slot = (hole + 1) & mask; (slots[slot] as number) >= 0; slot = (slot + 1) & mask) {
-      const home = this.home(slots[slot] as number);
-      // Only a row that the hole now cuts off from its home slot moves into it.
-      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-        slots[hole] = slots[slot] as number;
-        slots[slot] = -1;
-        hole = slot;
-      }
-    }
-  }
-
-  private place(row: number): void {
-    const mask = this.slots.length - 1;
-    let slot = this.home(row);
-    while ((this.slots[slot] as number) >= 0) slot = (slot + 1) & mask;
-    this.slots[slot] = row;
-  }
-
-  private home(row: number): number {
-    return (
-      hashPair(this.rows.column(this.a)[row] as number, this.rows.column(this.b)[row] as number) &
-      (this.slots.length - 1)
-    );
-  }
-}
-
-function hashPair(a: number, b: number): number {
-  let hash = Math.imul(a ^ Math.imul(b, 0x9e3779b1), 0x85ebca6b);
-  hash ^= hash >>> 13;
-  return Math.imul(hash, 0xc2b2ae35) >>> 3;
-}
-
-const plus = 0;
-const hash = 1;
-
-/** Level names ↔ numbers, counted, so that a name goes when its last node goes. */
-class Levels {
-  private readonly numbers = new Map<string, number>([
-    ['+', plus],
-    ['#', hash],
-  ]);
-  private readonly names: string[] = ['+', '#'];
-  private readonly uses: number[] = [1, 1];
-  private readonly free: number[] = [];
-
-  /** The number of a level name that occurs in some filter, or -1. */
-  find(name: string): number {
-    return this.numbers.get(name) ?? -1;
-  }
-
-  name(level: number): string {
-    return this.names[level] as string;
-  }
-
-  use(name: string): number {
-    let level = this.numbers.get(name);
-    if (level === undefined) {
-      level = this.free.pop() ?? this.names.length;
-      this.numbers.set(name, level);
-      this.names[level] = name;
-      this.uses[level] = 0;
-    }
-    this.uses[level] = (this.uses[level] as number) + 1;
-    return level;
-  }
-
-  unuse(level: number): void {
-    const uses = (this.uses[level] as number) - 1;
-    this.uses[level] = uses;
-    if (uses > 0) return;
-    this.numbers.delete(this.names[level] as string);
-    this.names[level] = '';
-    this.free.push(level);
-  }
-}
+import { hash, Levels, plus } from './levels.ts';
+import { PairIndex, Rows } from './rows.ts';
 
 // Columns of a node.
 const nodeParent = 0;
@@ -369,13 +216,13 @@ export class SubscriptionTree {
   /** Frees nodes that lead nowhere any more, from here to the root. */
   private prune(from: number): void {
     const { nodes } = this;
-    const childrenOf = nodes.column(nodeChildren);
     let node = from;
-    while (node !== root && (nodes.column(nodeHead)[node] as number) < 0 && childrenOf[node] === 0) {
+    while (node !== root && (nodes.column(nodeHead)[node] as number) < 0 && nodes.column(nodeChildren)[node] === 0) {
       const parent = nodes.column(nodeParent)[node] as number;
       this.children.remove(node);
       this.levels.unuse(nodes.column(nodeLevel)[node] as number);
       nodes.give(node);
+      const childrenOf = nodes.column(nodeChildren);
       childrenOf[parent] = (childrenOf[parent] as number) - 1;
       node = parent;
     }

@@ -8,13 +8,17 @@
 import { copyBytes, decodeUtf8, encodeUtf8, hashBytes, sameBytes, topicNameProblem, viewOf } from '@pipit/protocol';
 import type { Plan } from './router.ts';
 
+/** Below `$SYS`, where only the broker publishes. */
+export function isSystemTopic(name: string): boolean {
+  return name === '$SYS' || name.startsWith('$SYS/');
+}
+
 export class Topic {
   readonly name: string;
   /** The name as it goes on the wire: two bytes of length, then its UTF-8. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly hash: number;
-  /** Below `$SYS`, where only the broker publishes. */
   readonly isSystem: boolean;
   plan: Plan | null = null;
 
@@ -23,7 +27,7 @@ export class Topic {
     this.bytes = bytes;
     this.view = viewOf(bytes);
     this.hash = hash;
-    this.isSystem = name === '$SYS' || name.startsWith('$SYS/');
+    this.isSystem = isSystemTopic(name);
   }
 
   /** Whether this is the topic whose UTF-8 is view[start, end). */
@@ -59,20 +63,23 @@ export class TopicTable {
   /** The topic whose UTF-8 is bytes[start, end); null when the name is not a legal topic. Throws DecodeError on bad UTF-8. */
   intern(bytes: Uint8Array, view: DataView, start: number, end: number): Topic | null {
     const hash = hashBytes(view, start, end, this.seed);
+    const known = this.find(hash, view, start, end);
+    if (known != null) return known;
+    const name = decodeUtf8(bytes, start, end);
+    if (topicNameProblem(name, this.levelsMax) !== undefined) return null;
+    return this.add(new Topic(name, wireOf(bytes, view, start, end), hash), known === undefined);
+  }
+
+  /** Null: it is not there; undefined: nor is there a place for it near its hash. */
+  private find(hash: number, view: DataView, start: number, end: number): Topic | null | undefined {
     const mask = this.slots.length - 1;
     let probes = 0;
     for (let slot = hash & mask; probes < probesMax; slot = (slot + 1) & mask, probes++) {
       const topic = this.slots[slot] as Topic | null;
-      if (topic === null) break;
+      if (topic === null) return null;
       if (topic.hash === hash && topic.equals(view, start, end)) return topic;
     }
-    const name = decodeUtf8(bytes, start, end);
-    if (topicNameProblem(name, this.levelsMax) !== undefined) return null;
-    const wire = new Uint8Array(end - start + 2);
-    const wireView = viewOf(wire);
-    wireView.setUint16(0, end - start);
-    copyBytes(wire, wireView, 2, bytes, view, start, end - start);
-    return this.add(new Topic(name, wire, hash), probes === probesMax);
+    return undefined;
   }
 
   /** The same from a string; null when it is not a legal topic name. */
@@ -82,13 +89,16 @@ export class TopicTable {
     return this.intern(text, viewOf(text), 0, text.length);
   }
 
-  /** A topic outside the table, for a name that today's limits would refuse. */
-  internAnyway(name: string): Topic {
+  /**
+   * The interned topic, or one outside the table: for names that come by the million and once, and for those that today's limits
+   * would refuse.
+   */
+  borrow(name: string): Topic {
     const text = encodeUtf8(name);
-    const wire = new Uint8Array(text.length + 2);
-    viewOf(wire).setUint16(0, text.length);
-    wire.set(text, 2);
-    return new Topic(name, wire, 0);
+    const { length } = text;
+    const hash = hashBytes(viewOf(text), 0, length, this.seed);
+    const known = this.find(hash, viewOf(text), 0, length);
+    return known ?? new Topic(name, wireOf(text, viewOf(text), 0, length), hash);
   }
 
   private add(topic: Topic, isCrowded: boolean): Topic {
@@ -115,4 +125,13 @@ export class TopicTable {
     while (this.slots[slot] !== null) slot = (slot + 1) & mask;
     this.slots[slot] = topic;
   }
+}
+
+/** The name as it goes on the wire. */
+function wireOf(bytes: Uint8Array, view: DataView, start: number, end: number): Uint8Array {
+  const wire = new Uint8Array(end - start + 2);
+  const wireView = viewOf(wire);
+  wireView.setUint16(0, end - start);
+  copyBytes(wire, wireView, 2, bytes, view, start, end - start);
+  return wire;
 }

@@ -15,6 +15,7 @@ import type {
   Connection,
   Core,
   Effect,
+  FetchRequest,
   LocalMessage,
   LocalSubscriber,
   PageRequest,
@@ -202,6 +203,8 @@ export class Driver implements LinkOwner {
         return void this.#commit(effect.batch);
       case 'page':
         return void this.#page(effect.request);
+      case 'fetch':
+        return void this.#fetch(effect.request);
       case 'deliver':
       case 'published':
       case 'event':
@@ -338,6 +341,16 @@ export class Driver implements LinkOwner {
       this.#core.paged(request.number, deliveries, null, performance.now());
     } catch (error) {
       this.#core.paged(request.number, null, messageOf(error), performance.now());
+    }
+    this.schedule();
+  }
+
+  async #fetch(request: FetchRequest): Promise<void> {
+    try {
+      const messages = (await this.#store?.fetch(request)) ?? [];
+      this.#core.fetched(request.number, messages, null, performance.now());
+    } catch (error) {
+      this.#core.fetched(request.number, null, messageOf(error), performance.now());
     }
     this.schedule();
   }

@@ -4,7 +4,15 @@
 
 import fs from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Batch, PageRequest, Store, StoredDelivery, StoredState } from '../core/index.ts';
+import type {
+  Batch,
+  FetchRequest,
+  PageRequest,
+  Store,
+  StoredDelivery,
+  StoredMessage,
+  StoredState,
+} from '../core/index.ts';
 import type { LogReport } from '../store/contents.ts';
 import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
@@ -45,6 +53,7 @@ export class LogStore implements Store {
   #loading: Pending<StoredState> | null = null;
   readonly #commits = new Map<number, Pending<void>>();
   readonly #pages = new Map<number, Pending<readonly StoredDelivery[]>>();
+  readonly #fetches = new Map<number, Pending<readonly (StoredMessage | null)[]>>();
   /** Told when nothing is under way any more. */
   #onIdle: (() => void) | null = null;
 
@@ -98,6 +107,14 @@ export class LogStore implements Store {
     return new Promise((done, failed) => {
       this.#pages.set(request.number, { done, failed });
       this.#log.page(request);
+      this.#pump();
+    });
+  }
+
+  fetch(request: FetchRequest): Promise<readonly (StoredMessage | null)[]> {
+    return new Promise((done, failed) => {
+      this.#fetches.set(request.number, { done, failed });
+      this.#log.fetch(request);
       this.#pump();
     });
   }
@@ -161,6 +178,8 @@ export class LogStore implements Store {
         return settle(this.#commits, answer.number, undefined, answer.error);
       case 'paged':
         return settle(this.#pages, answer.number, answer.deliveries ?? [], answer.error);
+      case 'fetched':
+        return settle(this.#fetches, answer.number, answer.messages ?? [], answer.error);
       case 'damaged':
         this.#options.onDamage?.(answer.damage);
     }

@@ -134,7 +134,7 @@ export class StoreReader {
 
   /** Retained topics, in order, without reading their messages. */
   topics(filter = '#'): string[] {
-    const all = [...this.#contents.catalog.retained.keys()];
+    const all = [...this.#contents.catalog.retained].map(([topic]) => topic);
     return all.filter((topic) => filter === '#' || filterMatches(filter, topic)).sort(compare);
   }
 
@@ -145,7 +145,7 @@ export class StoreReader {
     const { catalog, loader } = this.#contents;
     const bytesOf = (topic: string): number => {
       const place = catalog.retained.get(topic);
-      return place === undefined ? 0 : place.length + (catalog.messagePlace(place.messageId)?.length ?? 0);
+      return place === null ? 0 : place.length + (catalog.messagePlace(place.messageId)?.length ?? 0);
     };
     for (const chunk of chunks(topics, bytesOf)) {
       const messages = await this.#ask<readonly (StoredMessage | null)[]>((done) => loader.retained(chunk, done));

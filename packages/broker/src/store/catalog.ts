@@ -9,7 +9,8 @@
  */
 
 import { Entries, type Entry } from './entries.ts';
-import { type Facts, RecordType } from './record.ts';
+import { type Facts, RecordType, type RetainedFacts } from './record.ts';
+import { type RetainedPlace, RetainedPlaces } from './retained-places.ts';
 import type { Segments } from './segments.ts';
 
 export interface Place {
@@ -33,10 +34,6 @@ interface SharedMessage {
   references: number;
 }
 
-export interface RetainedPlace extends Place {
-  readonly messageId: number;
-}
-
 export class CatalogSession {
   readonly incarnation: number;
   /** Null while its own record was not seen. */
@@ -56,7 +53,7 @@ export class CatalogSession {
 
 export class Catalog {
   readonly sessions = new Map<number, CatalogSession>();
-  readonly retained = new Map<string, RetainedPlace>();
+  readonly retained = new RetainedPlaces();
   private readonly sessionsByKey = new Map<string, CatalogSession>();
   private readonly messages = new Map<number, SharedMessage>();
   /** Messages that nobody named at some time of this batch. */
@@ -86,7 +83,7 @@ export class Catalog {
   counts(): { sessions: number; queued: number; retained: number } {
     let queued = 0;
     for (const { entries } of this.sessions.values()) queued += entries.count;
-    return { sessions: this.sessions.size, queued, retained: this.retained.size };
+    return { sessions: this.sessions.size, queued, retained: this.retained.count };
   }
 
   /** Takes in one record that stands at this place. */
@@ -103,7 +100,7 @@ export class Catalog {
       case RecordType.Message:
         return this.putMessage(facts.id, place);
       case RecordType.Retained:
-        return this.retain(facts.topic, facts.messageId, place);
+        return this.retain(facts, place);
       case RecordType.Unretained:
         return this.unretain(facts.topic);
       default:
@@ -359,17 +356,18 @@ export class Catalog {
 
   // ── Retained messages
 
-  private retain(topic: string, messageId: number, place: Place): void {
-    const old = this.retained.get(topic);
-    this.reference(messageId);
+  private retain(facts: RetainedFacts, place: Place): void {
+    const old = this.retained.get(facts.topic);
+    this.reference(facts.messageId);
     this.mark(place);
-    this.retained.set(topic, { ...place, messageId });
-    if (old !== undefined) this.dropRetained(old);
+    this.retained.set(facts, place);
+    if (old !== null) this.dropRetained(old);
+    if (facts.id > this.lastId) this.lastId = facts.id;
   }
 
   private unretain(topic: string): void {
     const old = this.retained.get(topic);
-    if (old === undefined) return;
+    if (old === null) return;
     this.retained.delete(topic);
     this.dropRetained(old);
   }
@@ -388,7 +386,7 @@ export class Catalog {
       case RecordType.Message:
         return this.messagePlace(facts.id);
       case RecordType.Retained:
-        return this.retained.get(facts.topic) ?? null;
+        return this.retained.get(facts.topic);
       case RecordType.Queued:
         return this.sessions.get(facts.incarnation)?.entries.get(facts.sequence) ?? null;
       case RecordType.Sent:

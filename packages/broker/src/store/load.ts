@@ -5,7 +5,6 @@ import type { ByteReader } from './bytes.ts';
 import type { Catalog, CatalogSession, Place } from './catalog.ts';
 import type { Entry } from './entries.ts';
 import { fetchRecords } from './fetch.ts';
-import { RetainedLoad } from './load-retained.ts';
 import type { Operations } from './operations.ts';
 import {
   type Commit,
@@ -110,17 +109,21 @@ export class Loader {
     });
   }
 
-  /** What is retained for these topics, in their order; null in the place of a message that is damaged. */
+  /** What is retained for these topics, in their order; null in the place of a message that is not there, or damaged. */
   retained(
     topics: readonly string[],
     finished: (messages: readonly (StoredMessage | null)[] | null, error: string | null) => void,
   ): void {
-    const places = topics.map((topic) => this.catalog.retained.get(topic) as Place);
-    const found = new Array<RetainedRecord | null>(places.length).fill(null);
-    const each = (index: number, reader: ByteReader | null): void => {
-      if (reader !== null) found[index] = readRetained(reader);
-    };
-    fetchRecords(this.operations, this.segments, places, each, (error) => {
+    const found = new Array<RetainedRecord | null>(topics.length).fill(null);
+    const reading = new Reading();
+    for (const [index, topic] of topics.entries()) {
+      const place = this.catalog.retained.get(topic);
+      if (place === null) continue;
+      reading.want(place, (reader) => {
+        found[index] = readRetained(reader);
+      });
+    }
+    reading.run(this.operations, this.segments, (error) => {
       if (error !== null) return finished(null, error);
       const ids = new Set<number>();
       addIds(
@@ -138,31 +141,27 @@ export class Loader {
     });
   }
 
-  /** Everything but what waits in queues; `lost`: records that cannot be read. */
+  /** Everything but what waits in queues and is retained; `lost`: records that cannot be read. */
   state(
     commit: Commit | null,
     finished: (state: StoredState | null, lost: number, error: string | null) => void,
   ): void {
     const reading = new Reading();
     const sessions = [...this.catalog.sessions.values()].map((known) => this.wantSession(known, reading));
-    const retained = new RetainedLoad(this.catalog);
     reading.run(this.operations, this.segments, (error) => {
       if (error !== null) return finished(null, 0, error);
-      retained.read(this.operations, this.segments, (unread) => {
-        if (unread !== null) return finished(null, 0, unread);
-        const ids = new Set(retained.messageIds());
-        for (const { inFlight } of sessions) addIds(ids, inFlight);
-        this.messages(ids, (messages, lost, failure) => {
-          if (failure !== null) return finished(null, 0, failure);
-          const state: StoredState = {
-            wall: commit?.wall ?? 0,
-            clock: commit?.clock ?? 0,
-            lastId: this.catalog.lastId,
-            sessions: sessions.flatMap((loading) => loadedSession(loading, messages)),
-            retained: { [Symbol.iterator]: () => retained.decode(messages) },
-          };
-          finished(state, reading.lost + retained.lost + lost, null);
-        });
+      const ids = new Set<number>();
+      for (const { inFlight } of sessions) addIds(ids, inFlight);
+      this.messages(ids, (messages, lost, failure) => {
+        if (failure !== null) return finished(null, 0, failure);
+        const state: StoredState = {
+          wall: commit?.wall ?? 0,
+          clock: commit?.clock ?? 0,
+          lastId: this.catalog.lastId,
+          sessions: sessions.flatMap((loading) => loadedSession(loading, messages)),
+          retained: { [Symbol.iterator]: () => this.catalog.retained.restorable() },
+        };
+        finished(state, reading.lost + lost, null);
       });
     });
   }

@@ -2,7 +2,7 @@
  * The durable log: a synchronous state machine between a store's calls and a disk's operations. It owns the order of appends,
  * the catalog of what lives, and the cleaning of what does not; it knows no clock, no promise and no file system.
  *
- *     commit, page ─▶ log ─▶ take(): operations for the disk, answers for the caller
+ *     commit, page, fetch ─▶ log ─▶ take(): operations for the disk, answers for the caller
  *     done(operation, result) ─▶
  *
  * Invariants: one append is under way at a time; the catalog holds only what lasts; a file is never appended to again after
@@ -10,7 +10,7 @@
  * since, goes to the next file.
  */
 
-import type { Batch, PageRequest, StoredDelivery, StoredState } from '../core/index.ts';
+import type { Batch, FetchRequest, PageRequest, StoredDelivery, StoredMessage, StoredState } from '../core/index.ts';
 import { type Append, BatchWriter, type Move } from './batch.ts';
 import { Cleaner } from './cleaner.ts';
 import { LogContents, type LogReport, type Opened } from './contents.ts';
@@ -58,6 +58,12 @@ export type Answer =
       readonly deliveries: readonly StoredDelivery[] | null;
       readonly error: string | null;
     }
+  | {
+      readonly kind: 'fetched';
+      readonly number: number;
+      readonly messages: readonly (StoredMessage | null)[] | null;
+      readonly error: string | null;
+    }
   /** Damage found while running. */
   | { readonly kind: 'damaged'; readonly damage: Damage };
 
@@ -102,6 +108,7 @@ export class Log {
 
   /** At most one batch at a time, and only after `loaded`; it must not change before it is answered. */
   commit(batch: Batch): void {
+    this.catalog.retained.takenOver();
     const { live } = this.segments;
     if (live > this.options.liveBytesMax && growthOf(batch.changes, this.catalog) > 0) {
       const error = `the store is full: ${live} bytes of ${this.options.liveBytesMax} are in use`;
@@ -120,6 +127,14 @@ export class Log {
     }
     this.contents.loader.page(session, after, count, (deliveries, error) => {
       this.answers.push({ kind: 'paged', number, deliveries, error });
+    });
+  }
+
+  fetch({ number, messages: wanted }: FetchRequest): void {
+    const topics = wanted.map(({ topic }) => topic);
+    this.contents.loader.retained(topics, (found, error) => {
+      const messages = found?.map((message, index) => (message?.id === wanted[index]?.id ? message : null)) ?? null;
+      this.answers.push({ kind: 'fetched', number, messages, error });
     });
   }
 

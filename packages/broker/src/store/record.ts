@@ -85,8 +85,18 @@ export type Facts =
     }
   | { readonly type: typeof RecordType.Received; readonly incarnation: number; readonly packetId: number }
   | { readonly type: typeof RecordType.Completed; readonly incarnation: number; readonly packetId: number }
-  | { readonly type: typeof RecordType.Retained; readonly topic: string; readonly messageId: number }
+  | RetainedFacts
   | { readonly type: typeof RecordType.Unretained; readonly topic: string };
+
+export interface RetainedFacts {
+  readonly type: typeof RecordType.Retained;
+  readonly topic: string;
+  /** 0: the message stands inside. */
+  readonly messageId: number;
+  readonly expiresAtClock: number;
+  readonly cost: number;
+  readonly id: number;
+}
 
 const flagRetain = 4;
 const flagExpires = 8;
@@ -199,13 +209,16 @@ export function writeQueued(
 /** A retained message has a lifetime of its own, also when it shares its message with queues. */
 export function writeRetained(writer: ByteWriter, topic: string, message: StoredMessage, isInline: boolean): Facts {
   const messageId = isInline ? 0 : message.id;
+  const { id, expiresAtClock } = message;
+  const cost = storedCost(message);
   const start = startFrame(writer, RecordType.Retained);
   writer.text(topic);
   writer.integer(messageId);
-  writer.number(message.expiresAtClock);
+  writer.number(expiresAtClock);
+  writer.integer(cost);
   if (isInline) writeMessageFields(writer, message);
   finishFrame(writer, start);
-  return { type: RecordType.Retained, topic, messageId };
+  return { type: RecordType.Retained, topic, messageId, expiresAtClock, cost, id };
 }
 
 /** Changes that say no more than their facts. */
@@ -289,7 +302,7 @@ export function readFacts(type: number, reader: ByteReader): Facts {
     case RecordType.Completed:
       return { type, incarnation: reader.integer(), packetId: reader.integer() };
     case RecordType.Retained:
-      return { type, topic: reader.text(), messageId: reader.integer() };
+      return readRetainedFacts(reader);
     case RecordType.Unretained:
       return { type, topic: reader.text() };
     default:
@@ -357,6 +370,16 @@ export function readQueued(reader: ByteReader): QueuedRecord {
   return { delivery, message, expiresAtClock: message.expiresAtClock };
 }
 
+function readRetainedFacts(reader: ByteReader): RetainedFacts {
+  const type = RecordType.Retained;
+  const topic = reader.text();
+  const messageId = reader.integer();
+  const expiresAtClock = reader.number();
+  const cost = reader.integer();
+  // A message that stands inside begins with its id.
+  return { type, topic, messageId, expiresAtClock, cost, id: messageId === 0 ? reader.integer() : messageId };
+}
+
 export interface RetainedRecord {
   readonly topic: string;
   readonly expiresAtClock: number;
@@ -367,6 +390,7 @@ export function readRetained(reader: ByteReader): RetainedRecord {
   const topic = reader.text();
   const messageId = reader.integer();
   const expiresAtClock = reader.number();
+  reader.integer(); // The cost.
   return { topic, expiresAtClock, message: messageId === 0 ? readMessage(reader) : messageId };
 }
 

@@ -196,6 +196,10 @@ export class Arena {
         this.features.add('page');
         this.store?.page(effect.request);
         return;
+      case 'fetch':
+        this.features.add('fetch');
+        this.store?.fetch(effect.request);
+        return;
       case 'deliver':
         this.delivered.push(effect);
         return;

@@ -34,6 +34,7 @@ export const smallLimits: Limits = {
   sessionExpiryMax: 20_000,
   retainedMessagesMax: 4,
   retainedBytesMax: 50_000,
+  retainedBytesInMemoryMax: 3_000,
   retainedExpiryMax: 10_000,
   internedTopicsMax: 8,
   plannedRecipientsMax: 6,

@@ -8,10 +8,12 @@ import {
   type Batch,
   type Change,
   createBroker,
+  type FetchRequest,
   type PageRequest,
   PublishError,
   type Store,
   type StoredDelivery,
+  type StoredMessage,
   type StoredState,
 } from '../../src/index.ts';
 import { MqttPeer, publishedBy } from './mqtt-peer.ts';
@@ -39,6 +41,12 @@ class SlowStore implements Store {
       throw new Error('the disk is full');
     }
     this.committed.push(copy);
+  }
+
+  fetch(request: FetchRequest): Promise<readonly (StoredMessage | null)[]> {
+    this.calls.push('fetch');
+    const retained = this.changes.flatMap((change) => (change.kind === 'retained' ? [change.message] : []));
+    return Promise.resolve(request.messages.map(({ id }) => retained.find((message) => message.id === id) ?? null));
   }
 
   page(request: PageRequest): Promise<readonly StoredDelivery[]> {

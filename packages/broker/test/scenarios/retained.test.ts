@@ -194,8 +194,8 @@ for (const store of storeKinds) {
     });
 
     test('as many bytes as there may be, and one more', () => {
-      // Topic (with its length), payload, and 128 bytes for every message.
-      const { world, keep } = open({ limits: { retainedBytesMax: 3 + 100 + 128 + (3 + 10 + 128) } });
+      // Topic (with its length), payload, 128 bytes for every message, and 48 for every level.
+      const { world, keep } = open({ limits: { retainedBytesMax: 3 + 100 + 128 + 48 + (3 + 10 + 128 + 48) } });
       keep('a', 'x'.repeat(100));
       keep('b', 'x'.repeat(11));
       assert.deepEqual(topicsOf(replayTo(world, '#')), ['a']);

@@ -7,7 +7,7 @@
  */
 
 import assert from 'node:assert/strict';
-import type { Batch, Core, PageRequest, StoredDelivery, StoredState } from '../../src/core/index.ts';
+import type { Batch, Core, FetchRequest, PageRequest, StoredDelivery, StoredState } from '../../src/core/index.ts';
 import { KeptState } from '../kept-state.ts';
 import { LogBench } from '../store/log-bench.ts';
 
@@ -20,17 +20,20 @@ export class StoreDouble {
   private readonly kept = new KeptState();
   private waitingCommit: Batch | null = null;
   private readonly waitingPages: PageRequest[] = [];
+  private readonly waitingFetches: FetchRequest[] = [];
   private failures = 0;
   /** Refuse every commit until it is set back. */
   isBroken = false;
   /** Answer nothing until it is set back. */
   isStalled = false;
-  /** Answer pages only. */
+  /** Answer pages and fetches only. */
   isCommitStalled = false;
-  /** Answer commits only. */
+  /** Answer no pages and no fetches. */
   isPagingStalled = false;
-  /** Fail every page. */
+  /** Fail every page and every fetch. */
   isPagingBroken = false;
+  /** Messages that were fetched so far. */
+  fetched = 0;
   /** Batches made to last, for looking at. */
   readonly committed: Batch[] = [];
 
@@ -46,6 +49,10 @@ export class StoreDouble {
 
   page(request: PageRequest): void {
     this.waitingPages.push(request);
+  }
+
+  fetch(request: FetchRequest): void {
+    this.waitingFetches.push(request);
   }
 
   /** Answers one thing that waits. False when nothing does. */
@@ -64,6 +71,10 @@ export class StoreDouble {
       return true;
     }
     if (this.isPagingStalled) return false;
+    return this.answerPage(core, now) || this.answerFetch(core, now);
+  }
+
+  private answerPage(core: Core, now: number): boolean {
     const request = this.waitingPages.shift();
     if (request === undefined) return false;
     if (this.isPagingBroken) {
@@ -72,6 +83,20 @@ export class StoreDouble {
     }
     const page = this.kept.page(request);
     core.paged(request.number, this.log === null ? page : this.pageOfLog(this.log, request, page), null, now);
+    return true;
+  }
+
+  private answerFetch(core: Core, now: number): boolean {
+    const request = this.waitingFetches.shift();
+    if (request === undefined) return false;
+    if (this.isPagingBroken) {
+      core.fetched(request.number, null, 'unreadable', now);
+      return true;
+    }
+    const kept = this.kept.fetch(request);
+    if (this.log !== null) assert.deepEqual(this.log.fetch(request.messages), kept);
+    this.fetched += kept.filter((message) => message !== null).length;
+    core.fetched(request.number, kept, null, now);
     return true;
   }
 
@@ -85,6 +110,11 @@ export class StoreDouble {
     return found;
   }
 
+  /** Fetches not answered yet: the topics each asks for. */
+  get fetchesWaiting(): string[][] {
+    return this.waitingFetches.map(({ messages }) => messages.map(({ topic }) => topic));
+  }
+
   /** Page requests not answered yet. */
   get pagesWaiting(): number {
     return this.waitingPages.length;
@@ -94,6 +124,11 @@ export class StoreDouble {
   lose(key: string, above: number): void {
     const queue = this.kept.sessions.get(key)?.queue;
     for (const sequence of [...(queue?.keys() ?? [])]) if (sequence > above) queue?.delete(sequence);
+  }
+
+  /** Damage: the retained message of this topic is gone. */
+  loseRetained(topic: string): void {
+    this.kept.retained.delete(topic);
   }
 
   /** Keys of the sessions that last. */
@@ -115,6 +150,7 @@ export class StoreDouble {
   state(): StoredState {
     this.waitingCommit = null;
     this.waitingPages.length = 0;
+    this.waitingFetches.length = 0;
     if (this.log !== null) {
       this.log.disk.losePower();
       this.log.restart();

@@ -223,6 +223,9 @@ export class World {
       case 'page':
         this.store?.page(effect.request);
         return;
+      case 'fetch':
+        this.store?.fetch(effect.request);
+        return;
       case 'deliver':
         this.delivered.push({ subscriber: effect.subscriber, token: effect.token, message: effect.message });
         return;

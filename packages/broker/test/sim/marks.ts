@@ -25,6 +25,8 @@ export const markNames = [
   'held too long for the disk',
   'queue paged in from the store',
   'page failed',
+  'retained message read from the store',
+  'fetch failed',
   'power lost in mid-commit',
   'power lost with acks held',
   'power lost with a will pending',

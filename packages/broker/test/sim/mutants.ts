@@ -109,9 +109,9 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'a retained message replayed although it came live',
-    file: 'broker/src/core/retained.ts',
-    find: 'if (entry === null || entry.order > this.order) return null;',
-    replace: 'if (entry === null) return null;',
+    file: 'broker/src/core/retained-cursor.ts',
+    find: 'return entry < 0 || this.retained.orderOf(entry) > this.order ? none : entry;',
+    replace: 'return entry;',
   },
   {
     name: 'a PUBCOMP after a resume lets too many out',

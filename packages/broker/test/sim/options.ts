@@ -102,7 +102,11 @@ export function expand(seed: number, steps = 1000): SimOptions {
     disk: hasDisk
       ? { delayMs: prng.pick([0, 1, 10, 200, 2000]), failPercent: percent() >> 1, pageFailPercent: percent() >> 1 }
       : null,
-    limits: limitsOf(prng),
+    // Retained messages are read from the store: all that last, some, or after a restart only.
+    limits: {
+      ...limitsOf(prng),
+      ...[{ retainedBytesInMemoryMax: 0 }, { retainedBytesInMemoryMax: 3_000 }, {}][seed % 3],
+    },
     queueQos0: prng.chance(20),
     strange: {
       cleanPercent: percent(),

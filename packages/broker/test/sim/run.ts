@@ -132,8 +132,8 @@ function judgeEnd(sim: Simulation): void {
     }
   }
   const have = [...state.retained]
-    .filter((each) => each.expiresAt > state.now)
-    .map((each) => each.topic.name)
+    .filter(({ entry }) => state.retained.expiresAt(entry) > state.now)
+    .map(({ topic }) => topic)
     .sort()
     .join();
   const want = [...model.retained]

@@ -241,21 +241,15 @@ export class Simulation {
   }
 
   changePermissions(name: string, permissions: Permissions, rules: readonly Rule[]): void {
-    this.flush();
-
+    // A turn now, so that what was written before is not taken for what comes after.
+    this.turn();
     this.input(null, () => {
       this.model.rules.set(name, rules);
       for (const session of this.model.sessions.values()) {
         if (session.permissions === name) for (const replay of session.replays) replay.mayLackSome = true;
       }
-
       this.core.permissionsChanged(permissions, rules, this.coreNow);
     });
-  }
-
-  /** A turn now, so that what was written before is not taken for what comes after. */
-  private flush(): void {
-    this.turn();
   }
 
   // ── inputs
@@ -429,6 +423,8 @@ export class Simulation {
         return this.commit(effect.batch, snapshot as Snapshot);
       case 'page':
         return this.page(effect.request);
+      case 'fetch':
+        return this.fetch(effect.request);
       default:
     }
   }
@@ -468,8 +464,8 @@ export class Simulation {
     this.disk?.end(!fails);
     this.oracle.isFailing = fails;
     this.oracle.diskAnsweredAt = this.schedule.now;
-    const isHolding = [...this.core.state.connections].some((connection) => connection.isHolding);
-    if (fails && isHolding) this.marks.add('ack held across a failed commit');
+    if (fails && [...this.core.state.connections].some(({ isHolding }) => isHolding))
+      this.marks.add('ack held across a failed commit');
     this.input(null, () => this.core.committed(number, fails ? 'the disk is full' : null, this.coreNow));
   }
 
@@ -477,12 +473,18 @@ export class Simulation {
     this.later(this.faults.diskDelayMs, () => {
       const fails = this.prng.chance(this.faults.pageFailPercent);
       const deliveries = fails ? null : (this.disk?.page(request) ?? []);
-      if (fails) this.marks.add('page failed');
-      else if (deliveries?.length !== 0) this.marks.add('queue paged in from the store');
-      this.log(
-        `page of ${request.key} after ${request.after}: ${deliveries?.map(({ sequence }) => sequence).join() ?? 'failed'}`,
-      );
+      if (deliveries?.length !== 0) this.marks.add(fails ? 'page failed' : 'queue paged in from the store');
+      this.log(`page of ${request.key} after ${request.after}: ${deliveries?.length ?? 'failed'}`);
       this.input(null, () => this.core.paged(request.number, deliveries, fails ? 'cannot read' : null, this.coreNow));
+    });
+  }
+
+  private fetch(request: Extract<Effect, { kind: 'fetch' }>['request']): void {
+    this.later(this.faults.diskDelayMs, () => {
+      const messages = this.prng.chance(this.faults.pageFailPercent) ? null : (this.disk?.fetch(request) ?? []);
+      this.marks.add(messages === null ? 'fetch failed' : 'retained message read from the store');
+      this.log(`fetch of ${request.messages.map(({ topic }) => topic).join()}`);
+      this.input(null, () => this.core.fetched(request.number, messages, 'cannot read', this.coreNow));
     });
   }
 

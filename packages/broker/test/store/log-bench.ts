@@ -1,7 +1,7 @@
 /** A log on a simulated disk, driven to the end of what it was asked; restarts included. */
 
 import assert from 'node:assert/strict';
-import type { Batch, Change, StoredDelivery, StoredState } from '../../src/core/index.ts';
+import type { Batch, Change, FetchRequest, StoredDelivery, StoredMessage, StoredState } from '../../src/core/index.ts';
 import type { LogReport } from '../../src/store/contents.ts';
 import { type Answer, Log, type LogOptions } from '../../src/store/log.ts';
 import type { Damage } from '../../src/store/set-aside.ts';
@@ -75,10 +75,30 @@ export class LogBench {
     return deliveries ?? (error as string);
   }
 
-  /** What was loaded, in a form that compares; queues are paged. */
-  shown(): Shown {
-    return showStored(this.state, this.pageAll);
+  fetch(messages: FetchRequest['messages']): readonly (StoredMessage | null)[] | string {
+    const number = ++this.pages;
+    this.log.fetch({ number, messages });
+    const answer = this.until((each) => each.kind === 'fetched' && each.number === number);
+    const { messages: found, error } = answer as Extract<Answer, { kind: 'fetched' }>;
+    return found ?? (error as string);
   }
+
+  /** What was loaded, in a form that compares; queues are paged, retained messages fetched. */
+  shown(): Shown {
+    return showStored(this.state, this);
+  }
+
+  /** Every retained message that was loaded, some at a time. */
+  readonly fetchAll = (wanted: FetchRequest['messages']): StoredMessage[] => {
+    const all: StoredMessage[] = [];
+    while (all.length < wanted.length) {
+      const some = wanted.slice(all.length, all.length + 1 + this.prng.below(20));
+      const found = this.fetch(some);
+      assert.ok(typeof found !== 'string', String(found));
+      for (const message of found) all.push(message ?? assert.fail('a retained message is not there'));
+    }
+    return all;
+  };
 
   /** Everything that waits for a session, page after page. */
   readonly pageAll = (key: string, incarnation: number): StoredDelivery[] => {

@@ -6,7 +6,14 @@
 
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import type { Batch, PageRequest, StoredDelivery, StoredState } from '../../src/core/index.ts';
+import type {
+  Batch,
+  FetchRequest,
+  PageRequest,
+  StoredDelivery,
+  StoredMessage,
+  StoredState,
+} from '../../src/core/index.ts';
 import { Disk } from '../sim/disk.ts';
 import { LogBench } from './log-bench.ts';
 import { Model, type Shown } from './model.ts';
@@ -57,6 +64,12 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     assert.deepEqual(found, waiting.slice(0, found.length));
     assert.equal(found.length === 0, waiting.length === 0);
     return [...found];
+  }
+
+  override fetch(request: FetchRequest): (StoredMessage | null)[] {
+    const kept = super.fetch(request);
+    assert.deepEqual(this.bench.fetch(request.messages), kept);
+    return kept;
   }
 
   override reload(): StoredState {

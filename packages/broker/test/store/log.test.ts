@@ -103,7 +103,7 @@ test('failing appends and syncs: a batch is tried again with what came since, an
       assert.ok(found !== undefined, `${where}, run ${run}: the state is none that was tried`);
       model.sessions.clear();
       model.retained.clear();
-      const { sessions, retained } = Model.of(bench.state, bench.pageAll);
+      const { sessions, retained } = Model.of(bench.state, bench);
       for (const [key, known] of sessions) model.sessions.set(key, known);
       for (const [topic, message] of retained) model.retained.set(topic, message);
     }
@@ -144,7 +144,7 @@ test('damage anywhere: the start succeeds, names what it could not read, and wor
       assert.equal(bench.disk.files.get(copy ?? '')?.bytes.length, to - from, 'a copy is in the quarantine');
     }
     // What was read is the state from here on, whatever cleaning does to it.
-    const model = Model.of(bench.state, bench.pageAll);
+    const model = Model.of(bench.state, bench);
     assert.deepEqual(bench.shown(), model.show());
     fill(bench, model, 60);
     bench.rest();
@@ -342,7 +342,7 @@ test('a file that cannot be read is set aside, and the rest of the log is there'
   assert.ok(
     bench.report.damage.some(({ file, kind, copy }) => file === name && kind === 'unreadable' && copy === null),
   );
-  const read = Model.of(bench.state, bench.pageAll);
+  const read = Model.of(bench.state, bench);
   fill(bench, read, 100);
   bench.rest();
   assert.ok(bench.disk.files.has(`quarantine/${name}`) && !bench.disk.files.has(name as string), 'moved, not removed');

@@ -1,7 +1,9 @@
 /** What a store must know: changes applied to plain maps; and random changes that make sense for what it knows. */
 
+import assert from 'node:assert/strict';
 import {
   type Change,
+  type FetchRequest,
   type StoredDelivery,
   type StoredMessage,
   type StoredSession,
@@ -19,7 +21,11 @@ interface Known {
   readonly received: Set<number>;
 }
 
-export type PageAll = (key: string, incarnation: number) => readonly StoredDelivery[];
+/** Reads what was not loaded. */
+export interface Reader {
+  pageAll(key: string, incarnation: number): readonly StoredDelivery[];
+  fetchAll(wanted: FetchRequest['messages']): readonly StoredMessage[];
+}
 
 /** The state in a form that compares: sorted, with queues as they page. */
 export interface Shown {
@@ -31,12 +37,12 @@ export class Model {
   readonly sessions = new Map<string, Known>();
   readonly retained = new Map<string, StoredMessage>();
 
-  /** What a store loaded; `pageAll` reads what waits for a session. */
-  static of(state: StoredState, pageAll: PageAll): Model {
+  /** What a store loaded. */
+  static of(state: StoredState, reader: Reader): Model {
     const model = new Model();
     for (const { session, subscriptions, inFlight, received } of state.sessions) {
       const queue = new Map<number, StoredDelivery>();
-      for (const delivery of [...inFlight, ...pageAll(session.key, session.incarnation)]) {
+      for (const delivery of [...inFlight, ...reader.pageAll(session.key, session.incarnation)]) {
         queue.set(delivery.sequence, delivery);
       }
       model.sessions.set(session.key, {
@@ -46,7 +52,7 @@ export class Model {
         received: new Set(received),
       });
     }
-    for (const { topic, message } of state.retained) model.retained.set(topic, message);
+    for (const { topic, message } of fetched(state, reader)) model.retained.set(topic, message);
     return model;
   }
 
@@ -168,15 +174,29 @@ function show(
   };
 }
 
-/** What a store loaded, in the same form; `pageAll` reads what waits for a session. */
-export function showStored(state: StoredState, pageAll: PageAll): Shown {
+/** What is retained, with its messages; what was said of each without reading it is right. */
+function fetched(state: StoredState, reader: Reader): { topic: string; message: StoredMessage }[] {
+  const wanted = [...state.retained];
+  const messages = reader.fetchAll(wanted);
+  return wanted.map(({ topic, id, cost, expiresAtClock }, index) => {
+    const message = messages[index] as StoredMessage;
+    assert.deepEqual(
+      { id, cost, expiresAtClock },
+      { id: message.id, cost: storedCost(message), expiresAtClock: message.expiresAtClock },
+    );
+    return { topic, message };
+  });
+}
+
+/** What a store loaded, in the same form. */
+export function showStored(state: StoredState, reader: Reader): Shown {
   const sessions = [...state.sessions].map(({ session, waiting, ...rest }) => {
-    const paged = pageAll(session.key, session.incarnation);
+    const paged = reader.pageAll(session.key, session.incarnation);
     return { shown: { session, ...rest, waiting: paged }, waiting };
   });
   const shown = show(
     sessions.map((each) => each.shown),
-    [...state.retained],
+    fetched(state, reader),
   );
   // What was counted without loading is what was loaded.
   const counted = new Map(sessions.map(({ shown: { session }, waiting }) => [session.key, waiting]));

@@ -157,7 +157,7 @@ test('a batch of more records than a call takes arguments is read back without i
 
 /** What was read is the state from here on, also after another start. */
 function goesOn(bench: LogBench): void {
-  const model = Model.of(bench.state, bench.pageAll);
+  const model = Model.of(bench.state, bench);
   const maker = new ChangeMaker(bench.prng, model, bench.state);
   for (let batch = 0; batch < 20; batch++) assert.equal(bench.commit(maker.make(10)), null);
   bench.rest();

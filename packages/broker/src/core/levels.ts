@@ -1,0 +1,67 @@
+/** Level names ↔ numbers, counted, so that a name goes when its last use goes. For trees of topics and of filters. */
+
+import { decodeUtf8, encodeUtf8 } from '@pipit/protocol';
+import { Rows } from './rows.ts';
+
+export const plus = 0;
+export const hash = 1;
+
+/** From here on a piece of a text is a view of the whole text in V8, and keeps all of it. */
+const viewedFrom = 13;
+
+const useCount = 0;
+
+export class Levels {
+  private readonly numbers = new Map<string, number>();
+  private readonly names: string[] = [];
+  private readonly rows = new Rows(1);
+
+  constructor() {
+    this.use('+');
+    this.use('#');
+  }
+
+  /** Names in use. */
+  get count(): number {
+    return this.numbers.size;
+  }
+
+  /** The number of a level name that is in use, or -1. */
+  find(name: string): number {
+    return this.numbers.get(name) ?? -1;
+  }
+
+  name(level: number): string {
+    return this.names[level] as string;
+  }
+
+  use(name: string): number {
+    let level = this.numbers.get(name);
+    if (level === undefined) {
+      level = this.rows.take();
+      const own = name.length < viewedFrom ? name : copyOf(name);
+      this.numbers.set(own, level);
+      this.names[level] = own;
+      this.rows.column(useCount)[level] = 0;
+    }
+    const uses = this.rows.column(useCount);
+    uses[level] = (uses[level] as number) + 1;
+    return level;
+  }
+
+  unuse(level: number): void {
+    const uses = this.rows.column(useCount);
+    const left = (uses[level] as number) - 1;
+    uses[level] = left;
+    if (left > 0) return;
+    this.numbers.delete(this.name(level));
+    this.names[level] = '';
+    this.rows.give(level);
+    if (this.names.length > this.rows.used) this.names.length = this.rows.used;
+  }
+}
+
+function copyOf(name: string): string {
+  const bytes = encodeUtf8(name);
+  return decodeUtf8(bytes, 0, bytes.length);
+}

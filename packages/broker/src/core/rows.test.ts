@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { PairIndex, Rows } from './rows.ts';
+
+const step = fc.record({ isTake: fc.boolean(), pick: fc.nat(10_000) });
+
+test('rows keep what is in them, are not given twice, and their memory comes back; pairs find them', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ steps: fc.array(step, { maxLength: 60 }), grow: fc.nat(3_000), shrink: fc.nat(3_000) }), {
+        maxLength: 5,
+      }),
+      (phases) => {
+        const rows = new Rows(2, 1);
+        const index = new PairIndex(rows, 0, 1);
+        const model = new Map<number, number>();
+        let stamp = 0;
+        const take = () => {
+          const row = rows.take();
+          assert.ok(!model.has(row), 'it was taken already');
+          model.set(row, ++stamp);
+          rows.column(0)[row] = stamp;
+          rows.column(1)[row] = -stamp;
+          rows.wide(0)[row] = stamp * 2 ** 40;
+          index.add(row);
+        };
+        const give = (pick: number) => {
+          const row = [...model.keys()][pick % model.size];
+          if (row === undefined) return;
+          index.remove(row);
+          model.delete(row);
+          rows.give(row);
+        };
+        for (const { steps, grow, shrink } of phases) {
+          for (let i = 0; i < grow; i++) take();
+          for (const { isTake, pick } of steps) isTake ? take() : give(pick);
+          for (let i = 0; i < shrink; i++) give(0);
+          for (const [row, value] of model) {
+            assert.deepEqual(
+              [rows.column(0)[row], rows.column(1)[row], rows.wide(0)[row], index.find(value, -value)],
+              [value, -value, value * 2 ** 40, row],
+            );
+          }
+          assert.equal(rows.used, Math.max(-1, ...model.keys()) + 1);
+          assert.equal(index.find(1, -2), -1);
+        }
+        for (const row of [...model.keys()]) {
+          index.remove(row);
+          rows.give(row);
+        }
+        assert.ok(rows.used === 0 && rows.column(0).length <= 1_024 && rows.wide(0).length <= 1_024);
+        assert.ok(index['slots'].length <= 1_024);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});

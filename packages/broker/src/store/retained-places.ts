@@ -1,0 +1,99 @@
+/**
+ * Where the retained message of each topic stands: a map of topics to numbers, and the rest in typed arrays.
+ *
+ * Until the broker has taken over what was read at the start it knows, too, what the broker needs of each message: its id, its
+ * cost and when it expires.
+ */
+
+import { Rows, type StoredState } from '../core/index.ts';
+import type { Place } from './catalog.ts';
+import type { RetainedFacts } from './record.ts';
+
+export interface RetainedPlace extends Place {
+  /** The message the record names; 0: it holds it. */
+  readonly messageId: number;
+}
+
+const segment = 0;
+const offset = 1;
+const length = 2;
+const columns = 3;
+const messageId = 0;
+const wideColumns = 1;
+
+export class RetainedPlaces {
+  private readonly topics = new Map<string, number>();
+  private readonly rows = new Rows(columns, wideColumns);
+  /** By row. */
+  private restored: { ids: number[]; costs: number[]; expiries: number[] } | null = {
+    ids: [],
+    costs: [],
+    expiries: [],
+  };
+
+  get count(): number {
+    return this.topics.size;
+  }
+
+  get(topic: string): RetainedPlace | null {
+    const row = this.topics.get(topic);
+    return row === undefined ? null : this.at(row);
+  }
+
+  set({ topic, ...facts }: RetainedFacts, place: Place): void {
+    let row = this.topics.get(topic);
+    if (row === undefined) {
+      row = this.rows.take();
+      this.topics.set(topic, row);
+    }
+    this.rows.column(segment)[row] = place.segment;
+    this.rows.column(offset)[row] = place.offset;
+    this.rows.column(length)[row] = place.length;
+    this.rows.wide(messageId)[row] = facts.messageId;
+    if (this.restored === null) return;
+    this.restored.ids[row] = facts.id;
+    this.restored.costs[row] = facts.cost;
+    this.restored.expiries[row] = facts.expiresAtClock;
+  }
+
+  delete(topic: string): void {
+    const row = this.topics.get(topic);
+    if (row === undefined) return;
+    this.topics.delete(topic);
+    this.rows.give(row);
+  }
+
+  /** Topics may be set and deleted meanwhile. */
+  *[Symbol.iterator](): Generator<readonly [topic: string, place: RetainedPlace]> {
+    for (const [topic, row] of this.topics) yield [topic, this.at(row)];
+  }
+
+  /** As the broker restores them; only until `takenOver`. */
+  *restorable(): StoredState['retained'] extends Iterable<infer One> ? Generator<One> : never {
+    const { restored } = this;
+    if (restored === null) throw new Error('what was retained at the start was taken over already');
+    for (const [topic, row] of this.topics) {
+      const { ids, costs, expiries } = restored;
+      yield {
+        topic,
+        id: ids[row] as number,
+        cost: costs[row] as number,
+        expiresAtClock: expiries[row] as number,
+      };
+    }
+  }
+
+  takenOver(): void {
+    this.restored = null;
+  }
+
+  private at(row: number): RetainedPlace {
+    return {
+      segment: this.rows.column(segment)[row] as number,
+      // Above two gibibytes they do not fit the sign.
+      offset: (this.rows.column(offset)[row] as number) >>> 0,
+      length: (this.rows.column(length)[row] as number) >>> 0,
+      messageId: this.rows.wide(messageId)[row] as number,
+    };
+  }
+}
