@@ -8,7 +8,15 @@ export { type LocalSubscribe, LocalSubscriber } from './local.ts';
 export type { LocalMessage, LocalPublish } from './local-message.ts';
 export { storedCost } from './message.ts';
 export { Counter, Metrics, packetNames } from './metrics.ts';
-export { filterCovers, Permissions, type Rule } from './permissions.ts';
+export {
+  type Deed,
+  filterCovers,
+  type Groups,
+  isFilterValue,
+  Permissions,
+  type Rule,
+  type Subject,
+} from './permissions.ts';
 export type {
   Acceptance,
   AuthenticationRequest,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { filterMatches } from '@pipit/protocol';
 import fc from 'fast-check';
-import { filterCovers, Permissions } from './permissions.ts';
+import { filterCovers, Permissions, type Rule } from './permissions.ts';
 
 const level = fc.constantFrom('a', 'b', '', '$s');
 const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/') || 'a');
@@ -100,8 +100,9 @@ test('templates take the values of who asks; without the value a rule does not a
     { effect: 'allow', action: 'all', filter: 'd/${clientId}/#' },
     { effect: 'allow', action: 'subscribe', filter: 'u/${username}/+' },
   ]);
-  const one = rules.with({ clientId: 'one', username: '$&' });
-  const two = rules.with({ clientId: 'two' });
+  const as = (values: Record<string, string>) => rules.for({ name: '', groups: [], values });
+  const one = as({ clientId: 'one', username: '$&' });
+  const two = as({ clientId: 'two' });
   assert.deepEqual([...rules.names], ['clientId', 'username']);
   assert.equal(one.publish('d/one/x', 0, false), 0);
   assert.equal(one.publish('d/two/x', 0, false), 0x87);
@@ -113,5 +114,41 @@ test('templates take the values of who asks; without the value a rule does not a
   two.replace([{ effect: 'allow', action: 'all', filter: '${clientId}' }]);
   assert.equal(one.publish('one', 0, false), 0, 'the rules are shared');
   assert.ok(one.sharesRulesWith(rules));
-  for (const value of ['+', '#', 'a/b', '', 'a\0']) assert.throws(() => rules.with({ clientId: value }), TypeError);
+  for (const value of ['+', '#', 'a/b', '', 'a\0']) assert.throws(() => as({ clientId: value }), TypeError);
+});
+
+
+test('a rule may be about users, and about members of groups, known here or told of', () => {
+  const rules: Rule[] = [
+    { effect: 'deny', action: 'all', filter: 'a', users: ['eve'] },
+    { effect: 'allow', action: 'all', filter: 'a', groups: ['staff'], users: ['bob'] },
+    { effect: 'allow', action: 'subscribe', filter: 'b', users: [''] },
+  ];
+  const permissions = new Permissions(rules, { staff: ['ada', 'eve'] });
+  const as = (name: string, ...groups: string[]) => permissions.for({ name, groups, values: {} });
+  const may = (who: Permissions) => who.publish('a', 0, false) === 0;
+  assert.deepEqual([as('ada'), as('bob'), as('eve'), as('kim'), as('kim', 'staff'), as('')].map(may), [
+    true,
+    true,
+    false,
+    false,
+    true,
+    false,
+  ]);
+  assert.equal(as('').receive('b'), 0);
+  assert.equal(as('ada').receive('b'), 0x87);
+  const ada = as('ada');
+  permissions.replace(rules, { staff: ['kim'] });
+  assert.ok(!may(ada) && may(as('kim')), 'membership changes for all at once');
+});
+
+test('who may request a filter need not receive all of it', () => {
+  const permissions = new Permissions([
+    { effect: 'allow', action: 'request', filter: '#' },
+    { effect: 'allow', action: 'subscribe', filter: 'a/+' },
+  ]);
+  assert.equal(permissions.subscribe('#', 2), 0);
+  assert.equal(permissions.receive('a/b'), 0);
+  assert.equal(permissions.receive('b'), 0x87);
+  assert.equal(permissions.publish('a/b', 0, false), 0x87);
 });

@@ -10,12 +10,16 @@ import { filterMatches, parseFilter, type QoS, ReasonCode, splitTopic } from '@p
 
 export interface Rule {
   readonly effect: 'allow' | 'deny';
-  readonly action: 'publish' | 'subscribe' | 'all';
+  /** `subscribe`: to ask for a filter and to receive what matches; `request`: to ask only, whatever of it is then received. */
+  readonly action: 'publish' | 'subscribe' | 'request' | 'all';
   /**
-   * A topic filter. `${name}` in it stands for a value of who asks (see `Permissions.with`). A filter with a share name,
+   * A topic filter. `${name}` in it stands for a value of the subject (see `Subject`). A filter with a share name,
    * `$share/group/filter`, is about shared subscriptions only; `+` stands for any group.
    */
   readonly filter: string;
+  /** Only these principals, and members of these groups; '' is whoever is nobody in particular. Both absent: everybody. */
+  readonly users?: readonly string[];
+  readonly groups?: readonly string[];
   /** Only messages published with, or subscriptions asked for at, one of these. Absent: all. */
   readonly qos?: readonly QoS[];
   /** Only messages published with RETAIN set (true) or not set (false). Absent: both. Nothing else asks. */
@@ -23,6 +27,19 @@ export interface Rule {
   /** What a deny answers (5.0): 0x80 or above; default 0x87 Not authorized. */
   readonly reasonCode?: number;
 }
+
+/** Who asks. */
+export interface Subject {
+  /** The principal; '' for nobody in particular. */
+  readonly name: string;
+  /** Groups it is in beside those that the rules know of (see `Groups`). */
+  readonly groups: readonly string[];
+  /** What stands for `${name}` in filters. A rule whose name has no value here does not apply. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** The members of each group, by principal. */
+export type Groups = Readonly<Record<string, readonly string[]>>;
 
 /** What is asked of the rules. */
 export type Deed =
@@ -42,38 +59,54 @@ interface Compiled extends Rule {
 
 /** The rules that some permissions share. */
 class RuleBook {
-  rules: readonly Compiled[];
+  rules: readonly Compiled[] = [];
+  /** The groups of each principal. */
+  private memberships = new Map<string, Set<string>>();
 
-  constructor(rules: readonly Rule[]) {
+  write(rules: readonly Rule[], groups: Groups): void {
     this.rules = rules.map(compile);
+    this.memberships = new Map();
+    for (const [group, members] of Object.entries(groups)) {
+      for (const member of members) {
+        const known = this.memberships.get(member);
+        if (known === undefined) this.memberships.set(member, new Set([group]));
+        else known.add(group);
+      }
+    }
+  }
+
+  isAbout({ users, groups }: Rule, subject: Subject): boolean {
+    if (users === undefined && groups === undefined) return true;
+    if (users?.includes(subject.name) === true) return true;
+    const known = this.memberships.get(subject.name);
+    return groups?.some((group) => known?.has(group) === true || subject.groups.includes(group)) === true;
   }
 }
 
-export class Permissions {
-  private readonly book: RuleBook;
-  private readonly values: Readonly<Record<string, string>>;
+const nobody: Subject = { name: '', groups: [], values: {} };
 
-  constructor(rules: readonly Rule[]);
-  constructor(rules: RuleBook, values: Readonly<Record<string, string>>);
-  constructor(rules: readonly Rule[] | RuleBook, values: Readonly<Record<string, string>> = {}) {
-    this.book = rules instanceof RuleBook ? rules : new RuleBook(rules);
-    this.values = values;
+export class Permissions {
+  private book = new RuleBook();
+  private subject = nobody;
+
+  constructor(rules: readonly Rule[], groups: Groups = {}) {
+    this.book.write(rules, groups);
   }
 
-  /**
-   * The same rules for somebody in particular: `values` fill in for `${name}`. A rule whose name has no value here does not apply.
-   * Throws a TypeError for a value that would change the shape of a filter (see `isFilterValue`).
-   */
-  with(values: Readonly<Record<string, string>>): Permissions {
-    for (const [name, value] of Object.entries(values)) {
-      if (!isFilterValue(value)) throw new TypeError(`The value of \${${name}} has a '+', '#', '/' or nothing in it.`);
+  /** The same rules for somebody in particular. Throws a TypeError for a value that is no `isFilterValue`. */
+  for(subject: Subject): Permissions {
+    for (const [name, value] of Object.entries(subject.values)) {
+      if (!isFilterValue(value)) throw new TypeError(`The value of \${${name}} cannot stand for one level of a filter.`);
     }
-    return new Permissions(this.book, values);
+    const permissions = new Permissions([]);
+    permissions.book = this.book;
+    permissions.subject = subject;
+    return permissions;
   }
 
   /** Takes effect at once, for all who share the rules; tell the core by `permissionsChanged`, which calls this. */
-  replace(rules: readonly Rule[]): void {
-    this.book.rules = rules.map(compile);
+  replace(rules: readonly Rule[], groups: Groups = {}): void {
+    this.book.write(rules, groups);
   }
 
   sharesRulesWith(other: Permissions): boolean {
@@ -102,7 +135,8 @@ export class Permissions {
    */
   receive(topic: string): number {
     for (const rule of this.book.rules) {
-      if (rule.action === 'publish' || rule.shareName !== undefined || rule.retain !== undefined) continue;
+      if (rule.action !== 'subscribe' && rule.action !== 'all') continue;
+      if (rule.shareName !== undefined || rule.retain !== undefined) continue;
       if (rule.effect === 'deny' && rule.qos !== undefined) continue;
       const filter = this.filterOf(rule);
       if (filter !== null && filterMatches(filter, topic)) return answerOf(rule);
@@ -113,7 +147,7 @@ export class Permissions {
   /** The rule that decides; null when none applies, which is a no. */
   decide(deed: Deed): Rule | null {
     for (const rule of this.book.rules) {
-      if (rule.action !== deed.action && rule.action !== 'all') continue;
+      if (!isAboutAction(rule, deed)) continue;
       if (rule.qos?.includes(deed.qos) === false) continue;
       const filter = this.filterOf(rule);
       if (filter !== null && covers(rule, filter, deed)) return rule;
@@ -121,12 +155,14 @@ export class Permissions {
     return null;
   }
 
-  /** Null: it names what this principal does not have. */
+  /** The rule's filter for this subject; null when the rule is not about it. */
   private filterOf(rule: Compiled): string | null {
+    if (!this.book.isAbout(rule, this.subject)) return null;
     if (!rule.isTemplate) return rule.plain;
+    const { values } = this.subject;
     let isWhole = true;
     const filter = rule.plain.replace(template, (_, name: string) => {
-      const value = Object.hasOwn(this.values, name) ? this.values[name] : undefined;
+      const value = Object.hasOwn(values, name) ? values[name] : undefined;
       isWhole &&= value !== undefined;
       return value ?? '';
     });
@@ -144,6 +180,10 @@ export function isFilterValue(value: string): boolean {
 function compile(rule: Rule): Compiled {
   const { shareName, filter: plain } = parseFilter(rule.filter);
   return { ...rule, shareName, plain, isTemplate: plain.search(template) >= 0 };
+}
+
+function isAboutAction({ action }: Rule, deed: Deed): boolean {
+  return action === 'all' || action === deed.action || (action === 'request' && deed.action === 'subscribe');
 }
 
 function covers(rule: Compiled, filter: string, deed: Deed): boolean {
