@@ -15,7 +15,14 @@ export interface Peer {
   /** The listener it came in by, as configured: `mqtts://0.0.0.0:8883`. */
   readonly listener: string;
   /** The verified client certificate, if one was asked for and shown. */
-  readonly certificate?: { readonly commonName: string; readonly subject: string; readonly fingerprint: string };
+  readonly certificate?: {
+    readonly commonName: string;
+    readonly subject: string;
+    /** Of its key and all, SHA-256: `AB:CD:…`. */
+    readonly fingerprint: string;
+    /** `DNS:device-7.example`, `URI:urn:…`, `email:…`, in its order. */
+    readonly alternativeNames: readonly string[];
+  };
 }
 
 /** What an authority is asked. Answer with a verdict for the same exchange. */

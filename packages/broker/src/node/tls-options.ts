@@ -66,9 +66,21 @@ export function clientCertificate(socket: TLSSocket): { certificate: Peer['certi
       commonName: typeof commonName === 'string' ? commonName : '',
       subject,
       fingerprint: shown.fingerprint256,
+      alternativeNames: alternativeNames(shown.subjectAltName),
     },
     error,
   };
+}
+
+/** `DNS:a, URI:"b, c"` → two names. Node quotes what has a comma or a quote in it, as JSON does. */
+export function alternativeNames(text: string | undefined): string[] {
+  const found: string[] = [];
+  for (const [, kind = '', plain, quoted] of (text ?? '').matchAll(
+    /([A-Za-z ]+):(?:([^,"]*)|("(?:[^"\\]|\\.)*"))(?:, |$)/g,
+  )) {
+    found.push(`${kind}:${quoted === undefined ? plain : JSON.parse(quoted)}`);
+  }
+  return found;
 }
 
 function readPem(what: string, source: string | Uint8Array): Buffer {

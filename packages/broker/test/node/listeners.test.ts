@@ -93,6 +93,7 @@ test('client certificates: required, requested, and of an unknown authority', { 
       const { certificate } = await exchange(broker, await dialTls(port, { client: 'client' }));
       assert.equal(certificate?.commonName, 'device 7');
       assert.equal(certificate?.subject, 'O=Pipit tests,CN=device 7');
+      assert.deepEqual(certificate?.alternativeNames, []);
       assert.match(certificate?.fingerprint ?? '', /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
       for (const client of [undefined, 'stranger-client']) {
         assert.equal(await firstOf(await dialTls(port, client === undefined ? {} : { client })), 'end');

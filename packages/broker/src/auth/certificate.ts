@@ -1,0 +1,24 @@
+/** Whoever shows a client certificate that the listener has verified is who the certificate says. */
+
+import type { Peer } from '../core/index.ts';
+import { type Judge, pass } from './chain.ts';
+
+/** Which part of the certificate is the principal. Of names of which there are several, the first. */
+export type CertificateIdentity = 'commonName' | 'dns' | 'uri' | 'email' | 'fingerprint';
+
+/** Passes on who shows none, or one without that part. Name and password are not looked at. */
+export function certificateJudge(identity: CertificateIdentity = 'commonName'): Judge {
+  return {
+    authenticate({ peer, method }) {
+      if (method !== null || peer.certificate === undefined) return pass;
+      const principal = identityOf(peer.certificate, identity);
+      return principal === '' ? pass : { outcome: 'accept', principal };
+    },
+  };
+}
+
+function identityOf(certificate: NonNullable<Peer['certificate']>, identity: CertificateIdentity): string {
+  if (identity === 'commonName' || identity === 'fingerprint') return certificate[identity];
+  const prefix = { dns: 'DNS:', uri: 'URI:', email: 'email:' }[identity];
+  return certificate.alternativeNames.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? '';
+}

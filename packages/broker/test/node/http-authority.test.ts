@@ -1,0 +1,175 @@
+/** Another program decides who may connect: real requests to a real server. */
+
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { ReasonCode } from '@pipit/protocol';
+import { chain } from '../../src/auth/chain.ts';
+import { type HttpOptions, httpJudge } from '../../src/auth/http.ts';
+import type { AuthenticationRequest, Verdict } from '../../src/core/index.ts';
+
+type Handler = (body: string, response: ServerResponse, request: IncomingMessage) => void;
+
+async function served(handler: Handler, run: (url: string) => Promise<void>): Promise<void> {
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => {
+      body += chunk.toString();
+    });
+    request.on('end', () => handler(body, response, request));
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mqtt`);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((done) => server.close(done));
+  }
+}
+
+function login(username: string, password: Uint8Array | string = 'secret', port = 1000): AuthenticationRequest {
+  return {
+    kind: 'connect',
+    peer: { transport: 'tcp', address: `192.0.2.1:${port}`, listener: 'mqtt://127.0.0.1:1883' },
+    version: 5,
+    clientId: 'c',
+    username,
+    password: typeof password === 'string' ? Buffer.from(password) : password,
+    method: null,
+    data: null,
+    userProperties: [],
+    principal: null,
+    memory: null,
+  };
+}
+
+async function ask(options: HttpOptions, request = login('ada')): Promise<Verdict> {
+  return chain([httpJudge(options)]).authenticate(request);
+}
+
+const codeOf = (verdict: Verdict) => verdict.outcome === 'refuse' && verdict.reasonCode;
+
+test('what CONNECT said is asked, and the answer is the verdict', async () => {
+  const asked: { question: unknown; authorization: string | undefined }[] = [];
+  const answer = {
+    outcome: 'accept',
+    principal: 'ada',
+    groups: ['staff'],
+    values: { 'claim.site': 'north' },
+    rules: [{ effect: 'allow', action: 'publish', filter: 'a/#' }],
+    expiresInSeconds: 1.5,
+  };
+  await served(
+    (body, response, { headers }) => {
+      asked.push({ question: JSON.parse(body), authorization: headers.authorization });
+      response.end(JSON.stringify(answer));
+    },
+    async (url) => {
+      const headers = { authorization: 'Bearer t' };
+      const verdict = await ask({ url, headers });
+      assert.ok(verdict.outcome === 'accept');
+      const { permissions, ...rest } = verdict;
+      assert.deepEqual(rest, {
+        outcome: 'accept',
+        principal: 'ada',
+        groups: ['staff'],
+        values: { 'claim.site': 'north' },
+        expiresInMs: 1500,
+      });
+      assert.deepEqual([permissions?.publish('a/b', 0, false), permissions?.publish('b', 0, false)], [0, 0x87]);
+      await ask({ url, headers }, login('bob', new Uint8Array([0xff, 0x00])));
+    },
+  );
+  const question = {
+    clientId: 'c',
+    username: 'ada',
+    password: 'secret',
+    address: '192.0.2.1',
+    transport: 'tcp',
+    listener: 'mqtt://127.0.0.1:1883',
+    version: 5,
+  };
+  assert.deepEqual(asked, [
+    { question, authorization: 'Bearer t' },
+    { question: { ...question, username: 'bob', password: { base64: '/wA=' } }, authorization: 'Bearer t' },
+  ]);
+});
+
+test('refusals carry their code and reason; a pass asks the next', async () => {
+  const answers: Record<string, object> = {
+    ada: { outcome: 'refuse', reasonCode: ReasonCode.Banned, reason: 'not today' },
+    bob: { outcome: 'refuse' },
+    eve: { outcome: 'pass' },
+  };
+  await served(
+    (body, response) => void response.end(JSON.stringify(answers[JSON.parse(body).username])),
+    async (url) => {
+      assert.deepEqual(await ask({ url }), { outcome: 'refuse', reasonCode: ReasonCode.Banned, reason: 'not today' });
+      assert.equal(codeOf(await ask({ url }, login('bob'))), ReasonCode.NotAuthorized);
+      const next = { authenticate: () => ({ outcome: 'accept', principal: 'next' }) as const };
+      const verdict = await chain([httpJudge({ url }), next]).authenticate(login('eve'));
+      assert.deepEqual(verdict, { outcome: 'accept', principal: 'next' });
+    },
+  );
+});
+
+test('what is no answer in time is a no: another status, no JSON, another shape, too much, a redirect, silence, nobody there', async () => {
+  const reasons: string[] = [];
+  const onFailure = (reason: string): void => void reasons.push(reason);
+  const verdict = '{"outcome":"accept","principal":"ada"}';
+  const handlers: readonly [Handler, RegExp][] = [
+    [(_, response) => void response.writeHead(500).end(verdict), /status 500/],
+    [(_, response) => void response.end('yes'), /JSON/],
+    [(_, response) => void response.end('{"outcome":"accept"}'), /not a verdict/],
+    [(_, response) => void response.end('{"outcome":"accept","principal":"a","superuser":true}'), /not a verdict/],
+    [(_, response) => void response.end(verdict.padEnd(300_000)), /more than 262144 bytes/],
+    [
+      (_, response, { url }) => void response.writeHead(url === '/mqtt' ? 307 : 200, { location: '/' }).end(verdict),
+      /fetch/,
+    ],
+    [(_, response) => void response.destroy(), /fetch/],
+    [() => undefined, /timeout/],
+  ];
+  let gone = '';
+  for (const [handler, reason] of handlers) {
+    await served(handler, async (url) => {
+      gone = url;
+      assert.equal(codeOf(await ask({ url, onFailure, timeoutMs: 300 })), ReasonCode.ServerUnavailable);
+      assert.match(reasons.pop() ?? '', reason);
+    });
+  }
+  assert.equal(codeOf(await ask({ url: gone, onFailure })), ReasonCode.ServerUnavailable);
+  assert.match(reasons.pop() ?? '', /ECONNREFUSED/);
+});
+
+test('an answer may be remembered, for the same question and for so long; failures are not', async () => {
+  let now = 0;
+  let asked = 0;
+  let isWell = false;
+  await served(
+    (body, response) => {
+      asked++;
+      const { username } = JSON.parse(body);
+      response.writeHead(isWell ? 200 : 503).end(JSON.stringify({ outcome: 'accept', principal: username }));
+    },
+    async (url) => {
+      const judge = httpJudge({ url, cacheMs: 1_000, cacheEntriesMax: 2, now: () => now });
+      const outcome = async (request: AuthenticationRequest) => (await judge.authenticate(request)).outcome;
+      assert.equal(await outcome(login('ada')), 'refuse');
+      isWell = true;
+      assert.equal(await outcome(login('ada')), 'accept');
+      assert.equal(await outcome(login('ada', 'secret', 2000)), 'accept');
+      assert.equal(asked, 2, 'the second answer counts from any port');
+      assert.equal(await outcome(login('ada', 'other')), 'accept');
+      assert.equal(asked, 3, 'another password is another question');
+      now += 1_001;
+      await outcome(login('ada'));
+      assert.equal(asked, 4);
+      await outcome(login('bob'));
+      await outcome(login('eve'));
+      await outcome(login('ada'));
+      assert.equal(asked, 7, 'no more is remembered than was said');
+    },
+  );
+});
