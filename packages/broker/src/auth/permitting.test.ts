@@ -7,7 +7,7 @@ import { certificateJudge } from './certificate.ts';
 import { chain } from './chain.ts';
 import { type Identification, permitting } from './permitting.ts';
 
-const certificate: Peer['certificate'] = {
+const certificate: NonNullable<Peer['certificate']> = {
   commonName: 'device 7',
   subject: 'CN=device 7',
   fingerprint: 'AB:CD',

@@ -117,7 +117,6 @@ test('templates take the values of who asks; without the value a rule does not a
   for (const value of ['+', '#', 'a/b', '', 'a\0']) assert.throws(() => as({ clientId: value }), TypeError);
 });
 
-
 test('a rule may be about users, and about members of groups, known here or told of', () => {
   const rules: Rule[] = [
     { effect: 'deny', action: 'all', filter: 'a', users: ['eve'] },

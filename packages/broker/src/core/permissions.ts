@@ -96,7 +96,8 @@ export class Permissions {
   /** The same rules for somebody in particular. Throws a TypeError for a value that is no `isFilterValue`. */
   for(subject: Subject): Permissions {
     for (const [name, value] of Object.entries(subject.values)) {
-      if (!isFilterValue(value)) throw new TypeError(`The value of \${${name}} cannot stand for one level of a filter.`);
+      if (!isFilterValue(value))
+        throw new TypeError(`The value of \${${name}} cannot stand for one level of a filter.`);
     }
     const permissions = new Permissions([]);
     permissions.book = this.book;
