@@ -6,6 +6,7 @@
 
 import { parseArgs } from 'node:util';
 import { type Contender, commitOf, elsewhere, mosquitto, pipit, relay } from './contenders.ts';
+import { measureCore } from './core/run.ts';
 import { checkOut, gateRounds, judge } from './gate.ts';
 import { measureIdle } from './idle.ts';
 import { measureLatency } from './latency.ts';
@@ -19,6 +20,7 @@ commands
   (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
+  core [NAME…]       the core alone, without sockets: subscriptions, topics, spread
 
 options
   --only TEXT        scenarios whose name contains TEXT; several separated by commas
@@ -74,7 +76,7 @@ function chosenContenders(): readonly Contender[] {
 
 async function main(): Promise<number> {
   if (values.help) return say(usage);
-  const [command = values.gate === undefined ? 'scenarios' : 'gate'] = positionals;
+  const [command = values.gate === undefined ? 'scenarios' : 'gate', ...names] = positionals;
   say(JSON.stringify(machine()));
   switch (command) {
     case 'scenarios':
@@ -85,6 +87,8 @@ async function main(): Promise<number> {
       return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
     case 'latency':
       return finish(await measureLatency(chosenContenders(), timing, say));
+    case 'core':
+      return finish(measureCore(names, say));
     default:
       say(usage);
       return 2;
