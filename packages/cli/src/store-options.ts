@@ -13,6 +13,12 @@ export interface InspectArguments {
   readonly retained?: string;
 }
 
+export interface ExportArguments {
+  readonly output?: string;
+  readonly sessions?: true;
+  readonly retained?: string;
+}
+
 export interface VerifyArguments {
   readonly json?: true;
 }
@@ -44,5 +50,18 @@ export function addStoreCommands(store: Command, done: (exitCode: number) => voi
   command('repair', 'Keep what can be read, set the rest aside in quarantine/. The broker must not be running.')
     .addHelpText('after', '\nExit codes: 0 the store is clean now, 1 it is not, 2 wrong usage.')
     .action((directory: string) => run(({ repairCommand }) => repairCommand(directory)));
+  command('export', 'Write what a store holds as lines of JSON. The broker may be running.')
+    .option('-o, --output <file>', 'write to a file, which only its owner may read; without it to stdout')
+    .option('--sessions', 'only sessions, their subscriptions and the messages for them')
+    .option('--retained <filter>', 'only retained messages whose topics match; with --sessions, these too')
+    .action((directory: string, options: ExportArguments) =>
+      run(({ exportCommand }) => exportCommand(directory, options)),
+    );
+  command('import', 'Read such lines from stdin into a new store, or one whose broker is not running.')
+    .addHelpText('after', `\n${importNotes}`)
+    .action((directory: string) => run(({ importCommand }) => importCommand(directory)));
   return store;
 }
+
+const importNotes = `A session replaces one of the same name, a retained message one of the same topic; what else is there stays.
+When a line makes no sense, what came before it is in; importing again, once it is mended, puts it right.`;

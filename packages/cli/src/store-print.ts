@@ -1,7 +1,42 @@
-/** Writes lines to stdout as fast as they are taken. */
+/** Lines to stdout and files, as fast as they are taken, and from stdin. */
+
+import { createReadStream } from 'node:fs';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { linesOf } from './pub.ts';
+
+/** Lines are written together up to so many characters. */
+const chunkLength = 64 * 1024;
+const stdinFd = 0;
 
 /** Resolves once all of it has left. */
 export async function print(lines: readonly string[]): Promise<void> {
-  if (lines.length === 0) return;
-  await new Promise<void>((done) => process.stdout.write(`${lines.join('\n')}\n`, () => done()));
+  await printTo(process.stdout, lines);
+}
+
+/** Writes each line with a newline behind it. Files are closed, stdout is not. Whoever stops reading gets no more. */
+export async function printTo(output: Writable, lines: Iterable<string> | AsyncIterable<string>): Promise<void> {
+  if (output !== process.stdout) return pipeline(Readable.from(chunks(lines)), output);
+  try {
+    await pipeline(Readable.from(chunks(lines)), output, { end: false });
+    // The process exits soon after, and a pipe may take less at once than was written.
+    await new Promise<void>((done) => output.write('', () => done()));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  }
+}
+
+async function* chunks(lines: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string> {
+  let chunk = '';
+  for await (const line of lines) {
+    chunk += `${line}\n`;
+    if (chunk.length < chunkLength) continue;
+    yield chunk;
+    chunk = '';
+  }
+  if (chunk !== '') yield chunk;
+}
+
+export async function* stdinLines(): AsyncGenerator<string> {
+  for await (const line of linesOf(createReadStream('', { fd: stdinFd }))) yield Buffer.from(line).toString();
 }

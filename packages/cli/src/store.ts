@@ -1,18 +1,26 @@
 /** `pipit store`: looks into the data directory of a broker, checks it and mends it. */
 
-import { type LogReport, readStore, repairStore, StoreError, type StoreReader } from '@pipit/broker';
+import { createWriteStream } from 'node:fs';
+import {
+  exportStore,
+  importStore,
+  type LogReport,
+  readStore,
+  repairStore,
+  StoreError,
+  type StoreReader,
+} from '@pipit/broker';
 import { topicFilterProblem } from '@pipit/protocol';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
 import { storeJson } from './store-json.ts';
-import type { InspectArguments, VerifyArguments } from './store-options.ts';
-import { print } from './store-print.ts';
+import type { ExportArguments, InspectArguments, VerifyArguments } from './store-options.ts';
+import { print, printTo, stdinLines } from './store-print.ts';
 import { damageLines, overviewLines, queueLines, retainedLines, sessionLines } from './store-text.ts';
 
 /** Resolves to 0. Rejects with a CommandError, as all of them do. */
 export async function inspectCommand(directory: string, options: InspectArguments): Promise<number> {
   const { retained, session } = options;
-  const problem = retained === undefined ? undefined : topicFilterProblem(retained);
-  if (problem !== undefined) throw usageError(`--retained ${retained}: ${problem}.`);
+  checkFilter(retained);
   return withReader(directory, async (reader) => {
     if (session !== undefined && !reader.sessions.some(({ session: { key } }) => key === session)) {
       throw new CommandError(`There is no session ${session} in ${reader.directory}.`, exitCodes.failure);
@@ -45,6 +53,36 @@ export async function repairCommand(directory: string): Promise<number> {
   });
 }
 
+/** Resolves to 0 when all of it was written. */
+export async function exportCommand(directory: string, options: ExportArguments): Promise<number> {
+  const { output, retained: filter } = options;
+  checkFilter(filter);
+  const sessions = options.sessions ?? filter === undefined;
+  const retained = filter ?? (options.sessions === true ? null : '#');
+  return withReader(directory, async (reader) => {
+    const lines = exportStore(reader, { sessions, retained });
+    if (output === undefined) await printTo(process.stdout, lines);
+    else await printTo(createWriteStream(output, { mode: 0o600 }), lines).catch(told);
+    if (isClean(reader.report)) return 0;
+    console.error(`The store is damaged: what was lost is not in the export (pipit store verify ${directory}).`);
+    return exitCodes.failure;
+  });
+}
+
+/** Resolves to 0 when every line is in the store. */
+export async function importCommand(directory: string): Promise<number> {
+  const { sessions, subscriptions, queued, retained } = await importStore(directory, stdinLines()).catch(told);
+  console.error(
+    `${sessions} sessions, ${subscriptions} subscriptions, ${queued} queued and ${retained} retained messages`,
+  );
+  return 0;
+}
+
+function checkFilter(filter: string | undefined): void {
+  const problem = filter === undefined ? undefined : topicFilterProblem(filter);
+  if (problem !== undefined) throw usageError(`--retained ${filter}: ${problem}.`);
+}
+
 /** The rest of a batch that nobody was told of is no damage: a killed broker leaves one. */
 function isClean({ damage, lostSessions, lostMessages }: LogReport): boolean {
   return damage.every(({ kind }) => kind === 'unfinished') && lostSessions + lostMessages === 0;
@@ -60,5 +98,6 @@ async function withReader(directory: string, body: (reader: StoreReader) => Prom
 }
 
 function told(error: unknown): never {
-  throw error instanceof StoreError ? new CommandError(error.message, exitCodes.failure) : error;
+  const isPlain = error instanceof StoreError || (error as NodeJS.ErrnoException).syscall !== undefined;
+  throw isPlain ? new CommandError((error as Error).message, exitCodes.failure) : error;
 }

@@ -39,6 +39,7 @@ export type {
   TopicMapping,
   Verdict,
 } from './ports.ts';
+export { decodePropertyBlock, encodePropertyBlock } from './property-block.ts';
 export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
 export type { CoreOptions, Effect } from './state.ts';
