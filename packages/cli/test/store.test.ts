@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -166,10 +166,41 @@ describe('pipit store', { concurrency: 4 }, () => {
     assert.equal(rowOf((await run(['store', 'inspect', directory])).stdout, 'sleeper')[0], '40');
   });
 
+  test('export writes lines that import takes, into the same store elsewhere', async () => {
+    const directory = await filled('exported');
+    const { exitCode, stdout } = await run(['store', 'export', directory]);
+    assert.equal(exitCode, 0);
+    const file = join(folder, 'export.ndjson');
+    assert.equal((await run(['store', 'export', directory, '-o', file])).stdout, '');
+    assert.equal(readFileSync(file, 'latin1'), stdout);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const copy = join(folder, 'imported');
+    const imported = await run(['store', 'import', copy], Buffer.from(stdout, 'latin1'));
+    assert.deepEqual(
+      { exitCode: imported.exitCode, stderr: imported.stderr },
+      { exitCode: 0, stderr: '3 sessions, 4 subscriptions, 32 queued and 2 retained messages\n' },
+    );
+    assert.equal((await run(['store', 'export', copy])).stdout, stdout);
+    const retained = await run(['store', 'export', directory, '--retained', '+/1']);
+    assert.deepEqual(
+      retained.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).topic),
+      [undefined, 'kept/1'],
+    );
+    const bad = await run(['store', 'import', join(folder, 'bad')], stdout.replace('"clientId"', '"client"'));
+    assert.equal(bad.exitCode, 1);
+    assert.match(bad.stderr, /^Line 2: clientId: .*\.\n$/);
+    const noFile = await run(['store', 'export', directory, '-o', join(folder, 'nowhere', 'x')]);
+    assert.equal(noFile.exitCode, 1);
+    assert.match(noFile.stderr, /^ENOENT: .*\n$/);
+  });
+
   test('says in one sentence that there is no store, and makes none', async () => {
     const empty = join(folder, 'empty');
     mkdirSync(empty);
-    for (const command of ['inspect', 'verify', 'repair']) {
+    for (const command of ['inspect', 'verify', 'repair', 'export']) {
       for (const directory of [join(folder, 'nowhere'), empty]) {
         const { exitCode, stderr } = await run(['store', command, directory]);
         assert.deepEqual({ exitCode, stderr }, { exitCode: 1, stderr: `There is no store in ${directory}.\n` });
