@@ -10,7 +10,7 @@ import { disconnect, failed, lost, sayGoodbye } from './closing.ts';
 import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
-import { committed, heldDue, paged, restore, sealBatch } from './durability.ts';
+import { committed, heldDue, restore, sealBatch } from './durability.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
@@ -18,12 +18,13 @@ import { type LocalPublish, toMessage } from './local-message.ts';
 import { subscribeLocal } from './local-subscribe.ts';
 import { Delivery } from './message.ts';
 import { Counter, type Metrics } from './metrics.ts';
+import { paged } from './paging.ts';
 import type { Permissions, Rule } from './permissions.ts';
 import type { Peer, StoredDelivery, StoredMessage, StoredState, Verdict } from './ports.ts';
-import { diskRefusal, publishMessage } from './publish.ts';
+import { publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
-import { retainRefusal } from './retaining.ts';
+import { refusalOf } from './refusal.ts';
 import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import { endSession } from './sessions.ts';
@@ -201,12 +202,11 @@ export class Core {
     state.now = now;
     const message = toMessage(state, publish);
     const before = state.journal?.mark;
-    state.publication.fromMessage(message, state.now);
-    const refusal = diskRefusal(state, null, state.publication) || retainRefusal(state, message);
-    const matched = refusal === 0 ? publishMessage(state, message, token) : 0;
+    const refusal = refusalOf(state, null, message);
+    const matched = refusal === null ? publishMessage(state, message, token) : 0;
     if (matched === 'claimed') return;
     const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
-    this.answer(token, refusal === 0 ? reasonCode : refusal, before);
+    this.answer(token, refusal?.reasonCode ?? reasonCode, before);
   }
 
   /** Throws Violation on a filter that is not legal. */

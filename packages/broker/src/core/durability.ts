@@ -1,15 +1,16 @@
 /**
- * The core's side of the store: batches go out, acknowledgements come free, queues are paged in, an earlier run is restored.
+ * The core's side of the store: batches go out, acknowledgements come free, an earlier run is restored.
  */
 
 import { FlightState, ReasonCode, ReceiveIds, SendWindow } from '@pipit/protocol';
 import { disconnect, sayGoodbye } from './closing.ts';
 import { Deadline } from './deadlines.ts';
 import type { Released } from './journal.ts';
-import { dropDelivery } from './line.ts';
-import { Delivery, type Message, messageFromStored } from './message.ts';
+import { dropDelivery, fits } from './line.ts';
+import type { Delivery } from './message.ts';
 import { Counter } from './metrics.ts';
-import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from './ports.ts';
+import { restoreDelivery, restoreMessage } from './paging.ts';
+import type { StoredDelivery, StoredSession, StoredState, StoredSubscription } from './ports.ts';
 import { Queue } from './queue.ts';
 import { restoreRetained } from './retaining.ts';
 import { Session } from './session.ts';
@@ -49,7 +50,7 @@ export function committed(state: State, number: number, error: string | null): v
   } else {
     state.metrics.count(Counter.Commits);
     state.retained.lasts();
-    for (const session of journal.takePagers()) wake(state, session);
+    for (const session of journal.takePagers()) if (!session.isEnded) state.wake(session);
     if (attempts > 0) state.tell({ type: 'commit-recovered', attempts });
   }
 }
@@ -76,68 +77,6 @@ function closeOverdue(state: State): void {
     disconnect(state, connection, ReasonCode.ServerUnavailable, 'the store has not answered in time');
   }
   journal.forgetClosed();
-}
-
-// ── Paging
-
-const pageRetryMs = 1_000;
-
-/** The answer to a page request. One for a queue that is gone, or another by now, is thrown away. */
-export function paged(
-  state: State,
-  number: number,
-  deliveries: readonly StoredDelivery[] | null,
-  error: string | null,
-): void {
-  const request = state.pages.get(number);
-  if (request === undefined) return;
-  state.pages.delete(number);
-  const { session, queue } = request;
-  if (session.isEnded || session.queue !== queue || queue.page !== number) return;
-  queue.page = 0;
-  if (deliveries === null) {
-    state.tell({ type: 'page-failed', clientId: session.clientId, reason: error ?? 'unknown' });
-    queue.retry ??= Deadline.of(session, wake);
-    state.deadlines.arm(queue.retry, state.now + pageRetryMs);
-    return;
-  }
-  for (const stored of deliveries) {
-    if (stored.sequence > queue.loadedThrough) queue.load(restoreDelivery(state, stored));
-  }
-  const isAllCommitted = (state.journal?.committedNumber ?? 0) >= queue.tailBatch;
-  if (deliveries.length === 0 && isAllCommitted && queue.tailCount > 0) {
-    const dropped = queue.loseTail();
-    state.metrics.drop('store-lost', dropped);
-    state.tell({ type: 'dropped', clientId: session.clientId, topic: '', reason: 'store-lost', count: dropped });
-  }
-  if (deliveries.length > 0 || isAllCommitted) state.wake(session);
-  else state.journal?.awaitCommit(session);
-}
-
-function wake(state: State, session: Session): void {
-  if (!session.isEnded) state.wake(session);
-}
-
-function restoreDelivery(state: State, stored: StoredDelivery): Delivery {
-  const { qos, retain, identifiers, group } = stored;
-  const message = restoreMessage(state, stored.message);
-  const delivery = new Delivery(
-    message,
-    qos,
-    retain,
-    identifiers,
-    group === null ? null : (state.router.group(group) ?? null),
-  );
-  delivery.sequence = stored.sequence;
-  delivery.packetId = stored.packetId;
-  delivery.isRecorded = true;
-  return delivery;
-}
-
-function restoreMessage(state: State, stored: StoredMessage): Message {
-  const topic = state.topics.internName(stored.topic);
-  // A topic that was legal when it was stored and is not under today's limits is still delivered.
-  return messageFromStored(stored, topic ?? state.topics.borrow(stored.topic), state.recordOffsetMs);
 }
 
 // ── Start
@@ -167,14 +106,14 @@ export function restore(state: State, stored: StoredState): void {
     }
     const { count, bytes, lastSequence } = entry.waiting;
     session.sequence = Math.max(session.sequence, lastSequence);
-    if (count > 0) session.queue = Queue.stored(count, bytes, entry.waiting.afterSequence);
+    if (count > 0) restoreQueue(state, session, count, bytes, entry.waiting.afterSequence);
   }
   // A will joins the end of its receivers' lines: only now are they what they were.
   for (const { session } of loaded) scheduleWill(state, session);
 }
 
 function restoreSession(state: State, stored: StoredSession, subscriptions: readonly StoredSubscription[]): Session {
-  const session = new Session(stored.key, stored.clientId, stored.principal, stored.incarnation);
+  const session = new Session(stored.key, stored.clientId, stored.principal, stored.incarnation, state.queueTotal);
   state.sessions.set(stored.key, session);
   session.expirySeconds = stored.expirySeconds;
   session.isRecorded = true;
@@ -196,6 +135,14 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
   return session;
 }
 
+function restoreQueue(state: State, session: Session, count: number, bytes: number, after: number): void {
+  session.queue = Queue.stored(session.total, count, bytes, after);
+  // The power went while the oldest were being dropped, or the limit is lower now.
+  if (state.options.queueOverflow !== 'drop-oldest' || fits(state, session, 0, -1)) return;
+  session.queue.isOver = true;
+  state.wake(session);
+}
+
 function restoreFlight(state: State, session: Session, stored: StoredDelivery): void {
   const delivery = restoreDelivery(state, stored);
   session.sequence = Math.max(session.sequence, delivery.sequence);
@@ -207,6 +154,6 @@ function restoreFlight(state: State, session: Session, stored: StoredDelivery): 
       : FlightState.AwaitPubrec;
   if (session.window.stateOf(delivery.packetId) === FlightState.Free) {
     session.window.restore(delivery.packetId, flight, delivery);
-    session.flightBytes += delivery.message.cost;
+    session.keepFlight(delivery);
   } else dropDelivery(state, session, delivery, 'store-lost');
 }

@@ -7,16 +7,20 @@
 
 import type { Peer } from './ports.ts';
 
-export type DropReason =
-  | 'queue-full'
-  | 'expired'
-  | 'unsent-full'
-  | 'offline-qos0'
-  | 'packet-too-large'
-  | 'not-authorized'
-  | 'session-ended'
-  | 'retained-full'
-  | 'store-lost';
+export const dropReasons = [
+  'queue-full',
+  /** It was the oldest of a full queue. */
+  'displaced',
+  'expired',
+  'unsent-full',
+  'offline-qos0',
+  'packet-too-large',
+  'not-authorized',
+  'session-ended',
+  'retained-full',
+  'store-lost',
+] as const;
+export type DropReason = (typeof dropReasons)[number];
 
 export type BrokerEvent =
   | {

@@ -2,7 +2,7 @@
 
 export { Connection, Phase } from './connection.ts';
 export { Core, type Turn } from './core.ts';
-export type { BrokerEvent, DropReason } from './events.ts';
+export { type BrokerEvent, type DropReason, dropReasons } from './events.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type LocalSubscribe, LocalSubscriber } from './local.ts';
 export type { LocalMessage, LocalPublish } from './local-message.ts';
@@ -42,5 +42,5 @@ export type {
 export { decodePropertyBlock, encodePropertyBlock } from './property-block.ts';
 export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
-export type { CoreOptions, Effect } from './state.ts';
+export type { CoreOptions, Effect, QueueOverflow } from './state.ts';
 export { Violation } from './violation.ts';

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Journal } from './journal.ts';
 import { Delivery, Message } from './message.ts';
 import type { Change } from './ports.ts';
+import { QueueTotal } from './queue.ts';
 import { Session } from './session.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
@@ -10,7 +11,7 @@ const topic = new TopicTable(10, 128, 1, () => undefined).internName('t') as Top
 const unretained = (name: string): Change => ({ kind: 'unretained', topic: name });
 
 function session(key: string): Session {
-  const made = new Session(key, key, null, 1);
+  const made = new Session(key, key, null, 1, new QueueTotal());
   made.expirySeconds = 60;
   return made;
 }

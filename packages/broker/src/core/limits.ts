@@ -37,6 +37,13 @@ export interface Limits {
   queueMessagesMax: number;
   /** Bytes of them (topic, properties and payload). */
   queueBytesMax: number;
+  /**
+   * Messages waiting for all sessions together, in flight included. A session may add to its own as long as that is not more
+   * than what is left of this: one that hoards gets half at most, several get equal parts, and there is always room for others.
+   */
+  queueMessagesTotalMax: number;
+  /** Bytes of them, shared in the same way. Without a store it is memory; with one it is disk. */
+  queueBytesTotalMax: number;
   /** Messages of one queue kept in memory when there is a store; the rest is paged in. */
   queuePrefixMessages: number;
   queuePrefixBytes: number;
@@ -97,6 +104,8 @@ export const defaultLimits: Limits = {
   userPropertiesMax: 128,
   queueMessagesMax: 100_000,
   queueBytesMax: 64 * 1024 * 1024,
+  queueMessagesTotalMax: 10_000_000,
+  queueBytesTotalMax: 1024 * 1024 * 1024,
   queuePrefixMessages: 2_000,
   queuePrefixBytes: 1024 * 1024,
   unsentBytesMax: 64 * 1024 * 1024,

@@ -8,7 +8,7 @@ import { Queue } from './queue.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 
-/** Appends to the session's line, within its limits: beyond them the newest is dropped. */
+/** Appends to the session's line, within its limits; beyond them it is as `queueOverflow` says. */
 export function enqueue(state: State, session: Session, delivery: Delivery): void {
   const { message } = delivery;
   const { limits, journal } = state;
@@ -16,14 +16,9 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
     drop(state, session, message, 'expired');
     return;
   }
-  session.queue ??= newQueue(session);
+  session.queue ??= new Queue(session.total, session.sequence);
   const { queue } = session;
-  const inFlight = session.window?.inUse ?? 0;
-  const isFull = () =>
-    queue.count + inFlight >= limits.queueMessagesMax ||
-    queue.bytes + session.flightBytes + message.cost > limits.queueBytesMax;
-  if (isFull()) for (const expired of queue.extractExpired(state.now)) dropDelivery(state, session, expired, 'expired');
-  if (isFull()) {
+  if (!fits(state, session, message.cost) && !makeRoom(state, session, queue, message.cost)) {
     drop(state, session, message, 'queue-full');
     releaseQueue(session);
     return;
@@ -38,10 +33,67 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
   else queue.pushTail(delivery, journal.number);
 }
 
-function newQueue(session: Session): Queue {
-  const queue = new Queue();
-  queue.loadedThrough = session.sequence;
-  return queue;
+/**
+ * Whether a message of this cost, and `more` like it, may wait for the session: within its own limits, and as long as it keeps
+ * no more than is left of the total. So one session has half of the total at most, n that hoard have 1/(n + 1) each without
+ * anybody counting them, and there is always room for one that does not.
+ */
+export function fits(state: State, session: Session, cost: number, more = 0): boolean {
+  const { limits, queueTotal } = state;
+  const messages = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0) + more;
+  const bytes = (session.queue?.bytes ?? 0) + session.flightBytes + cost * (more + 1);
+  return (
+    messages < Math.min(limits.queueMessagesMax, queueTotal.freeMessages) &&
+    bytes <= Math.min(limits.queueBytesMax, queueTotal.freeBytes)
+  );
+}
+
+/** Makes room where that is allowed: what has expired goes first, then the oldest. False: there is none. */
+function makeRoom(state: State, session: Session, queue: Queue, cost: number): boolean {
+  for (const expired of queue.extractExpired(state.now)) dropDelivery(state, session, expired, 'expired');
+  if (fits(state, session, cost)) return true;
+  if (state.options.queueOverflow !== 'drop-oldest' || !wouldFitAlone(state, session, queue, cost)) return false;
+  while (!fits(state, session, cost)) {
+    const oldest = queue.shift();
+    if (oldest === undefined) return owe(state, session, queue, cost);
+    dropDelivery(state, session, oldest, 'displaced');
+  }
+  // The next oldest are only in the store: they are fetched before they are needed.
+  if (queue.isShort(state.limits.queuePrefixMessages, state.limits.queuePrefixBytes)) state.wake(session);
+  return true;
+}
+
+/** Whether it would fit if nothing waited but what is in flight. */
+function wouldFitAlone({ limits, queueTotal }: State, session: Session, queue: Queue, cost: number): boolean {
+  const inFlight = session.window?.inUse ?? 0;
+  return (
+    inFlight < Math.min(limits.queueMessagesMax, queueTotal.freeMessages + queue.count) &&
+    session.flightBytes + cost <= Math.min(limits.queueBytesMax, queueTotal.freeBytes + queue.bytes)
+  );
+}
+
+/** The oldest are being read back to be dropped: until they are here, a queue may have twice its limit in the store. */
+function owe(state: State, session: Session, queue: Queue, cost: number): boolean {
+  const { limits, queueTotal } = state;
+  const isWithin =
+    queue.count < 2 * limits.queueMessagesMax &&
+    queue.bytes + cost <= 2 * limits.queueBytesMax &&
+    queueTotal.freeMessages > 0 &&
+    cost <= queueTotal.freeBytes;
+  if (!isWithin) return false;
+  queue.isOver = true;
+  state.wake(session);
+  return true;
+}
+
+/** What was let in before the oldest could be read: now they go. */
+export function payDebt(state: State, session: Session, queue: Queue): void {
+  while (queue.isOver) {
+    const oldest = fits(state, session, 0, -1) ? undefined : queue.shift();
+    if (oldest !== undefined) dropDelivery(state, session, oldest, 'displaced');
+    else if (queue.tailCount === 0 || fits(state, session, 0, -1)) queue.isOver = false;
+    else return;
+  }
 }
 
 /** It is done with: acknowledged, sent at QoS 0, or given up. */

@@ -13,6 +13,7 @@ import { deliver } from './delivery.ts';
 import type { Message } from './message.ts';
 import { Counter } from './metrics.ts';
 import type { Publication } from './publication.ts';
+import { denied, type Refusal, refusalOf } from './refusal.ts';
 import { retain, retainRefusal } from './retaining.ts';
 import type { Plan } from './router.ts';
 import { writeAck } from './sending.ts';
@@ -43,11 +44,9 @@ export function publishReceived(state: State, connection: Connection, session: S
     throw new Violation(ReasonCode.ReceiveMaximumExceeded, `more than ${connection.inboundMax} messages are open`);
   }
   publication.fromFrame(frame, topic, connection, state.now);
-  const refusal =
-    refusalOf(state, connection, session, topic, qos, frame.retain) ||
-    diskRefusal(state, session, publication) ||
-    retainRefusal(state, publication.message);
-  if (refusal !== 0) {
+  const denial = denialOf(state, connection, session, topic, qos, frame.retain);
+  const refusal = denial === 0 ? refusalOf(state, session, publication.message) : denied(denial);
+  if (refusal !== null) {
     refuse(state, connection, topic, qos, packetId, refusal);
     return;
   }
@@ -113,7 +112,7 @@ export function route(state: State, publication: Publication): number {
   }
   if (plan.groups === null) return matched;
   for (const group of plan.groups) {
-    const member = group.choose(state, message.topic.name, message.qos);
+    const member = group.choose(state, message);
     if (member === undefined) continue;
     matched++;
     deliver(state, member.session, publication, member.qos, member.retainAsPublished, member.identifiers, group);
@@ -161,7 +160,7 @@ function admitTopic(state: State, connection: Connection, named: Topic | null): 
 }
 
 /** Whether this connection may publish so to a topic: 0, or the reason code. Remembered for the connection's last topic. */
-function refusalOf(
+function denialOf(
   state: State,
   connection: Connection,
   session: Session,
@@ -181,40 +180,22 @@ function refusalOf(
   return connection.lastTopicRefusal;
 }
 
-/** While commits fail, what needs the disk is refused before it touches anything. */
-export function diskRefusal(state: State, session: Session | null, publication: Publication): number {
-  if (state.journal?.isFailing !== true) return 0;
-  const { message } = publication;
-  if (message.qos === 2 && session?.lasts === true) return ReasonCode.QuotaExceeded;
-  // What is claimed goes to nobody else, and is not retained.
-  if (state.claims !== null && state.claims.find(message.topic) !== null) return 0;
-  if (message.retain) return ReasonCode.QuotaExceeded;
-  if (message.qos === 0) return 0;
-  const { recipients, groups } = state.router.plan(message.topic);
-  const needsDisk =
-    recipients.some(({ session: to, qos }) => to.lasts && qos > 0) ||
-    groups?.some((group) => group.members.some(({ session: to }) => to.lasts)) === true;
-  return needsDisk ? ReasonCode.QuotaExceeded : 0;
-}
-
-/** 5.0: the reason code. 3.x cannot be told: acknowledged and dropped, or closed without ack when the disk is the reason. */
+/** 5.0: the reason code. 3.x cannot be told: acknowledged and dropped, or closed without ack when another try may succeed. */
 function refuse(
   state: State,
   connection: Connection,
   topic: Topic,
   qos: QoS,
   packetId: number,
-  reasonCode: number,
+  refusal: Refusal,
 ): void {
-  const isDisk = reasonCode === ReasonCode.QuotaExceeded && state.journal?.isFailing === true;
-  const full = isDisk ? 'the store does not accept writes' : 'no more messages can be retained';
-  const reason = reasonCode === ReasonCode.QuotaExceeded ? full : 'publishing to this topic is not allowed';
+  const { reasonCode, reason } = refusal;
   state.metrics.count(Counter.PublishRefused);
   const { clientId } = connection;
   const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;
   state.events.count(event, state.deadlines, state.now);
   if (qos === 0) return;
-  if (isDisk && connection.version !== 5) throw new Violation(reasonCode, reason);
+  if (refusal.mayPass && connection.version !== 5) throw new Violation(reasonCode, reason);
   const code = connection.version === 5 ? reasonCode : ReasonCode.Success;
   acknowledge(state, connection, qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, code, false);
 }

@@ -8,6 +8,7 @@ import type { Connection } from './connection.ts';
 import type { DropReason } from './events.ts';
 import { dropDelivery, releaseQueue } from './line.ts';
 import { Delivery } from './message.ts';
+import { fetchOldest, requestPage } from './paging.ts';
 import type { Queue } from './queue.ts';
 import { isClogged, send, writeAck, writePublish } from './sending.ts';
 import type { Session } from './session.ts';
@@ -16,7 +17,10 @@ import type { State } from './state.ts';
 /** Sends what the session may be sent, within the budget. True when more could go at once. */
 export function pump(state: State, session: Session): boolean {
   const { connection } = session;
-  if (connection === null || !connection.isOpen) return false;
+  if (connection === null || !connection.isOpen) {
+    fetchOldest(state, session);
+    return false;
+  }
   while (!state.isSpent) {
     // Nobody wakes it when the socket takes all of this turn's output at once: it looks again itself.
     if (isClogged(state, connection)) return connection.out.bytes > 0;
@@ -73,7 +77,7 @@ function sendNext(state: State, session: Session, connection: Connection): boole
   state.deliveriesLeft--;
   if (reason === null) send(state, session, connection, delivery);
   else dropDelivery(state, session, delivery, reason);
-  if (queue.tailCount > 0 && queue.prefixCount * 2 < state.limits.queuePrefixMessages)
+  if (queue.isShort(state.limits.queuePrefixMessages, state.limits.queuePrefixBytes))
     requestPage(state, session, queue);
   releaseQueue(session);
   return true;
@@ -105,17 +109,4 @@ function replayNext(state: State, session: Session, connection: Connection): boo
     send(state, session, connection, new Delivery(step, delivered, true, identifiers, null)); // [MQTT-3.3.1-8]
   }
   return true;
-}
-
-function requestPage(state: State, session: Session, queue: Queue): void {
-  const { journal } = state;
-  if (journal === null || queue.page !== 0) return;
-  queue.page = state.nextToken();
-  const { key, incarnation } = session;
-  state.pages.set(queue.page, { session, queue });
-  const count = Math.min(queue.tailCount, state.limits.queuePrefixMessages);
-  state.effects.push({
-    kind: 'page',
-    request: { number: queue.page, key, incarnation, after: queue.loadedThrough, count },
-  });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Delivery, Message } from './message.ts';
-import { Queue } from './queue.ts';
+import { Queue, QueueTotal } from './queue.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
 const topic = new TopicTable(10, 128, 1, () => undefined).internName('t') as Topic;
@@ -31,7 +31,8 @@ const step = fc.oneof(
 test('prefix and tail are one line; counts and bytes are those of a plain list', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-      const queue = new Queue();
+      const total = new QueueTotal(1_000, 100_000);
+      const queue = new Queue(total, 0);
       let prefix: Delivery[] = [];
       let tail: Delivery[] = [];
       let sequence = 0;
@@ -81,6 +82,8 @@ test('prefix and tail are one line; counts and bytes are those of a plain list',
           all.reduce((sum, { message }) => sum + message.cost, 0),
         );
         assert.deepEqual([...queue], prefix);
+        assert.deepEqual([total.messages, total.bytes], [queue.count, queue.bytes]);
+        assert.deepEqual([total.freeMessages, total.freeBytes], [1_000 - queue.count, 100_000 - queue.bytes]);
       }
     }),
     { numRuns: 500 },
@@ -88,9 +91,14 @@ test('prefix and tail are one line; counts and bytes are those of a plain list',
 });
 
 test('a queue of an earlier run is all tail', () => {
-  const queue = Queue.stored(3, 450, 9);
+  const total = new QueueTotal();
+  total.add(50, 2);
+  const queue = Queue.stored(total, 3, 450, 9);
+  assert.deepEqual([total.messages, total.bytes], [5, 500]);
   assert.deepEqual([queue.count, queue.bytes, queue.prefixCount, queue.loadedThrough], [3, 450, 0, 9]);
   assert.equal(queue.peek(), undefined);
   assert.equal(queue.shift(), undefined);
   assert.equal(queue.takesInMemory(100, 100_000), false);
+  queue.clear();
+  assert.deepEqual([queue.count, queue.bytes, total.messages, total.bytes], [0, 0, 2, 50]);
 });

@@ -11,7 +11,40 @@
 import type { Deadline } from './deadlines.ts';
 import type { Delivery } from './message.ts';
 
+/** What waits for all sessions together; what is in flight and kept to be sent again is part of it. */
+export class QueueTotal {
+  private readonly messagesMax: number;
+  private readonly bytesMax: number;
+  messages = 0;
+  bytes = 0;
+
+  constructor(messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY) {
+    this.messagesMax = messagesMax;
+    this.bytesMax = bytesMax;
+  }
+
+  /** Room left; below 0 after a restart under lower limits. */
+  get freeMessages(): number {
+    return this.messagesMax - this.messages;
+  }
+
+  get freeBytes(): number {
+    return this.bytesMax - this.bytes;
+  }
+
+  add(bytes: number, messages = 1): void {
+    this.messages += messages;
+    this.bytes += bytes;
+  }
+
+  remove(bytes: number, messages = 1): void {
+    this.messages -= messages;
+    this.bytes -= bytes;
+  }
+}
+
 export class Queue {
+  private readonly total: QueueTotal;
   private items: Delivery[] = [];
   private head = 0;
   private prefixBytes = 0;
@@ -19,23 +52,31 @@ export class Queue {
   tailCount = 0;
   tailBytes = 0;
   /** The last sequence that is, or was, in memory: paging goes on above it. */
-  loadedThrough = 0;
+  loadedThrough: number;
   /** The number of the page request under way; 0: none. */
   page = 0;
   /** When a page that failed is asked for again: one deadline, however often it failed. */
   retry: Deadline | null = null;
+  /** It was let grow over its limit, because the oldest, which are to be dropped for it, had to be read first. */
+  isOver = false;
   /** The batch in which the newest delivery of the tail is made durable. */
   tailBatch = 0;
   /** The earliest expiry among what waits in memory, or earlier. */
   private earliestExpiry = Number.POSITIVE_INFINITY;
 
   /** A queue of an earlier run: all of it is in the store, above `after`. */
-  static stored(count: number, bytes: number, after: number): Queue {
-    const queue = new Queue();
+  static stored(total: QueueTotal, count: number, bytes: number, after: number): Queue {
+    const queue = new Queue(total, after);
     queue.tailCount = count;
     queue.tailBytes = bytes;
-    queue.loadedThrough = after;
+    total.add(bytes, count);
     return queue;
+  }
+
+  /** `after`: the last sequence given before it. */
+  constructor(total: QueueTotal, after: number) {
+    this.total = total;
+    this.loadedThrough = after;
   }
 
   /** Messages waiting, the tail included. */
@@ -56,7 +97,17 @@ export class Queue {
     return this.tailCount === 0 && this.prefixCount < messagesMax && this.prefixBytes < bytesMax;
   }
 
+  /** Whether more of the tail should be read: less than half of what may be in memory is. */
+  isShort(messagesMax: number, bytesMax: number): boolean {
+    return this.tailCount > 0 && this.prefixCount * 2 < messagesMax && this.prefixBytes * 2 < bytesMax;
+  }
+
   push(delivery: Delivery): void {
+    this.total.add(delivery.message.cost);
+    this.append(delivery);
+  }
+
+  private append(delivery: Delivery): void {
     this.items.push(delivery);
     this.prefixBytes += delivery.message.cost;
     this.loadedThrough = delivery.sequence;
@@ -65,8 +116,10 @@ export class Queue {
 
   /** Counts a delivery that lives in the store alone, made durable by batch number `batch`. */
   pushTail(delivery: Delivery, batch: number): void {
+    const { cost } = delivery.message;
     this.tailCount++;
-    this.tailBytes += delivery.message.cost;
+    this.tailBytes += cost;
+    this.total.add(cost);
     this.tailBatch = batch;
   }
 
@@ -77,8 +130,10 @@ export class Queue {
   shift(): Delivery | undefined {
     const delivery = this.items[this.head];
     if (delivery === undefined) return undefined;
+    const { cost } = delivery.message;
     this.head++;
-    this.prefixBytes -= delivery.message.cost;
+    this.prefixBytes -= cost;
+    this.total.remove(cost);
     // Half of the array empty: close the gap, which keeps shifting at constant cost on average.
     if (this.head * 2 >= this.items.length) {
       this.items = this.items.slice(this.head);
@@ -91,7 +146,7 @@ export class Queue {
   load(delivery: Delivery): void {
     this.tailCount--;
     this.tailBytes -= delivery.message.cost;
-    this.push(delivery);
+    this.append(delivery);
   }
 
   /** Takes out of memory everything that `leaves` says, in order. */
@@ -106,7 +161,10 @@ export class Queue {
     this.items = stay;
     this.head = 0;
     this.earliestExpiry = Number.POSITIVE_INFINITY;
-    for (const delivery of out) this.prefixBytes -= delivery.message.cost;
+    for (const { message } of out) {
+      this.prefixBytes -= message.cost;
+      this.total.remove(message.cost);
+    }
     for (const { message } of stay) this.earliestExpiry = Math.min(this.earliestExpiry, message.expiresAt);
     return out;
   }
@@ -119,9 +177,20 @@ export class Queue {
   /** The store lost the rest of the tail. How many that were. */
   loseTail(): number {
     const lost = this.tailCount;
+    this.total.remove(this.tailBytes, lost);
     this.tailCount = 0;
     this.tailBytes = 0;
     return lost;
+  }
+
+  /** Its session has ended: nothing of it waits any more. */
+  clear(): void {
+    this.total.remove(this.bytes, this.count);
+    this.items = [];
+    this.head = 0;
+    this.prefixBytes = 0;
+    this.tailCount = 0;
+    this.tailBytes = 0;
   }
 
   *[Symbol.iterator](): Generator<Delivery> {

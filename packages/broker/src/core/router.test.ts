@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { filterMatches, type QoS } from '@pipit/protocol';
 import fc from 'fast-check';
 import { Permissions } from './permissions.ts';
+import { QueueTotal } from './queue.ts';
 import { Router } from './router.ts';
 import { Session } from './session.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
@@ -60,7 +61,7 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
     fc.property(fc.array(step, { maxLength: 80 }), fc.nat(20), (steps, plannedMax) => {
       const router = new Router(plannedMax);
       const topics = new TopicTable(8, 128, 1, () => router.forgetPlans());
-      const sessions = [0, 1, 2, 3].map((i) => new Session(`s${i}`, `s${i}`, null, i));
+      const sessions = [0, 1, 2, 3].map((i) => new Session(`s${i}`, `s${i}`, null, i, new QueueTotal()));
       const model = new Map<string, Held>();
       const key = (of: number, name: string | undefined, text: string) => `${of} ${name ?? ''} ${text}`;
       for (const each of steps) {
@@ -114,7 +115,7 @@ test('the right to receive is applied when the plan is made, and asked again at 
   const router = new Router(100);
   const topics = new TopicTable(100, 128, 1, () => router.forgetPlans());
   const topic = topics.internName('a') as Topic;
-  const session = new Session('s', 's', null, 1);
+  const session = new Session('s', 's', null, 1, new QueueTotal());
   session.permissions = new Permissions([]);
   router.subscribe(session, 'a', undefined, { qos: 0, noLocal: false, retainAsPublished: false, identifier: 0 });
   assert.equal(router.plan(topic).recipients.length, 0);

@@ -78,7 +78,7 @@ export function writePublish(
 export function openPacketId(session: Session, qos: QoS, delivery: Delivery | null): number {
   session.window ??= new SendWindow<Delivery>();
   const packetId = session.window.open(qos === 1 ? FlightState.AwaitPuback : FlightState.AwaitPubrec, delivery);
-  if (delivery !== null) session.flightBytes += delivery.message.cost;
+  if (delivery !== null) session.keepFlight(delivery);
   session.quota--;
   return packetId;
 }

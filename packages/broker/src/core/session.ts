@@ -11,7 +11,7 @@ import type { Deadline } from './deadlines.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
 import type { Permissions } from './permissions.ts';
-import type { Queue } from './queue.ts';
+import type { Queue, QueueTotal } from './queue.ts';
 import type { Replay } from './replay.ts';
 import type { SharedGroup } from './shared-group.ts';
 
@@ -28,6 +28,8 @@ export class Session {
   readonly principal: string | null;
   /** Rises for ever over all sessions: tells a session from an earlier one of the same key. */
   readonly incarnation: number;
+  /** What waits for all sessions, of which its own is a part. */
+  readonly total: QueueTotal;
 
   // Its two ends: at most one of them.
   connection: Connection | null = null;
@@ -53,7 +55,8 @@ export class Session {
   quota = 0;
   /** Messages in flight at most, those included of which an earlier connection left the PUBREL unanswered: they take no quota. */
   flightMax = 65_535;
-  /** What those that are kept to be sent again cost, and how much they may. */
+  /** Those that are kept to be sent again, what they cost, and how much they may. */
+  flightMessages = 0;
   flightBytes = 0;
   flightBytesMax = Number.POSITIVE_INFINITY;
   queue: Queue | null = null;
@@ -81,11 +84,12 @@ export class Session {
   /** Already in the open batch as changed. */
   isTouched = false;
 
-  constructor(key: string, clientId: string, principal: string | null, incarnation: number) {
+  constructor(key: string, clientId: string, principal: string | null, incarnation: number, total: QueueTotal) {
     this.key = key;
     this.clientId = clientId;
     this.principal = principal;
     this.incarnation = incarnation;
+    this.total = total;
   }
 
   /** Whether it outlives its connection: only then its state is kept for redelivery and recorded. */
@@ -104,19 +108,45 @@ export class Session {
     return window === null || (!window.isFull && window.inUse < this.flightMax);
   }
 
+  /** What is in flight now is kept to be sent again. */
+  keepFlight(delivery: Delivery): void {
+    const { cost } = delivery.message;
+    this.flightMessages++;
+    this.flightBytes += cost;
+    this.total.add(cost);
+  }
+
   /** Gives a packet id in use back, and returns what was kept beside it. */
   closeFlight(packetId: number): Delivery | null {
     const window = this.window as SendWindow<Delivery>;
     const delivery = window.itemOf(packetId);
     window.close(packetId);
-    if (delivery !== null) this.flightBytes -= delivery.message.cost;
+    if (delivery === null) return null;
+    const { cost } = delivery.message;
+    this.flightMessages--;
+    this.flightBytes -= cost;
+    this.total.remove(cost);
     return delivery;
+  }
+
+  /** Nothing is in flight any more, and nothing will be sent again. */
+  dropFlights(): void {
+    this.total.remove(this.flightBytes, this.flightMessages);
+    this.flightMessages = 0;
+    this.flightBytes = 0;
+    this.window = null;
   }
 
   /** Whether a QoS 1 or 2 message could be sent at once, before all others. */
   get hasRoom(): boolean {
     if (this.local !== null) return this.local.hasRoom;
-    return this.hasSlot && this.queue === null && !this.isResending;
+    return this.hasSlot && this.queue === null && !this.isResending && this.hasShare;
+  }
+
+  /** Whether what it keeps in flight leaves as much of the total to others (see `fits` in line.ts). */
+  private get hasShare(): boolean {
+    if (this.flightBytes === 0) return true;
+    return this.flightBytes < this.total.freeBytes && this.flightMessages < this.total.freeMessages;
   }
 
   /** Whether something waits to be sent. */

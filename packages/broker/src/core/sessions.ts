@@ -23,7 +23,7 @@ import { cancelWill, publishWill, scheduleWill } from './will.ts';
 type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
 
 export function createSession(state: State, key: string, clientId: string, principal: string | null): Session {
-  const session = new Session(key, clientId, principal, state.nextIncarnation());
+  const session = new Session(key, clientId, principal, state.nextIncarnation(), state.queueTotal);
   state.sessions.set(key, session);
   state.metrics.count(Counter.SessionsCreated);
   return session;
@@ -109,9 +109,9 @@ export function endSession(state: State, session: Session, reason: EndReason): v
     if (session.hasLasted) state.metrics.drop('session-ended', dropped);
     state.tell({ type: 'session-ended', clientId: session.clientId, reason, dropped });
   }
+  session.queue?.clear();
   session.queue = null;
-  session.window = null;
-  session.flightBytes = 0;
+  session.dropFlights();
   session.received = null;
   for (const replay of session.replays ?? []) replay.close(state);
   session.replays = null;
@@ -157,7 +157,7 @@ function hasTaker(from: Session, delivery: Delivery): boolean {
 function redispatch(state: State, from: Session, delivery: Delivery): void {
   const { group, message } = delivery;
   const isExpired = message.expiresAt <= state.now; // [MQTT-3.3.2-5]
-  const member = isExpired ? undefined : group?.choose(state, message.topic.name, message.qos);
+  const member = isExpired ? undefined : group?.choose(state, message);
   if (group === null || member === undefined || member.session === from) {
     drop(state, from, message, isExpired ? 'expired' : 'not-authorized');
     return;

@@ -2,10 +2,12 @@
  * The members of one shared subscription ($share/name/filter, MQTT 5.0 4.8.2) and whose turn it is.
  *
  * Each message goes to one member: to online ones in turn, first those that have room; with nobody online to a member whose
- * session lasts. A message that its member did not finish comes back through `choose` (see session-end in sessions.ts).
+ * session lasts. Of two that must queue it, one whose queue has room comes first. A message that its member did not finish comes back through `choose` (see session-end in sessions.ts).
  */
 
 import type { QoS } from '@pipit/protocol';
+import { fits } from './line.ts';
+import type { Message } from './message.ts';
 import { isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
@@ -17,6 +19,8 @@ export interface Member {
   /** Its Subscription Identifier as it goes with each message, or null. */
   readonly identifiers: readonly number[] | null;
 }
+
+type Suitability = (state: State, member: Member, message: Message) => boolean;
 
 export class SharedGroup {
   readonly shareName: string;
@@ -56,21 +60,21 @@ export class SharedGroup {
     return this.members[this.indexOf(session)];
   }
 
-  /** Who gets the next message, published at `qos`; undefined: nobody can. */
-  choose(state: State, topic: string, qos: QoS): Member | undefined {
-    return (
-      this.next(({ session }) => hasRoom(state, session) && session.mayReceive(topic)) ??
-      this.next(({ session }) => session.isOnline && session.mayReceive(topic)) ??
-      this.next(({ session, qos: granted }) => qos > 0 && granted > 0 && session.lasts && session.mayReceive(topic))
-    );
+  /** Who gets the next message; undefined: nobody can. */
+  choose(state: State, message: Message): Member | undefined {
+    for (const suits of suitabilities) {
+      const member = this.next(state, message, suits);
+      if (member !== undefined) return member;
+    }
+    return undefined;
   }
 
-  private next(suits: (member: Member) => boolean): Member | undefined {
+  private next(state: State, message: Message, suits: Suitability): Member | undefined {
     const { members } = this;
     for (let i = 0; i < members.length; i++) {
       const at = (this.turn + i) % members.length;
       const member = members[at] as Member;
-      if (!suits(member)) continue;
+      if (!suits(state, member, message) || !member.session.mayReceive(message.topic.name)) continue;
       this.turn = at + 1;
       return member;
     }
@@ -82,9 +86,31 @@ export class SharedGroup {
   }
 }
 
+/** How well a member suits, best first. */
+const suitabilities: readonly Suitability[] = [hasRoom, mayQueue, isOnline, mayKeep, lasts];
+
 /** Online, with a free window, and its socket drains. */
-function hasRoom(state: State, { connection, hasRoom: hasWindow, isOnline }: Session): boolean {
-  return isOnline && hasWindow && (connection === null || !isClogged(state, connection));
+function hasRoom(state: State, { session }: Member): boolean {
+  const { connection } = session;
+  return session.isOnline && session.hasRoom && (connection === null || !isClogged(state, connection));
+}
+
+/** Online, and its queue has room. */
+function mayQueue(state: State, { session }: Member, { cost }: Message): boolean {
+  return session.isOnline && fits(state, session, cost);
+}
+
+function isOnline(_: State, { session }: Member): boolean {
+  return session.isOnline;
+}
+
+/** Away, and its queue has room. */
+function mayKeep(state: State, member: Member, message: Message): boolean {
+  return lasts(state, member, message) && fits(state, member.session, message.cost);
+}
+
+function lasts(_: State, { session, qos }: Member, message: Message): boolean {
+  return session.lasts && qos > 0 && message.qos > 0;
 }
 
 export function sharedKey(shareName: string, filter: string): string {

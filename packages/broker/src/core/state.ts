@@ -19,7 +19,7 @@ import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
 import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
 import { Publication } from './publication.ts';
-import type { Queue } from './queue.ts';
+import { type Queue, QueueTotal } from './queue.ts';
 import { Fetches } from './replay.ts';
 import { RetainedStore } from './retained.ts';
 import { Router } from './router.ts';
@@ -49,6 +49,13 @@ export type Effect =
   | { readonly kind: 'published'; readonly token: number; readonly reasonCode: number }
   | { readonly kind: 'event'; readonly event: BrokerEvent };
 
+/**
+ * What happens to a message for a session whose queue is full. `drop-newest`: this session does not get it. `drop-oldest`: the
+ * session loses the oldest that waits instead; what is in flight stays. `refuse`: the PUBLISH is refused whole (0x97; before
+ * 5.0 the publisher's connection is closed without an acknowledgement); what cannot be refused (QoS 0, wills) is dropped as newest.
+ */
+export type QueueOverflow = 'drop-newest' | 'drop-oldest' | 'refuse';
+
 export interface CoreOptions {
   readonly limits?: Partial<Limits>;
   /** For `$SYS/broker/version`. */
@@ -63,6 +70,8 @@ export interface CoreOptions {
   readonly strictText?: boolean;
   /** Queue QoS 0 messages for a session that lasts and is away. */
   readonly queueQos0?: boolean;
+  /** Default: `drop-newest`. */
+  readonly queueOverflow?: QueueOverflow;
 }
 
 /** Work that is done in steps under the turn's budget. */
@@ -81,6 +90,7 @@ export class State {
   readonly retained: RetainedStore;
   readonly fetches = new Fetches();
   readonly sessions = new Map<string, Session>();
+  readonly queueTotal: QueueTotal;
   readonly connections = new Set<Connection>();
   readonly journal: Journal | null;
   /** Page requests under way, by number. */
@@ -125,6 +135,7 @@ export class State {
     this.startedAt = now;
     this.wallOffsetMs = wallOffsetMs;
     this.recordOffsetMs = wallOffsetMs;
+    this.queueTotal = new QueueTotal(limits.queueMessagesTotalMax, limits.queueBytesTotalMax);
     this.router = new Router(limits.plannedRecipientsMax);
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
       this.router.forgetPlans(),

@@ -5,6 +5,7 @@
 
 import { encodeUtf8, PacketType } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
+import { dropReasons } from './events.ts';
 import { Message } from './message.ts';
 import { Counter, packetNames } from './metrics.ts';
 import { route } from './publish.ts';
@@ -108,6 +109,8 @@ export class SysTopics {
     yield number('retained messages/count', state.retained.count);
     yield number('store/messages/count', state.retained.count);
     yield number('store/messages/bytes', state.retained.bytes);
+    yield number('queues/messages/count', state.queueTotal.messages);
+    yield number('queues/messages/bytes', state.queueTotal.bytes);
     yield ['store/durability', metrics.durability];
     yield number('store/commits', metrics.get(Counter.Commits));
     yield number('store/commits/failed', metrics.get(Counter.CommitsFailed));
@@ -137,6 +140,8 @@ function* metricValues(state: State): Generator<readonly [string, string]> {
     yield [`metrics/messages/qos${qos}/sent`, String(metrics.counters[Counter.PublishSent + qos])];
   }
   yield ['metrics/messages/dropped', String(metrics.get(Counter.DeliveriesDropped))];
+  for (const reason of dropReasons)
+    yield [`metrics/messages/dropped/${reason}`, String(metrics.drops.get(reason) ?? 0)];
   yield ['metrics/bytes/received', String(metrics.get(Counter.BytesReceived))];
   yield ['metrics/bytes/sent', String(metrics.get(Counter.BytesSent))];
 }

@@ -30,6 +30,8 @@ export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: numb
   userPropertiesMax: [0, 100_000_000],
   queueMessagesMax: [1, 1_000_000_000],
   queueBytesMax: [1024, tebibyte],
+  queueMessagesTotalMax: [1, 1_000_000_000],
+  queueBytesTotalMax: [1024, tebibyte],
   queuePrefixMessages: [1, 1_000_000_000],
   queuePrefixBytes: [1024, tebibyte],
   unsentBytesMax: [1024, tebibyte],
@@ -175,7 +177,7 @@ const data = z
   });
 
 const interval = 'must be false or a whole number of seconds from 1 to 86400';
-const { sys, allowAnonymous, strictText, queueQos0, logLevel } = defaultConfiguration;
+const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel } = defaultConfiguration;
 
 export const configurationSchema: z.ZodType<Configuration> = z.strictObject({
   data: data.prefault({}),
@@ -195,5 +197,6 @@ export const configurationSchema: z.ZodType<Configuration> = z.strictObject({
     .prefault({}),
   strictText: flag.default(strictText),
   queueQos0: flag.default(queueQos0),
+  queueOverflow: oneOf(['drop-newest', 'drop-oldest', 'refuse']).default(queueOverflow),
   logLevel: oneOf(logLevels).default(logLevel),
 });

@@ -1,7 +1,7 @@
 /** What can be set in a configuration, and what holds where nothing is said. */
 
 import { resolve } from 'node:path';
-import type { Durability, Limits, Rule } from '../core/index.ts';
+import type { Durability, Limits, QueueOverflow, Rule } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost } from './listener-options.ts';
@@ -43,6 +43,7 @@ export interface Configuration {
   readonly sys: { readonly intervalSeconds: number | false };
   readonly strictText: boolean;
   readonly queueQos0: boolean;
+  readonly queueOverflow: QueueOverflow;
   readonly logLevel: LogLevel;
 }
 
@@ -71,5 +72,6 @@ export const defaultConfiguration: Configuration = {
   sys: { intervalSeconds: 10 },
   strictText: false,
   queueQos0: false,
+  queueOverflow: 'drop-newest',
   logLevel: 'info',
 };

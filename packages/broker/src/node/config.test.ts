@@ -240,6 +240,7 @@ test('A configuration becomes the options of a broker', () => {
     sysIntervalMs: 60_000,
     strictText: false,
     queueQos0: false,
+    queueOverflow: 'drop-newest',
     rules: permissions,
   });
   assert.equal(brokerOptions({ ...defaultConfiguration, sys: { intervalSeconds: false } }).sysIntervalMs, null);
@@ -303,7 +304,7 @@ test('docs/configuration.md has every setting of the schema, its default and its
     const range = `${min.toLocaleString('en')} to ${max.toLocaleString('en')}`;
     assert.equal(documented.get(`limits.${name}`), `${defaultLimits[name].toLocaleString('en')} | ${range}`, name);
   }
-  const { sys, allowAnonymous, strictText, queueQos0, logLevel } = defaultConfiguration;
+  const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel } = defaultConfiguration;
   const data = {
     'data.durability': defaultData.durability,
     'data.bytesMax': defaultData.bytesMax.toLocaleString('en'),
@@ -314,6 +315,7 @@ test('docs/configuration.md has every setting of the schema, its default and its
     allowAnonymous,
     strictText,
     queueQos0,
+    queueOverflow,
     logLevel,
   };
   for (const [name, value] of Object.entries(plain)) assert.equal(documented.get(name)?.split(' | ')[0], String(value));

@@ -31,7 +31,7 @@ export async function formatConfiguration(configuration: Configuration): Promise
 
 /** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */
 export function brokerOptions(configuration: Configuration): BrokerOptions {
-  const { permissions, limits, sys, strictText, queueQos0 } = configuration;
+  const { permissions, limits, sys, strictText, queueQos0, queueOverflow } = configuration;
   const problems = listenerProblems(configuration);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return {
@@ -40,6 +40,7 @@ export function brokerOptions(configuration: Configuration): BrokerOptions {
     sysIntervalMs: sys.intervalSeconds === false ? null : sys.intervalSeconds * 1000,
     strictText,
     queueQos0,
+    queueOverflow,
     ...(permissions !== undefined && { rules: permissions }),
   };
 }

@@ -21,6 +21,8 @@ export const smallLimits: Limits = {
   userPropertiesMax: 8,
   queueMessagesMax: 20,
   queueBytesMax: 60_000,
+  queueMessagesTotalMax: 200,
+  queueBytesTotalMax: 400_000,
   queuePrefixMessages: 4,
   queuePrefixBytes: 2_000,
   unsentBytesMax: 6_000,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PacketType, type PublishPacket, ReasonCode } from '@pipit/protocol';
+import { dropReasons } from '../../src/core/index.ts';
 import { connack, pingreq, pingresp, puback, publish, suback, subscribe } from './packets.ts';
 import { type Client, storeKinds, World } from './world.ts';
 
@@ -35,6 +36,8 @@ const names = [
   'retained messages/count',
   'store/messages/count',
   'store/messages/bytes',
+  'queues/messages/count',
+  'queues/messages/bytes',
   'store/durability',
   'store/commits',
   'store/commits/failed',
@@ -52,6 +55,7 @@ const names = [
   ...packetNames.split(' ').flatMap((name) => [`metrics/packets/${name}/received`, `metrics/packets/${name}/sent`]),
   ...[0, 1, 2].flatMap((qos) => [`metrics/messages/qos${qos}/received`, `metrics/messages/qos${qos}/sent`]),
   'metrics/messages/dropped',
+  ...dropReasons.map((reason) => `metrics/messages/dropped/${reason}`),
   'metrics/bytes/received',
   'metrics/bytes/sent',
 ];

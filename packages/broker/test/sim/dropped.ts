@@ -1,8 +1,10 @@
 /** Debts that end without delivery: reported as dropped for a true reason, or moved on to another member of a group. */
 
 import { oweMember } from './handled.ts';
+import { noteMade } from './made.ts';
 import { bigPayloadBytes, type ModelSession, type Owed } from './model.ts';
 import type { Choice, Drop, Oracle } from './oracle.ts';
+import { isFull } from './room.ts';
 
 export function settleLeftovers(oracle: Oracle): void {
   const { choices, drops } = oracle;
@@ -63,6 +65,9 @@ export function dropped(oracle: Oracle, drop: Drop): void {
     case 'queue-full':
       world.mark('queue overflow');
       return droppedAsFull(oracle, session, drop);
+    case 'displaced':
+      world.mark('oldest displaced from a queue');
+      return displaced(oracle, session, drop);
     case 'expired':
       world.mark('message expired in a queue');
       return droppedAsExpired(oracle, session, drop, isGone);
@@ -98,13 +103,23 @@ function take(list: Owed[], suits: (owed: Owed) => boolean, isLast = false): boo
   return at >= 0;
 }
 
+function displaced(oracle: Oracle, session: ModelSession, { clientId, topic }: Drop): void {
+  oracle.expect(oracle.world.queueOverflow === 'drop-oldest', 'the oldest was dropped, against the setting');
+  if (session.view !== null) noteMade(oracle, session.view);
+  const oldest = session.line.find(({ phase }) => phase === 'waiting');
+  const isOwed = isFull(oracle, session) && oldest?.routing.topic === topic;
+  oracle.expect(isOwed, `a message for ${clientId} was displaced that is not the oldest of a full queue`);
+  take(session.line, (owed) => owed === oldest);
+}
+
 function droppedAsFull(oracle: Oracle, session: ModelSession, { clientId, topic, group }: Drop): void {
-  const { queueMessagesMax, queueBytesMax } = oracle.world.limits;
-  const costs = session.line.map(({ routing }) => routing.topic.length + routing.payloadBytes + 160);
-  const isFull = session.line.length > queueMessagesMax || costs.reduce((sum, cost) => sum + cost, 0) > queueBytesMax;
+  const { handedOn, world } = oracle;
   const isNewest = (owed: Owed): boolean =>
     owed.routing.topic === topic && owed.phase === 'waiting' && owed.group === group;
-  const isOwed = isFull && take(session.line, isNewest, true);
+  const newest = session.line.findLast(isNewest);
+  const isAccepted = handedOn !== null && handedOn === oracle.accepted && (newest?.qos ?? 0) > 0;
+  oracle.expect(world.queueOverflow !== 'refuse' || !isAccepted, 'a message was accepted and then dropped');
+  const isOwed = isFull(oracle, session) && take(session.line, isNewest, true);
   oracle.expect(isOwed, `a message for ${clientId} was dropped from a queue with room`);
 }
 

@@ -19,6 +19,7 @@ import {
   type View,
 } from './model.ts';
 import type { Choice, Oracle } from './oracle.ts';
+import { isFull } from './room.ts';
 
 export function apply(oracle: Oracle, view: View, packet: Packet): void {
   const { session } = view;
@@ -64,11 +65,13 @@ export function publish(oracle: Oracle, view: View, session: ModelSession, packe
   const { refusal } = oracle;
   oracle.expect(denied === 0 || refusal !== null, `a PUBLISH to ${topic} was accepted without the right to it`);
   if (refusal !== null) {
+    const isQueueFull = refusal === 0x97 && oracle.wasFull;
     oracle.expect(
-      refusal === denied || (refusal === 0x97 && denied === 0 && oracle.isFailing),
+      refusal === denied || (refusal === 0x97 && denied === 0 && (oracle.isFailing || isQueueFull)),
       `a PUBLISH was refused with ${refusal}`,
     );
-    if (refusal === 0x97) oracle.world.mark('publish refused while the disk fails');
+    if (refusal === 0x97)
+      oracle.world.mark(isQueueFull ? 'publish refused for a full queue' : 'publish refused while the disk fails');
     if (qos > 0 && session.view === view)
       view.awaited.push({ type, packetId, reasonCode: view.version === 5 ? refusal : 0 });
     return;
@@ -80,9 +83,25 @@ export function publish(oracle: Oracle, view: View, session: ModelSession, packe
   const seconds = packet.properties?.messageExpiryInterval;
   const routing = routingOf(oracle, packet, topic, session.clientId, seconds);
   if (qos === 2) session.received.add(packetId);
+  // A 3.x publisher that cannot read its own queue is not refused.
+  if (qos > 0 && view.version === 5) oracle.accepted = routing;
   const matched = route(oracle, routing, null);
   if (qos === 0) return;
   view.awaited.push({ type, packetId, reasonCode: matched === 0 && view.version === 5 ? 0x10 : 0, routing });
+}
+
+/** Whether somebody is due the message and may have no room for it; every copy of it could come to the same member of a group. */
+export function mayRefuse(oracle: Oracle, packet: PublishPacket, topic: string, publisher: string): boolean {
+  const { model, world } = oracle;
+  if (world.queueOverflow !== 'refuse' || packet.qos === 0) return false;
+  const routing = routingOf(oracle, packet, topic, publisher, undefined);
+  const groups = model.groupsOf(topic);
+  const copies = model.sessions.size + groups.size;
+  return [...model.sessions.values()].some((session) => {
+    const isMember = [...groups.values()].some((members) => members.some((member) => member.session === session));
+    const isDue = isMember || (model.plainDelivery(session, topic, publisher)?.qos ?? 0) > 0;
+    return isDue && isFull(oracle, session, isMember ? copies : 1, routing);
+  });
 }
 
 export function routingOf(
@@ -128,7 +147,10 @@ export function route(oracle: Oracle, routing: Routing, without: ModelSession | 
       model.owed(routing, Math.min(qos, routing.qos) as 0, retain && retainAsPublished, identifiers, null),
     );
   }
-  for (const [group, members] of model.groupsOf(topic)) {
+  // The standard gives groups no order, and copies of a message stand in a line as they came: the core's order is taken over.
+  const turn = (group: string): number => oracle.choices.findIndex((each) => each.group === group);
+  const groups = [...model.groupsOf(topic)].sort(([a], [b]) => turn(a) - turn(b));
+  for (const [group, members] of groups) {
     const present = members.filter(({ session }) => session !== without);
     if (present.length === 0) continue;
     const chosen = choice(oracle, group, routing);

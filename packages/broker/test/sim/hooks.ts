@@ -41,9 +41,9 @@ function listenToGroups({ state }: Core, oracle: Oracle): void {
     const group = router.group(key);
     if (group === undefined || Object.hasOwn(group, 'choose')) return isNew;
     const choose = group.choose.bind(group);
-    group.choose = (of, topic, qos) => {
-      const member = choose(of, topic, qos);
-      oracle.chosen(key, topic, qos, member?.session.clientId ?? null);
+    group.choose = (of, message) => {
+      const member = choose(of, message);
+      oracle.chosen(key, message.topic.name, message.qos, member?.session.clientId ?? null);
       return member;
     };
     return isNew;

@@ -104,7 +104,7 @@ function judgeDisconnect(oracle: Oracle, view: View, event: Disconnected): void 
       return oracle.expect(
         event.reason.startsWith('reads too slowly')
           ? limits.unsentBytesTotalMax < 1e6
-          : oracle.isFailing && view.version !== 5,
+          : (oracle.isFailing || oracle.world.queueOverflow === 'refuse') && view.version !== 5,
         event.reason,
       );
     case 0x88:

@@ -5,6 +5,8 @@ export const markNames = [
   'alias table full',
   'alias used',
   'queue overflow',
+  'oldest displaced from a queue',
+  'publish refused for a full queue',
   'message expired in a queue',
   'message larger than the peer takes',
   'QoS 0 dropped for a slow reader',

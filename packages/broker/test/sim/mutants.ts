@@ -80,8 +80,8 @@ const faults: readonly Fault[] = [
   {
     name: 'a queue that ignores its limit',
     file: 'broker/src/core/line.ts',
-    find: 'queue.count + inFlight >= limits.queueMessagesMax',
-    replace: 'queue.count + inFlight >= 2 * limits.queueMessagesMax',
+    find: 'Math.min(limits.queueMessagesMax, queueTotal.freeMessages) &&\n    bytes',
+    replace: 'Math.min(2 * limits.queueMessagesMax, queueTotal.freeMessages) &&\n    bytes',
   },
   {
     name: 'Will Delay ignored',

@@ -4,7 +4,7 @@
  */
 
 import type { ProtocolVersion } from '@pipit/protocol';
-import type { Limits } from '../../src/core/index.ts';
+import type { Limits, QueueOverflow } from '../../src/core/index.ts';
 import { Prng } from './prng.ts';
 
 const actionNames = [
@@ -48,6 +48,7 @@ export interface SimOptions {
   readonly disk: { readonly delayMs: number; readonly failPercent: number; readonly pageFailPercent: number } | null;
   readonly limits: Partial<Limits>;
   readonly queueQos0: boolean;
+  readonly queueOverflow: QueueOverflow;
   readonly strange: {
     readonly cleanPercent: number;
     readonly willPercent: number;
@@ -87,7 +88,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
   weights.diskUp = weights.diskDown;
   const permissions = prng.chance(40);
   if (!permissions) weights.permit = 0;
-  return {
+  const options: SimOptions = {
     seed,
     steps,
     versions: prng.pick([[3, 4, 5], [5], [5, 4], [4], [3, 5], [5]] as ProtocolVersion[][]),
@@ -107,6 +108,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
       ...limitsOf(prng),
       ...[{ retainedBytesInMemoryMax: 0 }, { retainedBytesInMemoryMax: 3_000 }, {}][seed % 3],
     },
+    queueOverflow: 'drop-newest',
     queueQos0: prng.chance(20),
     strange: {
       cleanPercent: percent(),
@@ -134,6 +136,14 @@ export function expand(seed: number, steps = 1000): SimOptions {
     permissions,
     firstPacketId: prng.chance(15) ? prng.between(65_500, 65_535) : 1,
   };
+  // What came later stands behind, so that seeds keep their meaning.
+  const totals = prng.chance(20) ? totalsOf(prng) : {};
+  const queueOverflow = prng.chance(50) ? prng.pick(['drop-oldest', 'refuse'] as const) : 'drop-newest';
+  return { ...options, limits: { ...options.limits, ...totals }, queueOverflow };
+}
+
+function totalsOf(prng: Prng): Partial<Limits> {
+  return { queueMessagesTotalMax: prng.pick([3, 10, 30]), queueBytesTotalMax: prng.pick([600, 3000, 10_000]) };
 }
 
 function limitsOf(prng: Prng): Partial<Limits> {

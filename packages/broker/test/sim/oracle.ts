@@ -7,11 +7,11 @@
  */
 
 import { type DisconnectPacket, type Packet, PacketType } from '@pipit/protocol';
-import type { BrokerEvent, Limits } from '../../src/core/index.ts';
+import type { BrokerEvent, Limits, QueueOverflow } from '../../src/core/index.ts';
 import { describe, describeEvent } from './describe.ts';
 import type { Disk } from './disk.ts';
 import { dropped, settleLeftovers } from './dropped.ts';
-import { apply } from './handled.ts';
+import { apply, mayRefuse } from './handled.ts';
 import { connected, disconnected, revoked, sessionEnded, willFired } from './lives.ts';
 import { noteMade } from './made.ts';
 import type { MarkName } from './marks.ts';
@@ -39,6 +39,7 @@ export interface OracleWorld {
   readonly limits: Limits;
   readonly disk: Disk<Snapshot> | null;
   readonly queueQos0: boolean;
+  readonly queueOverflow: QueueOverflow;
   readonly now: () => number;
   /** Whether the core still has a session of this client. */
   readonly isThere: (clientId: string) => boolean;
@@ -71,8 +72,11 @@ export class Oracle {
   context: { readonly view: View; readonly packet: Packet } | null = null;
   choices: Choice[] = [];
   drops: Drop[] = [];
-  /** The reason code with which the PUBLISH was refused. */
+  /** The reason code with which the PUBLISH was refused, and whether a queue was full then: refusing may end sessions. */
   refusal: number | null = null;
+  wasFull = false;
+  /** What was taken from a publisher that could have been refused. */
+  accepted: Routing | null = null;
   isRouting = false;
   /** What was handed on last, until its drops are settled. */
   handedOn: Routing | null = null;
@@ -159,7 +163,11 @@ export class Oracle {
   counted(event: BrokerEvent): void {
     this.world.trace(`  ! ${describeEvent(event)}`);
     if (event.type === 'dropped') this.droppedNow({ ...event, group: this.choices.at(-1)?.group ?? null });
-    else if (event.type === 'publish-refused') this.refusal = event.reasonCode;
+    else if (event.type === 'publish-refused') {
+      this.refusal = event.reasonCode;
+      const packet = this.context?.packet;
+      this.wasFull = packet?.type === PacketType.Publish && mayRefuse(this, packet, event.topic, event.clientId);
+    }
   }
 
   /** While a message is being handed on, it is not owed to anybody yet: what becomes of it is settled afterwards. */

@@ -114,6 +114,7 @@ export class Simulation {
       limits: this.limits,
       disk: this.disk,
       queueQos0: options.queueQos0,
+      queueOverflow: options.queueOverflow,
       now: () => this.schedule.now,
       isThere: (clientId) => this.core.state.sessions.has(clientId),
       isInFlight: (clientId, packetId) =>
@@ -173,15 +174,10 @@ export class Simulation {
     this.run++;
     this.bootedAt = this.schedule.now;
     this.turnAt = Number.POSITIVE_INFINITY;
-    const { seed, limits, queueQos0 } = this.options;
+    const { seed, limits, queueQos0, queueOverflow } = this.options;
     const wallOffsetMs = this.schedule.now - this.coreNow;
-    const options = {
-      seed,
-      limits,
-      queueQos0,
-      sysIntervalMs: null,
-      durability: this.disk === null ? ('memory' as const) : ('fsync' as const),
-    };
+    const durability = this.disk === null ? 'memory' : 'fsync';
+    const options = { seed, limits, queueQos0, queueOverflow, sysIntervalMs: null, durability } as const;
     const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
     listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
