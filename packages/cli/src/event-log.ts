@@ -56,7 +56,9 @@ export function openEventLog(level: LogLevel): EventLog {
     logger,
     event: (event) => {
       const { type, ...fields } = event;
-      logger[levels[type]](flat(fields), type);
+      // Who was waited for in vain is worth a line; who began anew is not.
+      const isReaped = event.type === 'session-ended' && event.reason === 'expired';
+      logger[isReaped ? 'info' : levels[type]](flat(fields), type);
     },
     close: async () => {
       const written = once(stderr, 'close').catch(() => undefined);

@@ -46,11 +46,14 @@ export type BrokerEvent =
   | { type: 'subscribe-refused'; clientId: string; filter: string; reasonCode: number; reason: string; count: number }
   | { type: 'dropped'; clientId: string; topic: string; reason: DropReason; count: number }
   | { type: 'session-created'; clientId: string }
+  /** `awayMs`: how long it had no connection; `dropped`: how many messages ended with it, and of how many `bytes`. */
   | {
       type: 'session-ended';
       clientId: string;
       reason: 'expired' | 'clean-start' | 'closed' | 'administrative' | 'evicted';
+      awayMs: number;
       dropped: number;
+      bytes: number;
     }
   | { type: 'subscription-revoked'; clientId: string; filter: string }
   | { type: 'will-published' | 'will-cancelled' | 'will-refused'; clientId: string; topic: string }

@@ -62,7 +62,10 @@ export interface Limits {
   uncommittedBytesMax: number;
   /** Sessions, connected or not. */
   sessionsMax: number;
-  /** Seconds; a longer Session Expiry Interval, or none in 3.x, is lowered to it. 7 days. */
+  /**
+   * Seconds; a longer Session Expiry Interval, or none in 3.x, is lowered to it. 7 days: long enough for who was away over a
+   * holiday, and what nobody will ever come for does not fill the disk. 5.0 is told in CONNACK.
+   */
   sessionExpiryMax: number;
   /** Retained messages; what would be one too many is refused whole (0x97), so that no stale value is left behind. */
   retainedMessagesMax: number;

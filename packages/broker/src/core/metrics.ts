@@ -48,6 +48,8 @@ export const Counter = {
   CommitsFailed: 18,
   DisconnectsByServer: 19,
   Commits: 20,
+  /** Of messages that ended with their session. */
+  EndedBytes: 21,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 

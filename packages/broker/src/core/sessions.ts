@@ -106,8 +106,11 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
   for (const delivery of session.queue ?? []) delivery.isSettled = true;
   if (session.hasLasted || dropped > 0) {
+    const bytes = (session.queue?.bytes ?? 0) + session.flightBytes;
+    const awayMs = Math.round(state.now - session.closedAt);
     if (session.hasLasted) state.metrics.drop('session-ended', dropped);
-    state.tell({ type: 'session-ended', clientId: session.clientId, reason, dropped });
+    state.metrics.count(Counter.EndedBytes, bytes);
+    state.tell({ type: 'session-ended', clientId: session.clientId, reason, awayMs, dropped, bytes });
   }
   session.queue?.clear();
   session.queue = null;

@@ -142,6 +142,7 @@ function* metricValues(state: State): Generator<readonly [string, string]> {
   yield ['metrics/messages/dropped', String(metrics.get(Counter.DeliveriesDropped))];
   for (const reason of dropReasons)
     yield [`metrics/messages/dropped/${reason}`, String(metrics.drops.get(reason) ?? 0)];
+  yield ['metrics/bytes/dropped/session-ended', String(metrics.get(Counter.EndedBytes))];
   yield ['metrics/bytes/received', String(metrics.get(Counter.BytesReceived))];
   yield ['metrics/bytes/sent', String(metrics.get(Counter.BytesSent))];
 }

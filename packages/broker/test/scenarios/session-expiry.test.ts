@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ConnectPacket } from '@pipit/protocol';
+import { Counter } from '../../src/core/index.ts';
 import { announced, connack, disconnect, puback, publish, suback, subscribe } from './packets.ts';
 import { type Client, storeKinds, World } from './world.ts';
 
@@ -232,14 +233,24 @@ for (const store of storeKinds) {
       world.end();
     });
 
-    test('sessions end with an event, with how much they still had', () => {
+    test('sessions end with an event: how long nobody came for them, and how much they still had', () => {
       const world = new World({ store });
       leaveSession(world, { properties: { sessionExpiryInterval: 10 } });
       for (let i = 0; i < 3; i++) world.publish('t', 'x', { qos: 1 });
       world.advance(10_000);
-      assert.deepEqual(world.takeEvents('session-ended'), [
-        { type: 'session-ended', clientId: 'c', reason: 'expired', dropped: 3 },
-      ]);
+      // Topic with its length, payload, and 128 for each.
+      const bytes = 3 * (3 + 1 + 128);
+      const [ended, ...rest] = world.takeEvents('session-ended');
+      assert.deepEqual(rest, []);
+      assert.ok(ended !== undefined && ended.awayMs >= 10_000 && ended.awayMs < 11_000, `away ${ended?.awayMs} ms`);
+      assert.deepEqual(
+        { ...ended, awayMs: 0 },
+        { type: 'session-ended', clientId: 'c', reason: 'expired', awayMs: 0, dropped: 3, bytes },
+      );
+      assert.deepEqual(
+        [world.core.metrics.drops.get('session-ended'), world.core.metrics.get(Counter.EndedBytes)],
+        [3, bytes],
+      );
       world.end();
     });
   });

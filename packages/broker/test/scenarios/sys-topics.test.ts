@@ -56,6 +56,7 @@ const names = [
   ...[0, 1, 2].flatMap((qos) => [`metrics/messages/qos${qos}/received`, `metrics/messages/qos${qos}/sent`]),
   'metrics/messages/dropped',
   ...dropReasons.map((reason) => `metrics/messages/dropped/${reason}`),
+  'metrics/bytes/dropped/session-ended',
   'metrics/bytes/received',
   'metrics/bytes/sent',
 ];
