@@ -1,6 +1,14 @@
 /** Pipit's MQTT broker for Node programs. The pure core alone is `@pipit/broker/core`. */
 
-export { anonymousAuthority } from './auth/anonymous.ts';
+export { AclFileError, parseAcl } from './auth/acl-file.ts';
+export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
+export { BackOff, type BackOffOptions } from './auth/back-off.ts';
+export { type CertificateIdentity, certificateJudge } from './auth/certificate.ts';
+export { chain, type Judge, type Pass } from './auth/chain.ts';
+export { type HttpOptions, httpJudge } from './auth/http.ts';
+export { PasswordFile, PasswordFileError, parsePasswords } from './auth/password-file.ts';
+export { hashPassword } from './auth/password-hash.ts';
+export { type Identification, permitting } from './auth/permitting.ts';
 export type {
   Acceptance,
   AuthenticationRequest,
@@ -13,6 +21,7 @@ export type {
   DropReason,
   Durability,
   FetchRequest,
+  Groups,
   Limits,
   LocalMessage,
   PageRequest,
@@ -25,6 +34,7 @@ export type {
   StoredSession,
   StoredState,
   StoredSubscription,
+  Subject,
   TopicMapping,
   Verdict,
 } from './core/index.ts';

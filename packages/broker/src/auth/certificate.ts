@@ -4,7 +4,9 @@ import type { Peer } from '../core/index.ts';
 import { type Judge, pass } from './chain.ts';
 
 /** Which part of the certificate is the principal. Of names of which there are several, the first. */
-export type CertificateIdentity = 'commonName' | 'dns' | 'uri' | 'email' | 'fingerprint';
+export type CertificateIdentity = (typeof certificateIdentities)[number];
+
+export const certificateIdentities = ['commonName', 'dns', 'uri', 'email', 'fingerprint'] as const;
 
 /** Passes on who shows none, or one without that part. Name and password are not looked at. */
 export function certificateJudge(identity: CertificateIdentity = 'commonName'): Judge {

@@ -18,9 +18,13 @@ export async function readConfigurationFile(path: string): Promise<Configuration
   });
   const configuration = parseConfiguration(text, path);
   const folder = dirname(path);
-  const { data } = configuration;
+  const { data, authentication, aclFile } = configuration;
   return {
     ...configuration,
+    ...(aclFile !== undefined && { aclFile: resolve(folder, aclFile) }),
+    ...(authentication !== undefined && {
+      authentication: authentication.map((one) => ('file' in one ? { ...one, file: resolve(folder, one.file) } : one)),
+    }),
     data: data.durability === 'memory' ? data : { ...data, directory: resolve(folder, data.directory) },
     listeners: configuration.listeners.map((listener) => withPaths(listener, folder)),
   };
@@ -44,14 +48,19 @@ export function parseConfiguration(text: string, name: string): Configuration {
   throw new ConfigurationError(problems.map(({ offset, text }) => `${place(offset)}: ${text}`));
 }
 
-/** Without passphrases. */
+/** Without passphrases, and without what is sent to an HTTP service to be let in. */
 export function configurationYaml(configuration: Configuration): string {
+  const authentication = configuration.authentication?.map((one) => {
+    if (!('headers' in one)) return one;
+    const { headers: _, ...rest } = one;
+    return rest;
+  });
   const listeners = configuration.listeners.map((listener) => {
     if (!('passphrase' in listener)) return listener;
     const { passphrase: _, ...rest } = listener;
     return rest;
   });
-  return stringify({ ...configuration, listeners });
+  return stringify({ ...configuration, listeners, ...(authentication !== undefined && { authentication }) });
 }
 
 function contentOf(document: Document, name: string): unknown {

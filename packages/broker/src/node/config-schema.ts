@@ -1,7 +1,8 @@
 /** The rules for every setting, and how what breaks them is said to a person. */
 
-import { isSharedFilter, PacketType, ReasonCode, reasonCodeAllowed, topicFilterProblem } from '@pipit/protocol';
 import * as z from 'zod';
+import { certificateIdentities } from '../auth/certificate.ts';
+import { ruleSchema } from '../auth/rule-schema.ts';
 import type { Limits } from '../core/index.ts';
 import type { DataSettings } from './config-settings.ts';
 import { type Configuration, defaultConfiguration, defaultData, durabilities, logLevels } from './config-settings.ts';
@@ -91,8 +92,6 @@ const tls = {
   ciphers: text.exactOptional(),
 };
 
-const refusal = 'must be a reason code of 0x80 or above that PUBACK or SUBACK may carry, such as 0x87';
-
 const octal = "must be three octal digits in quotes, such as '660'";
 
 const listener = z.discriminatedUnion('type', [
@@ -119,27 +118,26 @@ function isWholeTls(settings: object): boolean {
   return named.length === 0 || (named.includes('cert') && named.includes('key'));
 }
 
-const rule = z
-  .strictObject({
-    effect: oneOf(['allow', 'deny']),
-    action: oneOf(['publish', 'subscribe', 'all']),
-    filter: z.string('must be a topic filter').superRefine((filter, context) => {
-      const problem = topicFilterProblem(filter, Number.POSITIVE_INFINITY);
-      if (problem !== undefined) context.addIssue(`is not a topic filter: ${problem}`);
-      else if (isSharedFilter(filter)) context.addIssue('must be the filter alone, without $share and the share name');
-    }),
-    reasonCode: z.int(refusal).refine(isRefusal, refusal).exactOptional(),
-  })
-  .refine(({ effect, reasonCode }) => effect === 'deny' || reasonCode === undefined, {
-    path: ['reasonCode'],
-    message: 'must not be there: only what is denied has a reason',
-  });
+const authentication = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('passwords'), file: text }),
+  z.strictObject({ type: z.literal('certificate'), identity: oneOf(certificateIdentities).exactOptional() }),
+  z.strictObject({
+    type: z.literal('http'),
+    url: z.string('must be a URL').refine(isSafeUrl, 'must be an https URL, or http to this machine'),
+    headers: z.record(text, text, 'must be a mapping').exactOptional(),
+    timeoutMs: wholeNumber(10, minute).exactOptional(),
+    cacheMs: wholeNumber(0, day).exactOptional(),
+    cacheEntriesMax: wholeNumber(1, 10_000_000).exactOptional(),
+  }),
+  z.strictObject({ type: z.literal('anonymous') }),
+]);
 
-function isRefusal(reasonCode: number): boolean {
-  const packets = [PacketType.Puback, PacketType.Suback];
-  return (
-    reasonCode >= ReasonCode.UnspecifiedError && packets.some((type) => reasonCodeAllowed(reasonCode, type, 'server'))
-  );
+/** Passwords travel there. */
+function isSafeUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  const isHere = hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  return protocol === 'https:' || (protocol === 'http:' && isHere);
 }
 
 const limitNames = Object.keys(limitRanges) as (keyof Limits)[];
@@ -179,24 +177,35 @@ const data = z
 const interval = 'must be false or a whole number of seconds from 1 to 86400';
 const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel } = defaultConfiguration;
 
-export const configurationSchema: z.ZodType<Configuration> = z.strictObject({
-  data: data.prefault({}),
-  listeners: z
-    .array(listener)
-    .min(1, 'must have at least one listener')
-    .default([...defaultConfiguration.listeners]),
-  allowAnonymous: flag.default(allowAnonymous),
-  permissions: z.array(rule).min(1, 'must have a rule; without permissions, everything is allowed').exactOptional(),
-  limits: limits.prefault({}),
-  sys: z
-    .strictObject({
-      intervalSeconds: z
-        .union([z.literal(false), wholeNumber(1, 86_400, interval)], interval)
-        .default(sys.intervalSeconds),
-    })
-    .prefault({}),
-  strictText: flag.default(strictText),
-  queueQos0: flag.default(queueQos0),
-  queueOverflow: oneOf(['drop-newest', 'drop-oldest', 'refuse']).default(queueOverflow),
-  logLevel: oneOf(logLevels).default(logLevel),
-});
+export const configurationSchema: z.ZodType<Configuration> = z
+  .strictObject({
+    data: data.prefault({}),
+    listeners: z
+      .array(listener)
+      .min(1, 'must have at least one listener')
+      .default([...defaultConfiguration.listeners]),
+    allowAnonymous: flag.default(allowAnonymous),
+    authentication: z.array(authentication).min(1, 'must ask somebody').exactOptional(),
+    permissions: z
+      .array(ruleSchema)
+      .min(1, 'must have a rule; without permissions, everything is allowed')
+      .exactOptional(),
+    aclFile: text.exactOptional(),
+    groups: z.record(text, z.array(text, 'must be a list of names'), 'must be a mapping').exactOptional(),
+    limits: limits.prefault({}),
+    sys: z
+      .strictObject({
+        intervalSeconds: z
+          .union([z.literal(false), wholeNumber(1, 86_400, interval)], interval)
+          .default(sys.intervalSeconds),
+      })
+      .prefault({}),
+    strictText: flag.default(strictText),
+    queueQos0: flag.default(queueQos0),
+    queueOverflow: oneOf(['drop-newest', 'drop-oldest', 'refuse']).default(queueOverflow),
+    logLevel: oneOf(logLevels).default(logLevel),
+  })
+  .refine(({ permissions, aclFile }) => permissions === undefined || aclFile === undefined, {
+    path: ['aclFile'],
+    message: 'must not be there beside permissions',
+  });

@@ -1,7 +1,9 @@
 /** What can be set in a configuration, and what holds where nothing is said. */
 
 import { resolve } from 'node:path';
-import type { Durability, Limits, QueueOverflow, Rule } from '../core/index.ts';
+import type { CertificateIdentity } from '../auth/certificate.ts';
+import type { HttpOptions } from '../auth/http.ts';
+import type { Durability, Groups, Limits, QueueOverflow, Rule } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost } from './listener-options.ts';
@@ -32,13 +34,27 @@ export type DataSettings =
   | { readonly durability: 'memory' }
   | { readonly durability: Exclude<Durability, 'memory'>; readonly directory: string; readonly bytesMax: number };
 
+export type AuthenticationSettings =
+  /** A password file: Pipit's, Mosquitto's, or both in one. */
+  | { readonly type: 'passwords'; readonly file: string }
+  | { readonly type: 'certificate'; readonly identity?: CertificateIdentity }
+  | ({ readonly type: 'http' } & Pick<HttpOptions, 'url' | 'headers' | 'timeoutMs' | 'cacheMs' | 'cacheEntriesMax'>)
+  /** Who shows nothing: from this machine, and with `allowAnonymous` from everywhere. */
+  | { readonly type: 'anonymous' };
+
 export interface Configuration {
   readonly data: DataSettings;
   readonly listeners: readonly ListenerSettings[];
   /** Listen beyond this machine although nobody is asked who they are. */
   readonly allowAnonymous: boolean;
-  /** Absent: everything is allowed. */
+  /** Who is asked who a client is, in turn. Absent: nobody, and everybody gets in as nobody in particular. */
+  readonly authentication?: readonly AuthenticationSettings[];
+  /** Absent: everything is allowed; with `authentication`, nothing. */
   readonly permissions?: readonly Rule[];
+  /** The path of an acl_file of Mosquitto's, instead of `permissions`. */
+  readonly aclFile?: string;
+  /** The members of each group that rules speak of. */
+  readonly groups?: Groups;
   readonly limits: Limits;
   readonly sys: { readonly intervalSeconds: number | false };
   readonly strictText: boolean;

@@ -78,7 +78,12 @@ sys: { intervalSeconds: 0 }
 permissions:
   - { effect: allow, action: all, filter: 'a/#', reasonCode: 0x87 }
   - { effect: deny, action: none, filter: 'a/#/b', reasonCode: 2 }
-  - { effect: deny, action: all, filter: $share/g/a }
+  - { effect: deny, action: all, filter: $share/g/, retain: true, qos: 3, users: [] }
+aclFile: x
+authentication:
+  - { type: ldap }
+  - { type: passwords }
+  - { type: http, url: 'http://192.0.2.1/' }
 allowAnonymous: 'yes'
 logLevel: loud
 listenerz: []
@@ -98,13 +103,18 @@ listenerz: []
       'a.yaml:9: limits.foo: there is no such setting',
       'a.yaml:10: sys.intervalSeconds: must be false or a whole number of seconds from 1 to 86400',
       'a.yaml:12: permissions[0].reasonCode: must not be there: only what is denied has a reason',
-      'a.yaml:13: permissions[1].action: must be one of publish, subscribe, all',
+      'a.yaml:13: permissions[1].action: must be one of publish, subscribe, request, all',
       'a.yaml:13: permissions[1].filter: is not a topic filter: Topic filter has a # before its last level',
       'a.yaml:13: permissions[1].reasonCode: must be a reason code of 0x80 or above that PUBACK or SUBACK may carry, such as 0x87',
-      'a.yaml:14: permissions[2].filter: must be the filter alone, without $share and the share name',
-      'a.yaml:15: allowAnonymous: must be true or false',
-      'a.yaml:16: logLevel: must be one of trace, debug, info, warn, error, fatal, silent',
-      'a.yaml:17: listenerz: there is no such setting',
+      'a.yaml:14: permissions[2].filter: is not a topic filter: Topic filter is empty',
+      'a.yaml:14: permissions[2].qos: must be 0, 1 or 2, or a list of them',
+      'a.yaml:14: permissions[2].users: must name somebody',
+      'a.yaml:17: authentication[0].type: must be one of passwords, certificate, http, anonymous',
+      'a.yaml:18: authentication[1].file: must be a text (it is missing)',
+      'a.yaml:19: authentication[2].url: must be an https URL, or http to this machine',
+      'a.yaml:20: allowAnonymous: must be true or false',
+      'a.yaml:21: logLevel: must be one of trace, debug, info, warn, error, fatal, silent',
+      'a.yaml:22: listenerz: there is no such setting',
     ],
   );
 });
@@ -118,6 +128,11 @@ test('What is not YAML, or not a mapping, is told as such', () => {
   assert.deepEqual(
     problemsOf(() => parseConfiguration('[]', 'a.yaml')),
     ['a.yaml:1: must be a mapping'],
+  );
+  const both = "aclFile: a\npermissions: [{ effect: allow, action: publish, filter: '#', qos: 1 }]";
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration(both, 'a.yaml')),
+    ['a.yaml:1: aclFile: must not be there beside permissions'],
   );
   assert.deepEqual(
     problemsOf(() => parseConfiguration('listeners: {}\npermissions: []\ndata: x', 'a.yaml')),
@@ -321,9 +336,14 @@ test('docs/configuration.md has every setting of the schema, its default and its
   for (const [name, value] of Object.entries(plain)) assert.equal(documented.get(name)?.split(' | ')[0], String(value));
 });
 
-test('The example of docs/configuration.md is a configuration', () => {
-  const [, example = ''] = /```yaml\n(.*?)```/s.exec(documentation) ?? [];
-  assert.equal(parseConfiguration(example, 'example').limits.receiveMaximum, 100);
+test('The examples of docs/configuration.md are configurations', () => {
+  const examples = [...documentation.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) =>
+    parseConfiguration(text, 'example'),
+  );
+  assert.equal(examples[0]?.limits.receiveMaximum, 100);
+  assert.equal(examples[1]?.authentication?.length, 3);
+  assert.deepEqual(examples[2]?.permissions?.[2]?.qos, [0, 1]);
+  assert.equal(examples.length, 3);
 });
 
 interface Schema {

@@ -6,6 +6,7 @@
  */
 
 import { BlockList, isIP } from 'node:net';
+import { configuredAccess } from './access.ts';
 import type { BrokerOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
@@ -31,7 +32,7 @@ export async function formatConfiguration(configuration: Configuration): Promise
 
 /** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */
 export function brokerOptions(configuration: Configuration): BrokerOptions {
-  const { permissions, limits, sys, strictText, queueQos0, queueOverflow } = configuration;
+  const { limits, sys, strictText, queueQos0, queueOverflow } = configuration;
   const problems = listenerProblems(configuration);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return {
@@ -41,7 +42,7 @@ export function brokerOptions(configuration: Configuration): BrokerOptions {
     strictText,
     queueQos0,
     queueOverflow,
-    ...(permissions !== undefined && { rules: permissions }),
+    ...configuredAccess(configuration),
   };
 }
 
@@ -56,13 +57,14 @@ export function configuredStore(
 }
 
 /** Certificates that cannot be used, and listeners that would let in whoever finds them. */
-function listenerProblems({ listeners, allowAnonymous }: Configuration): string[] {
+function listenerProblems({ listeners, allowAnonymous, authentication }: Configuration): string[] {
   const options = listeners.map(listenerOptions);
   const problems = options.flatMap((listener, index) => {
     const problem = 'tls' in listener && listener.tls !== undefined ? tlsProblem(listener.tls) : undefined;
     return problem === undefined ? [] : [`listeners[${index}]: ${problem}`];
   });
-  const open = allowAnonymous ? [] : options.filter((listener) => !isGuarded(listener));
+  const isAsked = authentication !== undefined;
+  const open = allowAnonymous || isAsked ? [] : options.filter((listener) => !isGuarded(listener));
   if (open.length > 0) {
     const urls = open.map((listener) => listenerUrl(listener, null)).join(', ');
     problems.push(
