@@ -42,17 +42,15 @@ export class Levels {
       const own = name.length < viewedFrom ? name : copyOf(name);
       this.numbers.set(own, level);
       this.names[level] = own;
-      this.rows.column(useCount)[level] = 0;
+      this.rows.set(level, useCount, 0);
     }
-    const uses = this.rows.column(useCount);
-    uses[level] = (uses[level] as number) + 1;
+    this.rows.set(level, useCount, this.rows.get(level, useCount) + 1);
     return level;
   }
 
   unuse(level: number): void {
-    const uses = this.rows.column(useCount);
-    const left = (uses[level] as number) - 1;
-    uses[level] = left;
+    const left = this.rows.get(level, useCount) - 1;
+    this.rows.set(level, useCount, left);
     if (left > 0) return;
     this.numbers.delete(this.name(level));
     this.names[level] = '';

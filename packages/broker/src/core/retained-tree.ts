@@ -75,20 +75,20 @@ export class RetainedTree {
   }
 
   name(node: number): string {
-    return this.levels.name(this.nodes.column(nodeLevel)[node] as number);
+    return this.levels.name(this.nodes.get(node, nodeLevel));
   }
 
   parent(node: number): number {
-    return this.nodes.column(nodeParent)[node] as number;
+    return this.nodes.get(node, nodeParent);
   }
 
   entry(node: number): number {
-    return this.nodes.column(nodeEntry)[node] as number;
+    return this.nodes.get(node, nodeEntry);
   }
 
   /** Sets or, with -1, removes the value of a node; a node that leads nowhere then is gone. */
   setEntry(node: number, entry: number): void {
-    this.nodes.column(nodeEntry)[node] = entry;
+    this.nodes.set(node, nodeEntry, entry);
     if (entry < 0) this.prune(node);
   }
 
@@ -97,12 +97,12 @@ export class RetainedTree {
   }
 
   firstChild(node: number): number {
-    return this.nodes.column(nodeFirst)[node] as number;
+    return this.nodes.get(node, nodeFirst);
   }
 
   /** The next child of the same parent, or -1. */
   next(node: number): number {
-    return this.nodes.column(nodeNext)[node] as number;
+    return this.nodes.get(node, nodeNext);
   }
 
   pin(node: number): void {
@@ -121,18 +121,16 @@ export class RetainedTree {
   private append(parent: number, name: string): number {
     const node = this.nodes.take();
     this.clear(node, parent, this.levels.use(name));
-    const nexts = this.nodes.column(nodeNext);
-    const previouses = this.nodes.column(nodePrevious);
-    const firsts = this.nodes.column(nodeFirst);
-    const first = firsts[parent] as number;
+    const { nodes } = this;
+    const first = nodes.get(parent, nodeFirst);
     if (first < 0) {
-      firsts[parent] = node;
-      previouses[node] = node;
+      nodes.set(parent, nodeFirst, node);
+      nodes.set(node, nodePrevious, node);
     } else {
-      const last = previouses[first] as number;
-      nexts[last] = node;
-      previouses[node] = last;
-      previouses[first] = node;
+      const last = nodes.get(first, nodePrevious);
+      nodes.set(last, nodeNext, node);
+      nodes.set(node, nodePrevious, last);
+      nodes.set(first, nodePrevious, node);
     }
     this.children.add(node);
     return node;
@@ -140,12 +138,12 @@ export class RetainedTree {
 
   private clear(node: number, parent: number, level: number): void {
     const { nodes } = this;
-    nodes.column(nodeParent)[node] = parent;
-    nodes.column(nodeLevel)[node] = level;
-    nodes.column(nodeEntry)[node] = none;
-    nodes.column(nodeFirst)[node] = none;
-    nodes.column(nodeNext)[node] = none;
-    nodes.column(nodePrevious)[node] = none;
+    nodes.set(node, nodeParent, parent);
+    nodes.set(node, nodeLevel, level);
+    nodes.set(node, nodeEntry, none);
+    nodes.set(node, nodeFirst, none);
+    nodes.set(node, nodeNext, none);
+    nodes.set(node, nodePrevious, none);
   }
 
   /** Frees nodes that lead nowhere any more, from here to the root. */
@@ -155,22 +153,20 @@ export class RetainedTree {
       const parent = this.parent(node);
       this.children.remove(node);
       this.unlink(node, parent);
-      this.levels.unuse(this.nodes.column(nodeLevel)[node] as number);
+      this.levels.unuse(this.nodes.get(node, nodeLevel));
       this.nodes.give(node);
       node = parent;
     }
   }
 
   private unlink(node: number, parent: number): void {
-    const nexts = this.nodes.column(nodeNext);
-    const previouses = this.nodes.column(nodePrevious);
-    const firsts = this.nodes.column(nodeFirst);
-    const next = nexts[node] as number;
-    const previous = previouses[node] as number;
-    const first = firsts[parent] as number;
-    if (first === node) firsts[parent] = next;
-    else nexts[previous] = next;
-    if (next >= 0) previouses[next] = previous;
-    else if (first !== node) previouses[first] = previous;
+    const { nodes } = this;
+    const next = nodes.get(node, nodeNext);
+    const previous = nodes.get(node, nodePrevious);
+    const first = nodes.get(parent, nodeFirst);
+    if (first === node) nodes.set(parent, nodeFirst, next);
+    else nodes.set(previous, nodeNext, next);
+    if (next >= 0) nodes.set(next, nodePrevious, previous);
+    else if (first !== node) nodes.set(first, nodePrevious, previous);
   }
 }

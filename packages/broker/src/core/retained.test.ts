@@ -162,7 +162,7 @@ test('memory is given back when nearly everything was deleted', () => {
   const store = new RetainedStore();
   const kept = store.put(message('kept'));
   for (let i = 0; i < 50_000; i++) store.restore(`topic/${i}/of a device`, i + 1, 100);
-  const capacity = () => store.tree['nodes'].column(0).length + store['rows'].column(0).length;
+  const capacity = () => store.tree['nodes']['capacity'] + store['rows']['capacity'];
   assert.ok(capacity() > 150_000);
   for (let i = 0; i < 50_000; i++) store.delete(store.find(`topic/${i}/of a device`));
   assert.ok(capacity() < 2_000, `room for ${capacity()} rows is left`);

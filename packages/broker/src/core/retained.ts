@@ -96,7 +96,7 @@ export class RetainedStore {
     this.values[entry] = null;
     this.deadlines.delete(entry);
     this.tree.setEntry(this.node(entry), none);
-    this.rows.wide(entryOrder)[entry] = 0;
+    this.rows.setWide(entry, entryOrder, 0);
     this.rows.give(entry);
     if (this.values.length > this.rows.used) this.values.length = this.rows.used;
   }
@@ -109,16 +109,16 @@ export class RetainedStore {
 
   /** Rises with every message stored; 0 for an entry that is gone. */
   orderOf(entry: number): number {
-    return this.rows.wide(entryOrder)[entry] ?? 0;
+    return entry < this.rows.used ? this.rows.wide(entry, entryOrder) : 0;
   }
 
   /** The id of the message in the store. */
   id(entry: number): number {
-    return this.rows.wide(entryId)[entry] as number;
+    return this.rows.wide(entry, entryId);
   }
 
   cost(entry: number): number {
-    return this.rows.column(entryCost)[entry] as number;
+    return this.rows.get(entry, entryCost);
   }
 
   /** Null: it is cold. */
@@ -165,33 +165,32 @@ export class RetainedStore {
   }
 
   private line(entry: number): void {
-    const newer = this.rows.column(entryNewer);
-    newer[entry] = none;
-    this.rows.column(entryOlder)[entry] = this.newest;
-    if (this.newest >= 0) newer[this.newest] = entry;
+    const { rows } = this;
+    rows.set(entry, entryNewer, none);
+    this.rows.set(entry, entryOlder, this.newest);
+    if (this.newest >= 0) rows.set(this.newest, entryNewer, entry);
     else this.oldest = entry;
     this.newest = entry;
     this.bytesInMemory += this.weight(entry);
   }
 
   private unline(entry: number): void {
-    const newers = this.rows.column(entryNewer);
-    const olders = this.rows.column(entryOlder);
-    const newer = newers[entry] as number;
+    const { rows } = this;
+    const newer = rows.get(entry, entryNewer);
     if (newer === unlined) return;
-    const older = olders[entry] as number;
-    if (older >= 0) newers[older] = newer;
+    const older = rows.get(entry, entryOlder);
+    if (older >= 0) rows.set(older, entryNewer, newer);
     else this.oldest = newer;
-    if (newer >= 0) olders[newer] = older;
+    if (newer >= 0) rows.set(newer, entryOlder, older);
     else this.newest = older;
-    newers[entry] = unlined;
+    rows.set(entry, entryNewer, unlined);
     this.bytesInMemory -= this.weight(entry);
   }
 
   // ── Places
 
   private node(entry: number): number {
-    return this.rows.column(entryNode)[entry] as number;
+    return this.rows.get(entry, entryNode);
   }
 
   /** An entry for this value, in the place of what was there. */
@@ -200,17 +199,17 @@ export class RetainedStore {
     let entry = this.tree.entry(node);
     if (entry < 0) {
       entry = this.rows.take();
-      this.rows.column(entryNode)[entry] = node;
-      this.rows.column(entryCost)[entry] = 0;
-      this.rows.column(entryNewer)[entry] = unlined;
+      this.rows.set(entry, entryNode, node);
+      this.rows.set(entry, entryCost, 0);
+      this.rows.set(entry, entryNewer, unlined);
       this.tree.setEntry(node, entry);
       this.count++;
     } else this.unline(entry);
     const cost = costIn(topic, messageCost);
     this.bytes += cost - this.cost(entry);
-    this.rows.column(entryCost)[entry] = cost;
-    this.rows.wide(entryOrder)[entry] = ++this.order;
-    this.rows.wide(entryId)[entry] = id;
+    this.rows.set(entry, entryCost, cost);
+    this.rows.setWide(entry, entryOrder, ++this.order);
+    this.rows.setWide(entry, entryId, id);
     this.values[entry] = null;
     return entry;
   }

@@ -20,9 +20,9 @@ test('rows keep what is in them, are not given twice, and their memory comes bac
           const row = rows.take();
           assert.ok(!model.has(row), 'it was taken already');
           model.set(row, ++stamp);
-          rows.column(0)[row] = stamp;
-          rows.column(1)[row] = -stamp;
-          rows.wide(0)[row] = stamp * 2 ** 40;
+          rows.set(row, 0, stamp);
+          rows.set(row, 1, -stamp);
+          rows.setWide(row, 0, stamp * 2 ** 40);
           index.add(row);
         };
         const give = (pick: number) => {
@@ -38,7 +38,7 @@ test('rows keep what is in them, are not given twice, and their memory comes bac
           for (let i = 0; i < shrink; i++) give(0);
           for (const [row, value] of model) {
             assert.deepEqual(
-              [rows.column(0)[row], rows.column(1)[row], rows.wide(0)[row], index.find(value, -value)],
+              [rows.get(row, 0), rows.get(row, 1), rows.wide(row, 0), index.find(value, -value)],
               [value, -value, value * 2 ** 40, row],
             );
           }
@@ -49,7 +49,7 @@ test('rows keep what is in them, are not given twice, and their memory comes bac
           index.remove(row);
           rows.give(row);
         }
-        assert.ok(rows.used === 0 && rows.column(0).length <= 1_024 && rows.wide(0).length <= 1_024);
+        assert.ok(rows.used === 0 && rows['capacity'] <= 1_024 && rows.cells.length <= 2 * 1_024);
         assert.ok(index['slots'].length <= 1_024);
       },
     ),

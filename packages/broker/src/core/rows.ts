@@ -2,19 +2,21 @@
  * Tables of numbered rows in typed arrays, for what there are millions of: nothing in them is an object for the garbage
  * collector to walk, and a number is a reference.
  *
- * A row's number holds until the row is given back. Columns are looked up again after every `take` and `give`: both may replace
- * them.
+ * A row's number holds until the row is given back. Its cells lie side by side, because who looks at one looks at others.
  */
 
 const capacityFirst = 16;
 /** Tables smaller than this are not made smaller. */
 const trimmedFrom = 1024;
 
-/** A growing table, one Int32Array a column, with rows that were given back used again. */
+/** A growing table of whole numbers of 32 bits, with rows that were given back used again. */
 export class Rows {
-  private readonly columns: Int32Array[];
-  /** Columns of numbers that need more than 32 bits. */
-  private readonly wideColumns: Float64Array[];
+  readonly columns: number;
+  private readonly wideColumns: number;
+  /** Row after row; for who reads many of them without `get`, until the next `take` or `give`. */
+  cells: Int32Array;
+  /** Cells of numbers that need more than 32 bits. */
+  private wideCells: Float64Array;
   private capacity = capacityFirst;
   private isFree = new Uint8Array(capacityFirst);
   /** Every free row below `used`, and some above it. */
@@ -23,16 +25,26 @@ export class Rows {
   used = 0;
 
   constructor(columns: number, wideColumns = 0) {
-    this.columns = Array.from({ length: columns }, () => new Int32Array(capacityFirst));
-    this.wideColumns = Array.from({ length: wideColumns }, () => new Float64Array(capacityFirst));
+    this.columns = columns;
+    this.wideColumns = wideColumns;
+    this.cells = new Int32Array(capacityFirst * columns);
+    this.wideCells = new Float64Array(capacityFirst * wideColumns);
   }
 
-  column(index: number): Int32Array {
-    return this.columns[index] as Int32Array;
+  get(row: number, column: number): number {
+    return this.cells[row * this.columns + column] as number;
   }
 
-  wide(index: number): Float64Array {
-    return this.wideColumns[index] as Float64Array;
+  set(row: number, column: number, value: number): void {
+    this.cells[row * this.columns + column] = value;
+  }
+
+  wide(row: number, column: number): number {
+    return this.wideCells[row * this.wideColumns + column] as number;
+  }
+
+  setWide(row: number, column: number, value: number): void {
+    this.wideCells[row * this.wideColumns + column] = value;
   }
 
   /** A row with anything in it. */
@@ -58,14 +70,12 @@ export class Rows {
 
   private resize(capacity: number): void {
     const { columns, wideColumns, used } = this;
-    for (const [index, old] of columns.entries()) {
-      columns[index] = new Int32Array(capacity);
-      this.column(index).set(old.subarray(0, used));
-    }
-    for (const [index, old] of wideColumns.entries()) {
-      wideColumns[index] = new Float64Array(capacity);
-      this.wide(index).set(old.subarray(0, used));
-    }
+    const cells = this.cells.subarray(0, used * columns);
+    this.cells = new Int32Array(capacity * columns);
+    this.cells.set(cells);
+    const wideCells = this.wideCells.subarray(0, used * wideColumns);
+    this.wideCells = new Float64Array(capacity * wideColumns);
+    this.wideCells.set(wideCells);
     const isFree = this.isFree.subarray(0, used);
     this.isFree = new Uint8Array(capacity);
     this.isFree.set(isFree);
@@ -91,13 +101,12 @@ export class PairIndex {
 
   /** The row, or -1. */
   find(a: number, b: number): number {
-    const as = this.rows.column(this.a);
-    const bs = this.rows.column(this.b);
-    const slots = this.slots;
+    const { slots } = this;
+    const { cells, columns } = this.rows;
     const mask = slots.length - 1;
     for (let slot = hashPair(a, b) & mask; ; slot = (slot + 1) & mask) {
       const row = slots[slot] as number;
-      if (row < 0 || (as[row] === a && bs[row] === b)) return row;
+      if (row < 0 || (cells[row * columns + this.a] === a && cells[row * columns + this.b] === b)) return row;
     }
   }
 
@@ -141,10 +150,7 @@ export class PairIndex {
   }
 
   private home(row: number): number {
-    return (
-      hashPair(this.rows.column(this.a)[row] as number, this.rows.column(this.b)[row] as number) &
-      (this.slots.length - 1)
-    );
+    return hashPair(this.rows.get(row, this.a), this.rows.get(row, this.b)) & (this.slots.length - 1);
   }
 }
 

@@ -42,9 +42,9 @@ export class SubscriptionTree {
 
   constructor() {
     const node = this.nodes.take();
-    this.nodes.column(nodeHead)[node] = -1;
-    this.nodes.column(nodeParent)[node] = -1;
-    this.nodes.column(nodeLevel)[node] = -1;
+    this.nodes.set(node, nodeHead, -1);
+    this.nodes.set(node, nodeParent, -1);
+    this.nodes.set(node, nodeLevel, -1);
   }
 
   /**
@@ -56,8 +56,8 @@ export class SubscriptionTree {
     let sub = this.bySession.find(owner, node);
     const isNew = sub < 0;
     if (isNew) sub = this.link(owner, node);
-    this.subs.column(subOptions)[sub] = options;
-    this.subs.column(subIdentifier)[sub] = identifier;
+    this.subs.set(sub, subOptions, options);
+    this.subs.set(sub, subIdentifier, identifier);
     return isNew;
   }
 
@@ -68,37 +68,33 @@ export class SubscriptionTree {
   }
 
   options(sub: number): number {
-    return this.subs.column(subOptions)[sub] as number;
+    return this.subs.get(sub, subOptions);
   }
 
   identifier(sub: number): number {
-    return this.subs.column(subIdentifier)[sub] as number;
+    return this.subs.get(sub, subIdentifier);
   }
 
   owner(sub: number): number {
-    return this.subs.column(subOwner)[sub] as number;
+    return this.subs.get(sub, subOwner);
   }
 
   /** The filter's text, put together from its levels. */
   filter(sub: number): string {
     const parts: string[] = [];
-    for (
-      let node = this.subs.column(subNode)[sub] as number;
-      node !== root;
-      node = this.nodes.column(nodeParent)[node] as number
-    ) {
-      parts.push(this.levels.name(this.nodes.column(nodeLevel)[node] as number));
+    for (let node = this.subs.get(sub, subNode); node !== root; node = this.nodes.get(node, nodeParent)) {
+      parts.push(this.levels.name(this.nodes.get(node, nodeLevel)));
     }
     return parts.reverse().join('/');
   }
 
   remove(sub: number): void {
     const subs = this.subs;
-    const node = subs.column(subNode)[sub] as number;
-    const owner = subs.column(subOwner)[sub] as number;
+    const node = subs.get(sub, subNode);
+    const owner = subs.get(sub, subOwner);
     this.bySession.remove(sub);
     this.unlink(sub, subNext, subPrevious, (next) => {
-      this.nodes.column(nodeHead)[node] = next;
+      this.nodes.set(node, nodeHead, next);
     });
     this.unlink(sub, subOwnerNext, subOwnerPrevious, (next) => {
       this.ownerHeads[owner] = next;
@@ -114,7 +110,7 @@ export class SubscriptionTree {
   }
 
   nextOf(sub: number): number {
-    return this.subs.column(subOwnerNext)[sub] as number;
+    return this.subs.get(sub, subOwnerNext);
   }
 
   /** Appends the numbers of all subscriptions whose filter matches `topic` to `into`. */
@@ -136,7 +132,7 @@ export class SubscriptionTree {
         this.collect(node, into);
         continue;
       }
-      if (this.nodes.column(nodeChildren)[node] === 0) continue;
+      if (this.nodes.get(node, nodeChildren) === 0) continue;
       const level = levels[at] as number;
       const exact = level < 0 ? -1 : this.children.find(node, level);
       if (exact >= 0) pending.push(exact, at + 1);
@@ -147,24 +143,24 @@ export class SubscriptionTree {
 
   private collect(node: number, into: number[]): void {
     if (node < 0) return;
-    const next = this.subs.column(subNext);
-    for (let sub = this.nodes.column(nodeHead)[node] as number; sub >= 0; sub = next[sub] as number) into.push(sub);
+    const { subs } = this;
+    for (let sub = this.nodes.get(node, nodeHead); sub >= 0; sub = subs.get(sub, subNext)) into.push(sub);
   }
 
   private link(owner: number, node: number): number {
     const sub = this.subs.take();
     const subs = this.subs;
-    const onNode = this.nodes.column(nodeHead)[node] as number;
+    const onNode = this.nodes.get(node, nodeHead);
     const ofOwner = this.firstOf(owner);
-    subs.column(subNode)[sub] = node;
-    subs.column(subOwner)[sub] = owner;
-    subs.column(subNext)[sub] = onNode;
-    subs.column(subPrevious)[sub] = -1;
-    subs.column(subOwnerNext)[sub] = ofOwner;
-    subs.column(subOwnerPrevious)[sub] = -1;
-    if (onNode >= 0) subs.column(subPrevious)[onNode] = sub;
-    if (ofOwner >= 0) subs.column(subOwnerPrevious)[ofOwner] = sub;
-    this.nodes.column(nodeHead)[node] = sub;
+    subs.set(sub, subNode, node);
+    subs.set(sub, subOwner, owner);
+    subs.set(sub, subNext, onNode);
+    subs.set(sub, subPrevious, -1);
+    subs.set(sub, subOwnerNext, ofOwner);
+    subs.set(sub, subOwnerPrevious, -1);
+    if (onNode >= 0) subs.set(onNode, subPrevious, sub);
+    if (ofOwner >= 0) subs.set(ofOwner, subOwnerPrevious, sub);
+    this.nodes.set(node, nodeHead, sub);
     while (this.ownerHeads.length <= owner) this.ownerHeads.push(-1);
     this.ownerHeads[owner] = sub;
     this.bySession.add(sub);
@@ -174,13 +170,12 @@ export class SubscriptionTree {
 
   /** Takes a subscription out of one of its two lists; `setHead` is called when it was the first. */
   private unlink(sub: number, nextColumn: number, previousColumn: number, setHead: (next: number) => void): void {
-    const nexts = this.subs.column(nextColumn);
-    const previouses = this.subs.column(previousColumn);
-    const next = nexts[sub] as number;
-    const previous = previouses[sub] as number;
-    if (previous >= 0) nexts[previous] = next;
+    const { subs } = this;
+    const next = subs.get(sub, nextColumn);
+    const previous = subs.get(sub, previousColumn);
+    if (previous >= 0) subs.set(previous, nextColumn, next);
     else setHead(next);
-    if (next >= 0) previouses[next] = previous;
+    if (next >= 0) subs.set(next, previousColumn, previous);
   }
 
   private findNode(filter: string): number {
@@ -200,12 +195,11 @@ export class SubscriptionTree {
       let child = known < 0 ? -1 : this.children.find(node, known);
       if (child < 0) {
         child = this.nodes.take();
-        this.nodes.column(nodeParent)[child] = node;
-        this.nodes.column(nodeLevel)[child] = this.levels.use(name);
-        this.nodes.column(nodeHead)[child] = -1;
-        this.nodes.column(nodeChildren)[child] = 0;
-        const childrenOf = this.nodes.column(nodeChildren);
-        childrenOf[node] = (childrenOf[node] as number) + 1;
+        this.nodes.set(child, nodeParent, node);
+        this.nodes.set(child, nodeLevel, this.levels.use(name));
+        this.nodes.set(child, nodeHead, -1);
+        this.nodes.set(child, nodeChildren, 0);
+        this.nodes.set(node, nodeChildren, this.nodes.get(node, nodeChildren) + 1);
         this.children.add(child);
       }
       node = child;
@@ -217,13 +211,12 @@ export class SubscriptionTree {
   private prune(from: number): void {
     const { nodes } = this;
     let node = from;
-    while (node !== root && (nodes.column(nodeHead)[node] as number) < 0 && nodes.column(nodeChildren)[node] === 0) {
-      const parent = nodes.column(nodeParent)[node] as number;
+    while (node !== root && nodes.get(node, nodeHead) < 0 && nodes.get(node, nodeChildren) === 0) {
+      const parent = nodes.get(node, nodeParent);
       this.children.remove(node);
-      this.levels.unuse(nodes.column(nodeLevel)[node] as number);
+      this.levels.unuse(nodes.get(node, nodeLevel));
       nodes.give(node);
-      const childrenOf = nodes.column(nodeChildren);
-      childrenOf[parent] = (childrenOf[parent] as number) - 1;
+      nodes.set(parent, nodeChildren, nodes.get(parent, nodeChildren) - 1);
       node = parent;
     }
   }

@@ -46,10 +46,10 @@ export class RetainedPlaces {
       row = this.rows.take();
       this.topics.set(topic, row);
     }
-    this.rows.column(segment)[row] = place.segment;
-    this.rows.column(offset)[row] = place.offset;
-    this.rows.column(length)[row] = place.length;
-    this.rows.wide(messageId)[row] = facts.messageId;
+    this.rows.set(row, segment, place.segment);
+    this.rows.set(row, offset, place.offset);
+    this.rows.set(row, length, place.length);
+    this.rows.setWide(row, messageId, facts.messageId);
     if (this.restored === null) return;
     this.restored.ids[row] = facts.id;
     this.restored.costs[row] = facts.cost;
@@ -89,11 +89,11 @@ export class RetainedPlaces {
 
   private at(row: number): RetainedPlace {
     return {
-      segment: this.rows.column(segment)[row] as number,
+      segment: this.rows.get(row, segment),
       // Above two gibibytes they do not fit the sign.
-      offset: (this.rows.column(offset)[row] as number) >>> 0,
-      length: (this.rows.column(length)[row] as number) >>> 0,
-      messageId: this.rows.wide(messageId)[row] as number,
+      offset: this.rows.get(row, offset) >>> 0,
+      length: this.rows.get(row, length) >>> 0,
+      messageId: this.rows.wide(row, messageId),
     };
   }
 }
