@@ -54,7 +54,7 @@ export class Rows {
       this.isFree[row] = 0;
       return row;
     }
-    if (this.used === this.capacity) this.resize(this.capacity + Math.max(capacityFirst, this.capacity >> 1));
+    if (this.used === this.capacity) this.resize(this.capacity * 2);
     this.isFree[this.used] = 0;
     return this.used++;
   }
