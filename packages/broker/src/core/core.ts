@@ -60,10 +60,10 @@ export class Core {
 
   // ── Inputs
 
-  /** What lasted from an earlier run. Once, before anything else. */
-  restore(stored: StoredState, now: number): void {
+  /** What lasted from an earlier run: to be gone through to its end, with pauses if it is much, before anything else. */
+  restore(stored: StoredState, now: number): Iterable<void> {
     this.state.now = now;
-    restore(this.state, stored);
+    return restore(this.state, stored);
   }
 
   /** The wall clock was set: only what is recorded from now on cares. */

@@ -84,21 +84,32 @@ function closeOverdue(state: State): void {
 /** Nobody is down for ten years: one of the two clocks was wrong. */
 const downtimeMaxMs = 10 * 365 * 24 * 3600 * 1000;
 
-/** Restores an earlier run. Downtime counts: what expired meanwhile goes, and every connection counts as closed now. */
-export function restore(state: State, stored: StoredState): void {
+/** What is restored at once. */
+const restoredAtOnce = 2_000;
+
+/**
+ * Restores an earlier run, some of it at each step. Downtime counts: what expired meanwhile goes, and every connection counts as
+ * closed now.
+ */
+export function* restore(state: State, stored: StoredState): Generator<void> {
   const wallMs = state.wall - stored.wall;
   const downtimeMs = wallMs > 0 && wallMs < downtimeMaxMs ? wallMs : 0;
   if (stored.clock > 0) state.recordOffsetMs = stored.clock + downtimeMs - state.now;
   state.journal?.startAfter(stored.lastId);
   state.startIncarnationsAfter(stored.lastId);
-  for (const { topic, id, cost, expiresAtClock } of stored.retained)
+  let done = 0;
+  for (const { topic, id, cost, expiresAtClock } of stored.retained) {
     restoreRetained(state, topic, id, cost, expiresAtClock - state.recordOffsetMs);
-  const loaded = [...stored.sessions].map((entry) => ({
-    entry,
-    session: restoreSession(state, entry.session, entry.subscriptions),
-  }));
+    if (++done % restoredAtOnce === 0) yield;
+  }
+  const loaded = [];
+  for (const entry of stored.sessions) {
+    loaded.push({ entry, session: restoreSession(state, entry.session, entry.subscriptions) });
+    if (++done % restoredAtOnce === 0) yield;
+  }
   // Groups are whole only now: deliveries may belong to one.
   for (const { entry, session } of loaded) {
+    if (++done % restoredAtOnce === 0) yield;
     for (const delivery of entry.inFlight) restoreFlight(state, session, delivery);
     for (const packetId of entry.received) {
       session.received ??= new ReceiveIds();

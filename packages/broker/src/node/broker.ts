@@ -18,6 +18,7 @@ import type {
   Metrics,
   Rule,
   Store,
+  StoredState,
 } from '../core/index.ts';
 import { Core, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
@@ -130,8 +131,8 @@ export class Broker {
     try {
       const { store, listeners = [] } = this.#options;
       const stored = await store?.load();
+      if (stored !== undefined) await this.#restore(stored);
       if (this.#stopped !== null) throw new Error('The broker was stopped while it started.');
-      if (stored !== undefined) this.#core.restore(stored, performance.now());
       this.#state = 'running';
       this.#driver.schedule();
       for (const listener of listeners) await this.listen(listener);
@@ -259,6 +260,13 @@ export class Broker {
     this.#published.clear();
     this.#events.flush();
     await this.#options.store?.close();
+  }
+
+  async #restore(stored: StoredState): Promise<void> {
+    for (const _ of this.#core.restore(stored, performance.now())) {
+      if (this.#stopped !== null) return;
+      await new Promise((done) => setImmediate(done));
+    }
   }
 
   #connections(): number {

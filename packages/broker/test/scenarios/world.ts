@@ -96,7 +96,7 @@ export class World {
       this.now,
       this.wallOffsetMs,
     );
-    if (after !== undefined && this.store !== null) this.core.restore(this.store.state(), this.now);
+    if (after !== undefined && this.store !== null) for (const _ of this.core.restore(this.store.state(), this.now));
     this.settle();
   }
 

@@ -181,7 +181,7 @@ export class Simulation {
     const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
     listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
-    if (stored !== null) this.input(null, () => core.restore(stored, this.coreNow));
+    if (stored !== null) this.input(null, () => [...core.restore(stored, this.coreNow)]);
     this.planTurn(this.schedule.now);
     return core;
   }

@@ -96,7 +96,6 @@ async function fill(directory: string): Promise<void> {
 
 function megabytes(): number {
   global.gc?.();
-  if (process.env['DEBUGMEM']) console.log(process.memoryUsage());
   return Math.round(process.memoryUsage().rss / 1e6);
 }
 
