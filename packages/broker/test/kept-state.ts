@@ -13,6 +13,12 @@ import {
   storedCost,
 } from '../src/core/index.ts';
 
+/** Reads what a store did not load. */
+export interface Reader {
+  pageAll(key: string, incarnation: number): readonly StoredDelivery[];
+  fetchAll(wanted: FetchRequest['messages']): readonly StoredMessage[];
+}
+
 interface KeptSession {
   session: StoredSession;
   readonly subscriptions: Map<string, StoredSubscription>;
@@ -23,8 +29,9 @@ interface KeptSession {
 export class KeptState {
   readonly sessions = new Map<string, KeptSession>();
   readonly retained = new Map<string, StoredMessage>();
-  private wall = 0;
-  private clock = 0;
+  /** When the last batch was made, by the clock of the world and by that of the records. */
+  wall = 0;
+  clock = 0;
   private lastId = 0;
 
   /** The whole batch lasts. */
@@ -45,6 +52,29 @@ export class KeptState {
       const message = this.retained.get(topic);
       return message?.id === id ? message : null;
     });
+  }
+
+  /** Forgets everything, and knows from here on what a store loaded. */
+  become(state: StoredState, reader: Reader): void {
+    this.wall = state.wall;
+    this.clock = state.clock;
+    this.lastId = state.lastId;
+    this.sessions.clear();
+    this.retained.clear();
+    for (const { session, subscriptions, inFlight, received } of state.sessions) {
+      const queue = [...inFlight, ...reader.pageAll(session.key, session.incarnation)].sort(
+        (a, b) => a.sequence - b.sequence,
+      );
+      this.sessions.set(session.key, {
+        session,
+        subscriptions: new Map(subscriptions.map((each) => [subscriptionKey(each), each])),
+        queue: new Map(queue.map((each) => [each.sequence, each])),
+        received: new Set(received),
+      });
+    }
+    const retained = [...state.retained];
+    const messages = reader.fetchAll(retained);
+    for (const [index, { topic }] of retained.entries()) this.retained.set(topic, messages[index] as StoredMessage);
   }
 
   /** What a restart finds. */

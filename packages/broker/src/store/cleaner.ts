@@ -17,6 +17,8 @@ import { type Damage, quarantineFolder, type SetAside } from './set-aside.ts';
 
 /** Bytes read at once, unless batches are larger: cleaning must keep up with them. */
 const chunkBytes = 1024 * 1024;
+/** A read that fails is tried again after the next commit, so often: what is given up is lost. */
+const readAttemptsMax = 16;
 /** A segment of which less than this share lives is cleaned whatever the rest of the log looks like. */
 const sparseShare = 1 / 8;
 /** Segments beyond those that the bytes of the log would fill: short ones come from restarts. */
@@ -44,8 +46,10 @@ export class Cleaner {
   private segment: Segment | null = null;
   private scan: Scan | null = null;
   private isWaiting = false;
-  /** A file could not be removed: tried again after the next commit. */
+  /** A file could not be read or removed: tried again after the next commit. */
   private isStuck = false;
+  /** Reads that failed since the last one that did not. */
+  private failedReads = 0;
   private gaps: { from: number; to: number }[] = [];
   private candidates: Candidate[] = [];
   /** Those of the append under way. */
@@ -139,14 +143,19 @@ export class Cleaner {
     segment.readers++;
     this.operations.ask({ kind: 'read', file: segment.file, at, length }, (result) => {
       segment.readers--;
+      this.isWaiting = false;
       const bytes = result.kind === 'read' ? result.bytes : null;
+      if (bytes === null && ++this.failedReads < readAttemptsMax) {
+        this.isStuck = true;
+        return;
+      }
+      this.failedReads = 0;
       if (bytes !== null && bytes.length > 0) scan.feed(bytes);
       const missing = length - (bytes?.length ?? 0);
       if (missing > 0) {
         scan.skip(missing);
         this.missed(segment, at + length - missing, at + length);
       }
-      this.isWaiting = false;
     });
   }
 

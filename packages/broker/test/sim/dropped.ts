@@ -32,7 +32,9 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   const at = line.findIndex(isMovable);
   const owed = line[at];
   if (leaving === null || owed === undefined)
-    return oracle.fail(`#${choice.number} of ${choice.group} moved that nobody had`);
+    return oracle.fail(
+      `#${choice.number} of ${choice.group} moved that nobody had: ${line.map(({ routing, group, phase }) => `#${routing.number} ${group} ${phase}`).join(', ')}`,
+    );
   const session = model.sessions.get(choice.clientId);
   const subscription = session?.subscriptions.get(choice.group);
   if (session === undefined || subscription === undefined)

@@ -114,8 +114,9 @@ export function routingOf(
   const now = oracle.world.now();
   const { qos, retain, payload } = packet;
   const expiresAt = seconds === undefined ? Number.POSITIVE_INFINITY : now + seconds * 1000;
-  return {
-    number: numberOf(packet),
+  const number = numberOf(packet);
+  const routing = {
+    number,
     topic,
     qos,
     retain,
@@ -124,6 +125,8 @@ export function routingOf(
     payloadBytes: payload.length,
     at: now,
   };
+  if (number > 0) oracle.model.routings.set(number, routing);
+  return routing;
 }
 
 /** Hands a message on in the model; how many sessions it matched. */
@@ -148,8 +151,8 @@ export function route(oracle: Oracle, routing: Routing, without: ModelSession | 
     );
   }
   // The standard gives groups no order, and copies of a message stand in a line as they came: the core's order is taken over.
-  const turn = (group: string): number => oracle.choices.findIndex((each) => each.group === group);
-  const groups = [...model.groupsOf(topic)].sort(([a], [b]) => turn(a) - turn(b));
+  const turns = oracle.choices.map(({ group }) => group);
+  const groups = [...model.groupsOf(topic)].sort(([a], [b]) => turns.lastIndexOf(a) - turns.lastIndexOf(b));
   for (const [group, members] of groups) {
     const present = members.filter(({ session }) => session !== without);
     if (present.length === 0) continue;
@@ -287,7 +290,6 @@ export function unsubscribe(oracle: Oracle, view: View, session: ModelSession, p
     endReplay(oracle, session, filter);
     return session.subscriptions.delete(filter) ? 0 : 0x11;
   });
-  oracle.model.forgetGroups(gone);
   const codes = view.version === 5 ? reasonCodes : [];
   view.awaited.push({
     type: PacketType.Unsuback,

@@ -44,6 +44,7 @@ export function connected(oracle: Oracle, clientId: string, isPresent: boolean):
     will === undefined
       ? null
       : { packet: will, number: view.willNumber, delaySeconds: will.properties?.willDelayInterval ?? 0 };
+  if (session.will !== null) model.wills.set(view.willNumber, session.will);
   session.permissions = model.rules.has(session.principal ?? '') ? session.principal : null;
   session.view = view;
   view.session = session;
@@ -79,8 +80,8 @@ function judgeDisconnect(oracle: Oracle, view: View, event: Disconnected): void 
   const { now, limits, mark } = oracle.world;
   const { link } = view;
   // Who does not read is not read, either: a packet that has arrived may wait to be taken up.
-  const heardAt = link.isClogged ? Math.max(view.takenAt, link.drainedAt) : link.lastReceivedAt;
-  const silentMs = now() - heardAt;
+  const aliveAt = link.isClogged ? Math.max(view.takenAt, link.drainedAt) : Number.POSITIVE_INFINITY;
+  const silentMs = now() - Math.min(link.lastReceivedAt, aliveAt);
   switch (event.reasonCode) {
     case 0x8e:
       return oracle.expect(
@@ -110,7 +111,7 @@ function judgeDisconnect(oracle: Oracle, view: View, event: Disconnected): void 
     case 0x88:
       mark('held too long for the disk');
       return oracle.expect(
-        oracle.world.disk?.pending != null || oracle.isFailing || now() - oracle.diskAnsweredAt < 100,
+        oracle.world.disk?.isCommitting === true || oracle.isFailing || now() - oracle.diskAnsweredAt < 100,
         event.reason,
       );
     case 0x98:
@@ -141,7 +142,6 @@ export function end(oracle: Oracle, session: ModelSession): void {
   session.isEnded = true;
   oracle.leaving = session;
   oracle.model.sessions.delete(session.clientId);
-  oracle.model.forgetGroups(session.subscriptions.keys());
 }
 
 export function willFired(oracle: Oracle, clientId: string, isPublished: boolean): void {
@@ -185,6 +185,5 @@ export function revoked(oracle: Oracle, clientId: string, filter: string): void 
     `${clientId} lost its right to ${filter} without a rule`,
   );
   session.subscriptions.delete(key);
-  oracle.model.forgetGroups([key]);
   oracle.world.mark('subscription revoked');
 }

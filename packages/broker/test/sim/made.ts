@@ -86,15 +86,16 @@ function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
  * Of copies that look the same, which one this is: the packet does not tell, the core does, of what it has in flight. There a
  * session that does not last keeps no message of its own subscriptions. And 3.x has no Subscription Identifiers.
  */
-function tellApart(view: View, { packetId, qos, properties }: PublishPacket): Likeness {
+function tellApart(oracle: Oracle, view: View, { packetId, qos, properties }: PublishPacket): Likeness {
   const told = view.version === 5 ? sorted(properties?.subscriptionIdentifiers ?? []) : undefined;
   if (qos === 0) return { group: undefined, identifiers: told };
-  const delivery = view.link.connection.session?.window?.itemOf(packetId) ?? null;
-  if (delivery === null) return { group: null, identifiers: told };
-  const { group, identifiers } = delivery;
-  // A group that nobody is in any more is none: see `forgetGroups`.
-  const isAlive = group !== null && group.members.length > 0;
-  return { group: isAlive ? group.key : null, identifiers: sorted(identifiers ?? []) };
+  const session = view.link.connection.session;
+  const delivery = session?.window?.itemOf(packetId) ?? null;
+  if (session === null || delivery === null) return { group: null, identifiers: told };
+  const { group, identifiers, sequence } = delivery;
+  // After a restart the core has no group that nobody is in.
+  const stored = oracle.world.disk?.sessions.get(session.key)?.queue.get(sequence);
+  return { group: group?.key ?? stored?.group ?? null, identifiers: sorted(identifiers ?? []) };
 }
 
 /** undefined: nobody can tell. */
@@ -108,8 +109,14 @@ function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
 }
 
 /** One message may be owed several times: by a subscription and by shared ones. */
-function findWaiting(view: View, line: readonly Owed[], packet: PublishPacket, topic: string): Owed | undefined {
-  const { group, identifiers } = tellApart(view, packet);
+function findWaiting(
+  oracle: Oracle,
+  view: View,
+  line: readonly Owed[],
+  packet: PublishPacket,
+  topic: string,
+): Owed | undefined {
+  const { group, identifiers } = tellApart(oracle, view, packet);
   const same = line.filter(
     (each) =>
       each.phase === 'waiting' &&
@@ -121,7 +128,7 @@ function findWaiting(view: View, line: readonly Owed[], packet: PublishPacket, t
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {
-  const due = findWaiting(view, view.now, packet, topic);
+  const due = findWaiting(oracle, view, view.now, packet, topic);
   if (due !== undefined) {
     const earlier = view.now.slice(0, view.now.indexOf(due));
     view.now.splice(earlier.length, 1);
@@ -130,7 +137,7 @@ function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: Pub
     oracle.expect(!isOvertaken, `${describe(packet)} overtook #${first?.routing.number} for ${session.clientId}`);
     return due;
   }
-  const queued = findWaiting(view, session.line, packet, topic);
+  const queued = findWaiting(oracle, view, session.line, packet, topic);
   if (queued !== undefined) return session.line.splice(session.line.indexOf(queued), 1)[0] as Owed;
   return takeReplay(oracle, view, session, packet, topic) ?? unowed(oracle, view, session, packet, topic);
 }
@@ -145,7 +152,7 @@ function findFlight(oracle: Oracle, view: View, session: ModelSession, packet: P
     judgeOrder(oracle, view, session, inUse);
     return inUse;
   }
-  const owed = findWaiting(view, line, packet, topic);
+  const owed = findWaiting(oracle, view, line, packet, topic);
   oracle.expect(!dup, `DUP on what was never sent to ${session.clientId}: ${describe(packet)}`);
   if (owed !== undefined) {
     judgeOrder(oracle, view, session, owed);
@@ -180,7 +187,7 @@ function takeReplay(
     if (routing === undefined || (noLocal && routing.publisher === session.clientId)) return false;
     return routing.number === numberOf(packet) && Math.min(qos, routing.qos) === packet.qos && packet.retain;
   };
-  const told = tellApart(view, packet).identifiers;
+  const told = tellApart(oracle, view, packet).identifiers;
   // Several subscriptions may be owed it.
   const due = session.replays.filter(suits);
   const replay = due.find(({ identifiers }) => sorted(identifiers) === told) ?? due[0];

@@ -45,7 +45,19 @@ export const markNames = [
   'packet split by the network',
   'cut in mid-packet',
 ] as const;
-export type MarkName = (typeof markNames)[number];
+
+/** Those that only a run on the log reaches. */
+export const logMarkNames = [
+  'power lost while the log was read',
+  'batch under way found on the disk',
+  'batch that failed found on the disk',
+  'disk full',
+  'disk stalled',
+  'disk fails',
+  'bytes of the log damaged',
+  'start on a damaged log',
+] as const;
+export type MarkName = (typeof markNames | typeof logMarkNames)[number];
 
 export class Marks {
   readonly counts = new Map<MarkName, number>();
@@ -59,7 +71,8 @@ export class Marks {
     for (const [name, count] of other.counts) this.counts.set(name, (this.counts.get(name) ?? 0) + count);
   }
 
-  get missing(): readonly MarkName[] {
-    return markNames.filter((name) => !this.counts.has(name));
+  /** Those of `names` that were never reached. */
+  missing(names: readonly MarkName[]): readonly MarkName[] {
+    return names.filter((name) => !this.counts.has(name));
   }
 }

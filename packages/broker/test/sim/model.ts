@@ -30,8 +30,7 @@ export interface Owed {
   readonly qos: QoS;
   readonly retain: boolean;
   readonly identifiers: readonly number[];
-  /** The shared subscription it came by, as long as that has members. */
-  group: string | null;
+  readonly group: string | null;
   readonly isReplay: boolean;
   phase: 'waiting' | 'sent' | 'released';
   packetId: number;
@@ -188,6 +187,9 @@ export class Model {
   sessions = new Map<string, ModelSession>();
   retained = new Map<string, Routing>();
   readonly rules = new Map<string, readonly Rule[]>();
+  /** By number: every message there was, and every will. */
+  readonly routings = new Map<number, Routing>();
+  readonly wills = new Map<number, ModelWill>();
   private serials = 0;
   private generations = 0;
 
@@ -214,9 +216,6 @@ export class Model {
       this.sessions.set(key, copy);
     }
     this.retained = new Map(snapshot?.retained ?? []);
-    this.forgetGroups(
-      new Set([...this.sessions.values()].flatMap(({ line }) => line.flatMap(({ group }) => group ?? []))),
-    );
   }
 
   owed(
@@ -256,15 +255,6 @@ export class Model {
     if (rules === undefined) return 0;
     const rule = rules.find((each) => (each.action === action || each.action === 'all') && applies(each.filter));
     return rule?.effect === 'allow' ? 0 : (rule?.reasonCode ?? 0x87);
-  }
-
-  /** Shared subscriptions that have lost their last member are no more: what they gave out stays where it is. */
-  forgetGroups(keys: Iterable<string>): void {
-    for (const key of keys) {
-      const { sessions } = this;
-      if ([...sessions.values()].some(({ subscriptions }) => subscriptions.has(key))) continue;
-      for (const { line } of sessions.values()) for (const owed of line) if (owed.group === key) owed.group = null;
-    }
   }
 
   /** How a session gets a topic by its own subscriptions: the highest QoS, every identifier; null: it does not. */

@@ -4,8 +4,9 @@
  */
 
 import { parseArgs } from 'node:util';
-import { loadEngine } from './engine.ts';
-import { Marks, markNames } from './marks.ts';
+import { onLog } from '../store/log-disk.ts';
+import { type Engine, loadEngine } from './engine.ts';
+import { logMarkNames, Marks, markNames } from './marks.ts';
 import { type Outcome, runSeed, shorten } from './run.ts';
 
 /** With fewer seeds than this a missing mark proves nothing. */
@@ -18,10 +19,12 @@ const { values, positionals } = parseArgs({
     steps: { type: 'string' },
     trace: { type: 'boolean' },
     keep: { type: 'boolean' },
+    log: { type: 'boolean' },
   },
   allowPositionals: true,
 });
-const engine = await loadEngine();
+const sources = await loadEngine();
+const engine: Engine = values.log === true ? onLog(sources) : sources;
 const from = Number(positionals[0] ?? values.from ?? 1);
 const count = positionals.length > 0 ? 1 : Number(values.seeds ?? 500);
 const steps = values.steps === undefined ? undefined : Number(values.steps);
@@ -29,6 +32,7 @@ if (!Number.isInteger(from) || !Number.isInteger(count) || count < 1)
   throw new Error('usage: sim SEED | --seeds N [--from N]');
 
 const marks = new Marks();
+const names = values.log === true ? [...markNames, ...logMarkNames] : markNames;
 let failures = 0;
 let turns = 0;
 for (let seed = from; seed < from + count; seed++) {
@@ -43,10 +47,11 @@ for (let seed = from; seed < from + count; seed++) {
     console.log(`seed ${seed}: ${outcome.steps} actions, ${outcome.turns} turns, trace ${outcome.checksum}`);
 }
 if (count > 1) {
-  for (const name of markNames) console.log(`${String(marks.counts.get(name) ?? 0).padStart(8)}  ${name}`);
+  for (const name of names) console.log(`${String(marks.counts.get(name) ?? 0).padStart(8)}  ${name}`);
   console.log(`${count} seeds from ${from}, ${turns} turns, ${failures} failures`);
-  if (count >= seedsForMarks && marks.missing.length > 0) {
-    console.error(`Never reached: ${marks.missing.join('; ')}`);
+  const missing = marks.missing(names);
+  if (count >= seedsForMarks && missing.length > 0) {
+    console.error(`Never reached: ${missing.join('; ')}`);
     process.exitCode = 1;
   }
 }
@@ -55,7 +60,7 @@ if (failures > 0) process.exitCode = 1;
 function show(outcome: Outcome): void {
   const shortest = values.trace === true || values.keep === true ? outcome : shorten(outcome, engine);
   const { failure, options, steps: done } = shortest;
-  if (values.keep === true) return console.error(`seed ${outcome.seed}: ${failure?.rule}`);
+  if (values.keep === true) return console.error(`seed ${outcome.seed}: ${failure?.rule.split('\n')[0]}`);
   console.error(failure?.tail.join('\n'));
   console.error(`\n${failure?.stack}\n`);
   console.error(JSON.stringify(options));

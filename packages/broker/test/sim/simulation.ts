@@ -14,15 +14,18 @@ import {
   Counter,
   defaultLimits,
   type Effect,
+  type FetchRequest,
   type Limits,
+  type PageRequest,
   type Permissions,
   type Rule,
   type StoredState,
   type Verdict,
 } from '../../src/core/index.ts';
 import { Client } from './client.ts';
-import { Disk } from './disk.ts';
+import { Disk, type DiskWorld } from './disk.ts';
 import type { Engine } from './engine.ts';
+import { type Faults, faultsOf } from './faults.ts';
 import { listen, watchFrames } from './hooks.ts';
 import { Link } from './link.ts';
 import { end } from './lives.ts';
@@ -32,6 +35,7 @@ import { Model, type Snapshot, View } from './model.ts';
 import type { SimOptions } from './options.ts';
 import { Oracle } from './oracle.ts';
 import { Prng } from './prng.ts';
+import { salvage } from './salvage.ts';
 import { Schedule } from './schedule.ts';
 import { SimulationFailure, Trace } from './trace.ts';
 import { judgeWritten } from './written.ts';
@@ -39,20 +43,6 @@ import { judgeWritten } from './written.ts';
 const worldStart = 1_700_000_000_000;
 /** Turns in a row without the clock moving, after which the core is said not to come to rest. */
 const idleTurnsMax = 20_000;
-
-/** What goes wrong at the moment; healing sets all of it to nothing. */
-export interface Faults {
-  delayMs: number;
-  splitPercent: number;
-  turnDelayMs: number;
-  ackDelayMs: number;
-  authorityDelayMs: number;
-  diskDelayMs: number;
-  failPercent: number;
-  pageFailPercent: number;
-  refusePercent: number;
-  isDiskDown: boolean;
-}
 
 export class Simulation {
   readonly options: SimOptions;
@@ -90,25 +80,8 @@ export class Simulation {
     this.prng = new Prng(options.seed, 1);
     this.trace = new Trace(print);
     this.limits = { ...defaultLimits, ...options.limits };
-    const newDisk = engine.newDisk ?? (<Kept>() => new Disk<Kept>());
-    this.disk = options.disk === null ? null : newDisk<Snapshot>(options.seed);
-    const { link, turnDelayMs, ackDelayMs, authorityDelayMs, disk, strange } = options;
-    const {
-      delayMs: diskDelayMs,
-      failPercent,
-      pageFailPercent,
-    } = disk ?? { delayMs: 0, failPercent: 0, pageFailPercent: 0 };
-    const { refusePercent } = strange;
-    const rest = {
-      turnDelayMs,
-      ackDelayMs,
-      authorityDelayMs,
-      diskDelayMs,
-      failPercent,
-      pageFailPercent,
-      refusePercent,
-    };
-    this.faults = { ...link, ...rest, isDiskDown: false };
+    this.faults = faultsOf(options);
+    this.disk = options.disk === null ? null : this.newDisk();
     this.oracle = new Oracle({
       model: this.model,
       limits: this.limits,
@@ -124,6 +97,19 @@ export class Simulation {
     });
     for (let i = 0; i < options.clients; i++) this.clients.push(this.newClient(`c${i}`));
     this.core = this.boot(null);
+  }
+
+  private newDisk(): Disk<Snapshot> {
+    const { engine, faults, prng, model } = this;
+    const world: DiskWorld<Snapshot> = {
+      prng,
+      faults,
+      later: (maximumMs, give) => this.later(maximumMs, give),
+      mark: (name) => this.marks.add(name),
+      log: (line) => this.log(line),
+      salvage: (found, kept, snapshot) => salvage(model, found, { kept, snapshot }),
+    };
+    return engine.newDisk?.<Snapshot>(this.options.seed, world) ?? new Disk(world);
   }
 
   private newClient(clientId: string): Client {
@@ -197,15 +183,14 @@ export class Simulation {
   /** The power goes, at this moment; the broker starts again on what was committed. */
   crash(isBatchWritten: boolean): void {
     const { disk, core, model, marks } = this;
-    if (disk?.pending != null) marks.add('power lost in mid-commit');
+    if (disk?.isCommitting === true) marks.add('power lost in mid-commit');
     for (const connection of core.state.connections) if (connection.isHolding) marks.add('power lost with acks held');
     if ([...model.sessions.values()].some((session) => session.will !== null))
       marks.add('power lost with a will pending');
     this.log(`power lost, batch under way ${isBatchWritten ? 'written' : 'lost'}`);
     this.oracle.forget();
     for (const link of this.openLinks) link.cut();
-    disk?.end(isBatchWritten);
-    this.start();
+    this.start(disk?.losePower(isBatchWritten) ?? null);
   }
 
   /** Says goodbye to everybody, waits until all is on the disk, and starts again. */
@@ -219,12 +204,10 @@ export class Simulation {
     if (isClean) this.marks.add('graceful restart');
     for (const link of this.openLinks) link.cut();
     this.oracle.forget();
-    this.disk?.end(false);
-    this.start();
+    this.start(this.disk?.restart() ?? null);
   }
 
-  private start(): void {
-    const stored = this.disk?.reload() ?? null;
+  private start(stored: StoredState | null): void {
     this.model.restore(this.disk?.snapshot ?? null, this.schedule.now);
     this.boot(stored);
   }
@@ -450,34 +433,32 @@ export class Simulation {
   }
 
   private commit(batch: Batch, snapshot: Snapshot): void {
-    this.disk?.begin(batch, snapshot);
-    this.later(this.faults.diskDelayMs, () => this.endCommit(batch.number));
+    this.disk?.write(batch, snapshot, (error) => this.committed(batch.number, error));
   }
 
-  private endCommit(number: number): void {
-    const fails = this.faults.isDiskDown || this.prng.chance(this.faults.failPercent);
-    this.log(`batch ${number} ${fails ? 'failed' : 'committed'}`);
-    this.disk?.end(!fails);
-    this.oracle.isFailing = fails;
+  private committed(number: number, error: string | null): void {
+    this.log(`batch ${number} ${error === null ? 'committed' : `failed: ${error}`}`);
+    this.oracle.isFailing = error !== null;
     this.oracle.diskAnsweredAt = this.schedule.now;
-    if (fails && [...this.core.state.connections].some(({ isHolding }) => isHolding))
-      this.marks.add('ack held across a failed commit');
-    this.input(null, () => this.core.committed(number, fails ? 'the disk is full' : null, this.coreNow));
+    const isHolding = [...this.core.state.connections].some((connection) => connection.isHolding);
+    if (error !== null && isHolding) this.marks.add('ack held across a failed commit');
+    this.input(null, () => this.core.committed(number, error, this.coreNow));
   }
 
-  private page(request: Extract<Effect, { kind: 'page' }>['request']): void {
-    this.later(this.faults.diskDelayMs, () => {
-      const fails = this.prng.chance(this.faults.pageFailPercent);
-      const deliveries = fails ? null : (this.disk?.page(request) ?? []);
-      if (deliveries?.length !== 0) this.marks.add(fails ? 'page failed' : 'queue paged in from the store');
-      this.log(`page of ${request.key} after ${request.after}: ${deliveries?.length ?? 'failed'}`);
-      this.input(null, () => this.core.paged(request.number, deliveries, fails ? 'cannot read' : null, this.coreNow));
+  private page(request: PageRequest): void {
+    this.disk?.readPage(request, (deliveries) => {
+      if (deliveries === null) this.marks.add('page failed');
+      else if (deliveries.length > 0) this.marks.add('queue paged in from the store');
+      this.log(
+        `page of ${request.key} after ${request.after}: ${deliveries?.map(({ sequence }) => sequence).join() ?? 'failed'}`,
+      );
+      const error = deliveries === null ? 'cannot read' : null;
+      this.input(null, () => this.core.paged(request.number, deliveries, error, this.coreNow));
     });
   }
 
-  private fetch(request: Extract<Effect, { kind: 'fetch' }>['request']): void {
-    this.later(this.faults.diskDelayMs, () => {
-      const messages = this.prng.chance(this.faults.pageFailPercent) ? null : (this.disk?.fetch(request) ?? []);
+  private fetch(request: FetchRequest): void {
+    this.disk?.readMessages(request, (messages) => {
       this.marks.add(messages === null ? 'fetch failed' : 'retained message read from the store');
       this.log(`fetch of ${request.messages.map(({ topic }) => topic).join()}`);
       this.input(null, () => this.core.fetched(request.number, messages, 'cannot read', this.coreNow));

@@ -23,19 +23,37 @@ export class LogBench {
   private number = 0;
   private pages = 0;
 
-  constructor(seed: number, options: Partial<LogOptions> = {}) {
+  private readonly implementation: typeof Log;
+
+  constructor(seed: number, options: Partial<LogOptions> = {}, implementation: typeof Log = Log) {
+    this.implementation = implementation;
     this.prng = new Prng(seed);
     this.disk = new SimulatedDisk(this.prng);
     this.options = options;
-    this.log = new Log(options);
+    this.log = new implementation(options);
     ({ state: this.state, report: this.report } = this.start());
   }
 
   /** A new log on what the disk holds. It must start, whatever that is. */
   restart(): void {
-    this.log = new Log(this.options);
-    this.answers.length = 0;
+    this.beginRestart();
+    this.endRestart();
+  }
+
+  endRestart(): void {
     ({ state: this.state, report: this.report } = this.start());
+  }
+
+  /** Has to be driven, step by step, by whoever may cut it off. */
+  beginRestart(): void {
+    this.log = new this.implementation(this.options);
+    this.answers.length = 0;
+  }
+
+  /** What `beginRestart` began is done, and not taken yet. */
+  get isStarted(): boolean {
+    this.turn();
+    return this.answers.some(({ kind }) => kind === 'loaded');
   }
 
   private start(): { state: StoredState; report: LogReport } {

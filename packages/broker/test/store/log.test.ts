@@ -331,6 +331,22 @@ test('a stalled disk delays answers, and nothing else', () => {
   assert.ok(bench.taken((answer) => answer.kind === 'committed' && answer.number === number && answer.error === null));
 });
 
+test('a read that fails now and then while cleaning costs nothing', () => {
+  eachSeed((bench, where) => {
+    const model = new Model();
+    bench.disk.failures.read = 40;
+    fill(bench, model, 200);
+    bench.rest();
+    assert.ok(bench.disk.counts.remove > 0, 'something was cleaned');
+    assert.deepEqual(bench.damage, []);
+    bench.disk.failures = {};
+    bench.disk.kill();
+    bench.restart();
+    assert.deepEqual(bench.report.damage, []);
+    assert.deepEqual(bench.shown(), model.show(), where);
+  });
+});
+
 test('a file that cannot be read is set aside, and the rest of the log is there', () => {
   const bench = new LogBench(6, small);
   const model = new Model();

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import {
   type Change,
-  type FetchRequest,
   type StoredDelivery,
   type StoredMessage,
   type StoredSession,
@@ -12,6 +11,7 @@ import {
   storedCost,
 } from '../../src/core/index.ts';
 import { subscriptionName } from '../../src/store/record.ts';
+import type { Reader } from '../kept-state.ts';
 import type { Prng } from '../sim/prng.ts';
 
 interface Known {
@@ -19,12 +19,6 @@ interface Known {
   readonly subscriptions: Map<string, StoredSubscription>;
   readonly queue: Map<number, StoredDelivery>;
   readonly received: Set<number>;
-}
-
-/** Reads what was not loaded. */
-export interface Reader {
-  pageAll(key: string, incarnation: number): readonly StoredDelivery[];
-  fetchAll(wanted: FetchRequest['messages']): readonly StoredMessage[];
 }
 
 /** The state in a form that compares: sorted, with queues as they page. */

@@ -31,7 +31,7 @@ export class SimulatedDisk implements Disk {
   private readonly prng: Prng;
   private pending: Pending[] = [];
   /** Percent of operations of each kind that fail. */
-  readonly failures: Partial<Record<DiskOperation['kind'], number>> = {};
+  failures: Partial<Record<DiskOperation['kind'], number>> = {};
   /** Bytes of all files together. */
   capacityBytes = Number.POSITIVE_INFINITY;
   isStalled = false;
@@ -57,6 +57,11 @@ export class SimulatedDisk implements Disk {
 
   close(done: () => void): void {
     done();
+  }
+
+  /** Something was asked and is not done. */
+  get isBusy(): boolean {
+    return this.pending.length > 0;
   }
 
   /** One operation happens: any read, or any change that is the first to its file. False when there is none. */
@@ -97,6 +102,10 @@ export class SimulatedDisk implements Disk {
 
   get bytes(): number {
     return [...this.files.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  get isFull(): boolean {
+    return this.bytes >= this.capacityBytes;
   }
 
   flipBit(name: string, offset: number, bit: number): void {

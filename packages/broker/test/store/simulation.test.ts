@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { loadEngine } from '../sim/engine.ts';
 import { Marks } from '../sim/marks.ts';
 import { runSeed } from '../sim/run.ts';
-import { LogDisk } from './log-disk.ts';
+import { onLog } from './log-disk.ts';
 
 const seeds = Number(process.env['PIPIT_SEEDS'] ?? 40);
 
 test(`seeds 1 to ${seeds} keep every invariant on the log, and the log knows what was committed`, async () => {
-  const engine = { ...(await loadEngine()), newDisk: <Snapshot>(seed: number) => new LogDisk<Snapshot>(seed) };
+  const engine = onLog(await loadEngine());
   const marks = new Marks();
   const failures: string[] = [];
   for (let seed = 1; seed <= seeds; seed++) {
