@@ -167,7 +167,12 @@ export class Recovery {
 
   private found(segment: Segment, type: number, offset: number, length: number, reader: ByteReader): void {
     if (type === RecordType.Commit) this.committed(segment, offset, offset + length, readCommit(reader));
-    else this.open.push({ facts: readFacts(type, reader), segment: segment.number, offset, length });
+    else {
+      const facts = readFacts(type, reader);
+      // Also in a batch that does not count: with more damage its records may come back, and must not be taken for others.
+      this.catalog.lastId = Math.max(this.catalog.lastId, highestId(facts));
+      this.open.push({ facts, segment: segment.number, offset, length });
+    }
   }
 
   private committed(segment: Segment, offset: number, end: number, commit: Commit): void {
@@ -291,4 +296,10 @@ export function isWithin(inner: Range, outer: Range): boolean {
 
 function isBefore(a: LogPosition, b: LogPosition): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
+}
+
+function highestId(facts: Facts): number {
+  const incarnation = 'incarnation' in facts ? facts.incarnation : 0;
+  const message = facts.type === RecordType.Message ? facts.id : 'messageId' in facts ? facts.messageId : 0;
+  return Math.max(incarnation, message);
 }

@@ -67,6 +67,26 @@ test('a segment that is gone is reported, unless it is the oldest, which cleanin
   assert.deepEqual(bench.report.damage, [{ file: name, from: 0, to: length, kind: 'missing', copy: null }]);
 });
 
+test('an id in a batch that does not count is not given out again: a later damage may bring its records back', () => {
+  const bench = new LogBench(3, small);
+  const session = (key: string, incarnation: number): Change => {
+    const about = { key, clientId: key, principal: null, incarnation, expirySeconds: 100, will: null };
+    return { kind: 'session', session: { ...about, closedAtClock: Number.POSITIVE_INFINITY } };
+  };
+  assert.equal(bench.commit([session('a', 1)]), null);
+  assert.equal(bench.commit([session('b', 2), session('c', 3)]), null);
+  bench.disk.kill();
+  const name = segmentFile(1);
+  const [, last] = commits(bytesOf(bench, name));
+  bench.disk.flipBit(name, (last?.from ?? 0) + headerBytes, 0);
+  bench.restart();
+  assert.deepEqual(
+    bench.shown().sessions.map((each) => (each as { session: StoredSession }).session.key),
+    ['a'],
+  );
+  assert.equal(bench.state.lastId, 3);
+});
+
 test('records missing from a batch are counted by its commit record', () => {
   const { bench, names } = filled(2);
   const name = names[1] as string;
