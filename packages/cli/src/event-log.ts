@@ -36,6 +36,8 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'will-refused': 'warn',
   'commit-failed': 'error',
   'commit-recovered': 'info',
+  'store-full': 'error',
+  'store-has-room': 'info',
   'internal-error': 'error',
   'page-failed': 'error',
   'fetch-failed': 'error',

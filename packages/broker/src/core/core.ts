@@ -10,7 +10,7 @@ import { disconnect, failed, lost, sayGoodbye } from './closing.ts';
 import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
-import { committed, heldDue, restore, sealBatch } from './durability.ts';
+import { committed, heldDue, restore, sealBatch, storeFull } from './durability.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
@@ -139,6 +139,12 @@ export class Core {
   committed(batch: number, error: string | null, now: number): void {
     this.state.now = now;
     committed(this.state, batch, error);
+  }
+
+  /** While the store is full, publishes that would make it fuller are refused. */
+  storeFull(isFull: boolean, now: number): void {
+    this.state.now = now;
+    storeFull(this.state, isFull);
   }
 
   /** The answer to a `page` effect. */

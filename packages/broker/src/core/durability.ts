@@ -55,6 +55,14 @@ export function committed(state: State, number: number, error: string | null): v
   }
 }
 
+/** The store has become full, or has room again. */
+export function storeFull(state: State, isFull: boolean): void {
+  const { journal } = state;
+  if (journal === null || journal.isFull === isFull) return;
+  journal.isFull = isFull;
+  state.tell({ type: isFull ? 'store-full' : 'store-has-room' });
+}
+
 function release(state: State, released: Released): void {
   for (const connection of released.connections) {
     // What was held behind CONNACK counted as unsent: a line may have waited for it.

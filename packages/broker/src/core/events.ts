@@ -59,6 +59,7 @@ export type BrokerEvent =
   | { type: 'will-published' | 'will-cancelled' | 'will-refused'; clientId: string; topic: string }
   | { type: 'commit-failed'; reason: string; attempts: number }
   | { type: 'commit-recovered'; attempts: number }
+  | { type: 'store-full' | 'store-has-room' }
   /** A bug of ours, met while serving this client ('': nobody in particular): it was disconnected, nobody else. */
   | { type: 'internal-error'; clientId: string; error: string }
   /** A queue could not be read back from the store; it is tried again. */

@@ -59,6 +59,8 @@ export class Journal {
   inFlight: Batch | null = null;
   /** Commits that failed since the last one that did not. */
   failures = 0;
+  /** The store said so. */
+  isFull = false;
   /** Do not seal before this: the back-off after a failure. */
   retryAt = 0;
   /** When the oldest of what is held began to wait. */
@@ -76,6 +78,11 @@ export class Journal {
 
   get isFailing(): boolean {
     return this.failures > 0;
+  }
+
+  /** What makes the store fuller is not let in. */
+  get refuses(): boolean {
+    return this.failures > 0 || this.isFull;
   }
 
   get isCommitting(): boolean {

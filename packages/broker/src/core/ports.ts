@@ -256,6 +256,8 @@ export type Durability = 'fsync' | 'os' | 'memory';
 export interface Store {
   /** What a resolved `commit` outlives. */
   readonly durability: Exclude<Durability, 'memory'>;
+  /** To be told when it has become full, and when it has room again. Full, it still takes what is small and what gives back. */
+  watch?(changed: (isFull: boolean) => void): void;
   load(): Promise<StoredState>;
   commit(batch: Batch): Promise<void>;
   page(request: PageRequest): Promise<readonly StoredDelivery[]>;

@@ -23,7 +23,7 @@ export interface Refusal {
 }
 
 const full = ReasonCode.QuotaExceeded;
-const disk: Refusal = { reasonCode: full, reason: 'the store does not accept writes', mayPass: true };
+const disk: Refusal = { reasonCode: full, reason: 'the store is full or fails', mayPass: true };
 const retained: Refusal = { reasonCode: full, reason: 'no more messages can be retained', mayPass: false };
 const queue: Refusal = { reasonCode: full, reason: 'the queue of a subscriber is full', mayPass: true };
 
@@ -33,18 +33,19 @@ export function denied(reasonCode: number): Refusal {
 
 /** Why a message must not be taken now; null: it may. `session`: its publisher's; null when it is in-process code. */
 export function refusalOf(state: State, session: Session | null, message: Message): Refusal | null {
-  const isFailing = state.journal?.isFailing === true;
-  if (isFailing && message.qos === 2 && session?.lasts === true) return disk;
+  const isShort = state.journal?.refuses === true;
+  if (isShort && message.qos === 2 && session?.lasts === true) return disk;
   // What is claimed goes to nobody else, and is not retained.
   if (state.claims !== null && state.claims.find(message.topic) !== null) return null;
-  if (isFailing && needsDisk(state, message)) return disk;
+  if (isShort && needsDisk(state, message)) return disk;
   if (retainRefusal(state, message) !== 0) return retained;
   if (state.options.queueOverflow !== 'refuse' || !overflows(state, message)) return null;
   return isStuck(state, session, message) ? null : queue;
 }
 
 function needsDisk(state: State, message: Message): boolean {
-  if (message.retain) return true;
+  // Clearing a retained message gives room back, when that is all it takes.
+  if (message.retain && (message.payloadLength > 0 || state.journal?.isFailing === true)) return true;
   if (message.qos === 0) return false;
   const { recipients, groups } = state.router.plan(message.topic);
   return (

@@ -83,6 +83,10 @@ export class Driver implements LinkOwner {
     this.#store = store;
     this.#authority = authority;
     this.#audience = audience;
+    store?.watch?.((isFull) => {
+      core.storeFull(isFull, performance.now());
+      this.schedule();
+    });
   }
 
   /** Sockets, closing ones included. */

@@ -17,6 +17,7 @@ import type { LogReport } from '../store/contents.ts';
 import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
 import { DirectoryLock } from './directory-lock.ts';
+import { DiskRoom, type StoreSize } from './disk-room.ts';
 import { FileDisk, syncFolder } from './file-disk.ts';
 import { StoreError, storeError } from './store-error.ts';
 
@@ -25,7 +26,7 @@ export interface StoreOptions {
   readonly durability?: Store['durability'];
   /** Bytes of disk the store takes, nearly: beyond, what adds to it fails. Default 64 GiB. At least four segments. */
   readonly storeBytesMax?: number;
-  /** Bytes of one file; default 64 MiB. */
+  /** Bytes of one file; default 64 MiB, on a small disk less. */
   readonly segmentBytes?: number;
   /** After damage, what lives in damaged files is written anew at once, so that the damage is reported only once. Default false. */
   readonly rewritesDamaged?: boolean;
@@ -40,6 +41,15 @@ interface Pending<Value> {
   readonly failed: (error: Error) => void;
 }
 
+interface Running {
+  readonly log: Log;
+  readonly disk: FileDisk;
+  readonly lock: DirectoryLock;
+  readonly room: DiskRoom;
+}
+
+const segmentBytesMin = 256 * 1024;
+
 /** A store in a directory, which is made when it is not there. It is locked from `load` until `close`. */
 export function openStore(directory: string, options: StoreOptions = {}): LogStore {
   return new LogStore(directory, options);
@@ -49,7 +59,8 @@ export class LogStore implements Store {
   readonly durability: Store['durability'];
   readonly directory: string;
   readonly #options: StoreOptions;
-  #running: { readonly log: Log; readonly disk: FileDisk; readonly lock: DirectoryLock } | null = null;
+  #running: Running | null = null;
+  #changed: (isFull: boolean) => void = () => {};
   #loading: Pending<StoredState> | null = null;
   readonly #commits = new Map<number, Pending<void>>();
   readonly #pages = new Map<number, Pending<readonly StoredDelivery[]>>();
@@ -67,7 +78,8 @@ export class LogStore implements Store {
   async load(): Promise<StoredState> {
     if (this.#running !== null) throw new Error('The store is loaded already.');
     const lock = await openDirectory(this.directory);
-    const { segmentBytes = defaultLogOptions.segmentBytes, storeBytesMax, rewritesDamaged = false } = this.#options;
+    const { storeBytesMax, rewritesDamaged = false } = this.#options;
+    const segmentBytes = this.#options.segmentBytes ?? (await fittingSegmentBytes(this.directory));
     const slackBytes = 2 * segmentBytes;
     const liveBytesMax =
       storeBytesMax === undefined
@@ -82,7 +94,8 @@ export class LogStore implements Store {
       rewritesDamaged,
       syncs: this.durability === 'fsync',
     });
-    this.#running = { log, disk: new FileDisk(this.directory), lock };
+    const room = new DiskRoom(this.directory, liveBytesMax, (isFull) => this.#changed(isFull));
+    this.#running = { log, disk: new FileDisk(this.directory), lock, room };
     const loaded = new Promise<StoredState>((done, failed) => {
       this.#loading = { done, failed };
     });
@@ -93,6 +106,10 @@ export class LogStore implements Store {
       await this.close();
       throw error;
     }
+  }
+
+  watch(changed: (isFull: boolean) => void): void {
+    this.#changed = changed;
   }
 
   commit(batch: Batch): Promise<void> {
@@ -123,7 +140,8 @@ export class LogStore implements Store {
   async close(): Promise<void> {
     const running = this.#running;
     if (running === null) return;
-    const { log, disk, lock } = running;
+    const { log, disk, lock, room } = running;
+    room.close();
     log.close();
     await this.rest();
     this.#running = null;
@@ -141,7 +159,7 @@ export class LogStore implements Store {
   }
 
   /** Bytes of its files, and of what in them still counts. */
-  get size(): { readonly bytes: number; readonly liveBytes: number } {
+  get size(): StoreSize {
     const { bytes, liveBytes } = this.#log;
     return { bytes, liveBytes };
   }
@@ -169,12 +187,14 @@ export class LogStore implements Store {
     switch (answer.kind) {
       case 'loaded':
         this.#options.onReport?.(answer.report);
+        this.#running?.room.noted(this.size);
         this.#loading?.done(answer.state);
         return;
       case 'not-loaded':
         this.#loading?.failed(new StoreError(`The store in ${this.directory} cannot be read: ${answer.reason}.`));
         return;
       case 'committed':
+        this.#running?.room.noted(this.size);
         return settle(this.#commits, answer.number, undefined, answer.error);
       case 'paged':
         return settle(this.#pages, answer.number, answer.deliveries ?? [], answer.error);
@@ -191,6 +211,13 @@ function settle<Value>(pending: Map<number, Pending<Value>>, number: number, val
   pending.delete(number);
   if (error === null) waiting?.done(value);
   else waiting?.failed(new Error(error));
+}
+
+/** Space is given back by whole segments: a disk has to hold many. */
+async function fittingSegmentBytes(directory: string): Promise<number> {
+  const { blocks, bsize } = await fs.statfs(directory);
+  const { segmentBytes } = defaultLogOptions;
+  return blocks === 0 ? segmentBytes : Math.min(segmentBytes, Math.max(segmentBytesMin, (blocks * bsize) / 64));
 }
 
 async function openDirectory(directory: string): Promise<DirectoryLock> {

@@ -169,6 +169,39 @@ test('a damaged directory starts, and says what is missing', timeout, () =>
   }),
 );
 
+test('a store over its limit refuses what adds to it, and takes it again when its queues are drained', timeout, () =>
+  withDirectory(async (directory) => {
+    const store = openStore(directory, { segmentBytes: 64 * 1024, storeBytesMax: 512 * 1024 });
+    const broker = createBroker({ store, sysIntervalMs: null });
+    broker.on('commit-failed', ({ reason }) => assert.fail(reason));
+    broker.on('fault', ({ error }) => assert.fail(error as Error));
+    await broker.start();
+    const { peer } = await connect(broker, 'sleeper');
+    await peer.subscribe('t', 1);
+    peer.stream.destroy();
+    const payload = 'x'.repeat(1_000);
+    let accepted = 0;
+    await assert.rejects(
+      async () => {
+        for (; ; accepted++) await broker.publish('t', `${accepted} ${payload}`, { qos: 1 });
+      },
+      { name: 'PublishError', reasonCode: 0x97 },
+    );
+    assert.ok(accepted > 150 && store.size.bytes < 512 * 1024, `${accepted} messages, ${store.size.bytes} bytes`);
+    const hasRoom = new Promise((done) => broker.on('store-has-room', done));
+    const { peer: back } = await connect(broker, 'sleeper');
+    for (let i = 0; i < accepted; i++) {
+      const packet = (await back.next()) as Extract<Packet, { type: typeof PacketType.Publish }>;
+      assert.equal(publishedBy(packet).payload, `${i} ${payload}`);
+      back.send(ack(PacketType.Puback, packet.packetId));
+    }
+    await hasRoom;
+    assert.equal(await broker.publish('t', 'again', { qos: 1 }), 0);
+    assert.equal(publishedBy(await back.next()).payload, 'again');
+    await broker.stop();
+  }),
+);
+
 test('two brokers cannot use one directory, and the second says who does', timeout, () =>
   withDirectory(async (directory) => {
     await withStoredBroker(directory, async () => {
