@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { addClientOptions, wholeNumber } from './client-options.ts';
 import { CommandError, exitCodes } from './command-error.ts';
 import { addConformanceOptions, type ConformanceArguments, conformanceCommand } from './conformance.ts';
+import type { PasswdArguments } from './passwd.ts';
 import type { PubArguments } from './pub.ts';
 import { addServeOptions, type ServeArguments } from './serve-options.ts';
 import { addStoreCommands } from './store-options.ts';
@@ -72,6 +73,20 @@ function program(done: (exitCode: number) => void): Command {
     .action(async (options: SubArguments) => {
       const { subscribeCommand } = await import('./sub.ts');
       done(await subscribeCommand(options));
+    });
+  pipit
+    .command('passwd')
+    .description(
+      'Set the password of a name in a password file; it is read from the terminal, or the first line of the input.',
+    )
+    .argument('<file>', 'made when it is not there')
+    .argument('<name>', 'the user name')
+    .option('-D, --delete', 'remove the name')
+    .option('--scram', 'store it for SCRAM-SHA-256 (enhanced authentication of MQTT 5) too')
+    .option('--password-file <file>', 'read the password from a file')
+    .action(async (file: string, name: string, options: PasswdArguments) => {
+      const { passwdCommand } = await import('./passwd.ts');
+      done(await passwdCommand(file, name, options));
     });
   const store = pipit.command('store').description('Look into the data of a broker, check it, mend it.');
   addStoreCommands(store.helpCommand(false), done);
