@@ -31,6 +31,7 @@ export type {
   Store,
   StoredDelivery,
   StoredMessage,
+  StoredPage,
   StoredSession,
   StoredState,
   StoredSubscription,

@@ -20,7 +20,7 @@ import { Delivery } from './message.ts';
 import { Counter, type Metrics } from './metrics.ts';
 import { paged } from './paging.ts';
 import type { Permissions, Rule } from './permissions.ts';
-import type { Peer, StoredDelivery, StoredMessage, StoredState, Verdict } from './ports.ts';
+import type { Peer, StoredMessage, StoredPage, StoredState, Verdict } from './ports.ts';
 import { publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
@@ -147,10 +147,10 @@ export class Core {
     storeFull(this.state, isFull);
   }
 
-  /** The answer to a `page` effect. */
-  paged(request: number, deliveries: readonly StoredDelivery[] | null, error: string | null, now: number): void {
+  /** The answer to a `page` effect; `page` null: it could not be read now, for this reason. */
+  paged(request: number, page: StoredPage | null, error: string | null, now: number): void {
     this.state.now = now;
-    paged(this.state, request, deliveries, error);
+    paged(this.state, request, page, error);
   }
 
   /** The answer to a `fetch` effect. */

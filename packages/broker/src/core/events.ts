@@ -63,6 +63,7 @@ export type BrokerEvent =
   /** A bug of ours, met while serving this client ('': nobody in particular): it was disconnected, nobody else. */
   | { type: 'internal-error'; clientId: string; error: string }
   /** A queue could not be read back from the store; it is tried again. */
-  | { type: 'page-failed'; clientId: string; reason: string }
+  /** A queue could not be read back from the store; tried again, ever more slowly. */
+  | { type: 'page-failed'; clientId: string; reason: string; attempts: number }
   /** Retained messages could not; the same. */
   | { type: 'fetch-failed'; clientId: string; reason: string };

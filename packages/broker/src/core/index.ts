@@ -33,6 +33,7 @@ export type {
   Store,
   StoredDelivery,
   StoredMessage,
+  StoredPage,
   StoredSession,
   StoredState,
   StoredSubscription,

@@ -47,6 +47,11 @@ export interface Limits {
   /** Messages of one queue kept in memory when there is a store; the rest is paged in. */
   queuePrefixMessages: number;
   queuePrefixBytes: number;
+  /**
+   * Milliseconds a queue waits for what cannot be read back from the store. Then what still cannot be, while the disk reads other
+   * things, is dropped, and the queue goes on.
+   */
+  unreadableMsMax: number;
   /** Bytes accepted for one peer and not yet taken by its socket, while the socket drains. */
   unsentBytesMax: number;
   /** The same once the socket has taken nothing for `stalledAfterMs`. */
@@ -111,6 +116,7 @@ export const defaultLimits: Limits = {
   queueBytesTotalMax: 1024 * 1024 * 1024,
   queuePrefixMessages: 2_000,
   queuePrefixBytes: 1024 * 1024,
+  unreadableMsMax: 60_000,
   unsentBytesMax: 64 * 1024 * 1024,
   unsentBytesStalledMax: 1024 * 1024,
   stalledAfterMs: 1_000,

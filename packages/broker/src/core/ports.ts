@@ -204,6 +204,15 @@ export interface PageRequest {
   readonly incarnation: number;
   readonly after: number;
   readonly count: number;
+  /** Earlier ones have failed for long: what cannot be read although the disk reads other things is lost. */
+  readonly givesUp: boolean;
+}
+
+/** The answer to a page request. */
+export interface StoredPage {
+  readonly deliveries: readonly StoredDelivery[];
+  /** What stood among them and cannot be read any more, with what it counted for (Message.cost). */
+  readonly lost: readonly { readonly sequence: number; readonly cost: number }[];
 }
 
 /** Asks for retained messages by topic and id, committed ones only. */
@@ -260,7 +269,7 @@ export interface Store {
   watch?(changed: (isFull: boolean) => void): void;
   load(): Promise<StoredState>;
   commit(batch: Batch): Promise<void>;
-  page(request: PageRequest): Promise<readonly StoredDelivery[]>;
+  page(request: PageRequest): Promise<StoredPage>;
   /** One answer for each message asked for: null when the topic has another by now, or it is lost. */
   fetch(request: FetchRequest): Promise<readonly (StoredMessage | null)[]>;
   close(): Promise<void>;

@@ -55,8 +55,10 @@ export class Queue {
   loadedThrough: number;
   /** The number of the page request under way; 0: none. */
   page = 0;
-  /** When a page that failed is asked for again: one deadline, however often it failed. */
+  /** When a page that failed is asked for again, how often it failed, and since when. */
   retry: Deadline | null = null;
+  failures = 0;
+  failingSince = 0;
   /** It was let grow over its limit, because the oldest, which are to be dropped for it, had to be read first. */
   isOver = false;
   /** The batch in which the newest delivery of the tail is made durable. */
@@ -110,7 +112,7 @@ export class Queue {
   private append(delivery: Delivery): void {
     this.items.push(delivery);
     this.prefixBytes += delivery.message.cost;
-    this.loadedThrough = delivery.sequence;
+    this.loadedThrough = Math.max(this.loadedThrough, delivery.sequence);
     if (delivery.message.expiresAt < this.earliestExpiry) this.earliestExpiry = delivery.message.expiresAt;
   }
 
@@ -149,6 +151,14 @@ export class Queue {
     this.append(delivery);
   }
 
+  /** Gives up a delivery of the tail that cannot be read. */
+  lose({ sequence, cost }: { sequence: number; cost: number }): void {
+    this.tailCount--;
+    this.tailBytes -= cost;
+    this.total.remove(cost);
+    if (sequence > this.loadedThrough) this.loadedThrough = sequence;
+  }
+
   /** Takes out of memory everything that `leaves` says, in order. */
   extract(leaves: (delivery: Delivery) => boolean): Delivery[] {
     const out: Delivery[] = [];
@@ -174,7 +184,7 @@ export class Queue {
     return this.earliestExpiry > now ? [] : this.extract((delivery) => delivery.message.expiresAt <= now);
   }
 
-  /** The store lost the rest of the tail. How many that were. */
+  /** The store does not know the rest of the tail. How many that were. */
   loseTail(): number {
     const lost = this.tailCount;
     this.total.remove(this.tailBytes, lost);

@@ -35,6 +35,7 @@ export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: numb
   queueBytesTotalMax: [1024, tebibyte],
   queuePrefixMessages: [1, 1_000_000_000],
   queuePrefixBytes: [1024, tebibyte],
+  unreadableMsMax: [100, day],
   unsentBytesMax: [1024, tebibyte],
   unsentBytesStalledMax: [1024, tebibyte],
   stalledAfterMs: [10, day],

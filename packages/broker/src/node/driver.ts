@@ -341,8 +341,8 @@ export class Driver implements LinkOwner {
 
   async #page(request: PageRequest): Promise<void> {
     try {
-      const deliveries = (await this.#store?.page(request)) ?? [];
-      this.#core.paged(request.number, deliveries, null, performance.now());
+      const page = (await this.#store?.page(request)) ?? { deliveries: [], lost: [] };
+      this.#core.paged(request.number, page, null, performance.now());
     } catch (error) {
       this.#core.paged(request.number, null, messageOf(error), performance.now());
     }

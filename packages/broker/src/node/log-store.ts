@@ -4,15 +4,7 @@
 
 import fs from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type {
-  Batch,
-  FetchRequest,
-  PageRequest,
-  Store,
-  StoredDelivery,
-  StoredMessage,
-  StoredState,
-} from '../core/index.ts';
+import type { Batch, FetchRequest, PageRequest, Store, StoredMessage, StoredPage, StoredState } from '../core/index.ts';
 import type { LogReport } from '../store/contents.ts';
 import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
 import type { Damage } from '../store/set-aside.ts';
@@ -63,7 +55,7 @@ export class LogStore implements Store {
   #changed: (isFull: boolean) => void = () => {};
   #loading: Pending<StoredState> | null = null;
   readonly #commits = new Map<number, Pending<void>>();
-  readonly #pages = new Map<number, Pending<readonly StoredDelivery[]>>();
+  readonly #pages = new Map<number, Pending<StoredPage>>();
   readonly #fetches = new Map<number, Pending<readonly (StoredMessage | null)[]>>();
   /** Told when nothing is under way any more. */
   #onIdle: (() => void) | null = null;
@@ -120,7 +112,7 @@ export class LogStore implements Store {
     });
   }
 
-  page(request: PageRequest): Promise<readonly StoredDelivery[]> {
+  page(request: PageRequest): Promise<StoredPage> {
     return new Promise((done, failed) => {
       this.#pages.set(request.number, { done, failed });
       this.#log.page(request);
@@ -197,7 +189,7 @@ export class LogStore implements Store {
         this.#running?.room.noted(this.size);
         return settle(this.#commits, answer.number, undefined, answer.error);
       case 'paged':
-        return settle(this.#pages, answer.number, answer.deliveries ?? [], answer.error);
+        return settle(this.#pages, answer.number, answer.page ?? { deliveries: [], lost: [] }, answer.error);
       case 'fetched':
         return settle(this.#fetches, answer.number, answer.messages ?? [], answer.error);
       case 'damaged':

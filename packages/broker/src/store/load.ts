@@ -1,6 +1,14 @@
 /** What is read back by the places in the catalog: everything at the start, and queues page by page. */
 
-import type { StoredDelivery, StoredMessage, StoredSession, StoredState, StoredSubscription } from '../core/index.ts';
+import type {
+  PageRequest,
+  StoredDelivery,
+  StoredMessage,
+  StoredPage,
+  StoredSession,
+  StoredState,
+  StoredSubscription,
+} from '../core/index.ts';
 import type { ByteReader } from './bytes.ts';
 import type { Catalog, CatalogSession, Place } from './catalog.ts';
 import type { Entry } from './entries.ts';
@@ -34,12 +42,12 @@ class Reading {
     this.takers.push(take);
   }
 
-  run(operations: Operations, segments: Segments, finished: (error: string | null) => void): void {
+  run(operations: Operations, segments: Segments, finished: (error: string | null) => void, givesUp = false): void {
     const each = (index: number, reader: ByteReader | null): void => {
       if (reader === null) this.lost++;
       else this.takers[index]?.(reader);
     };
-    fetchRecords(operations, segments, this.places, each, finished);
+    fetchRecords(operations, segments, this.places, each, finished, givesUp);
   }
 }
 
@@ -61,12 +69,11 @@ export class Loader {
     this.catalog = catalog;
   }
 
-  /** Up to `count` deliveries that wait above `after`, in order; what is damaged is left out. */
+  /** Up to `count` deliveries that wait above `after`, in order, and what of them is damaged. */
   page(
     session: CatalogSession,
-    after: number,
-    count: number,
-    finished: (deliveries: readonly StoredDelivery[] | null, error: string | null) => void,
+    { after, count, givesUp }: PageRequest,
+    finished: (page: StoredPage | null, error: string | null) => void,
   ): void {
     const entries: Entry[] = [];
     let bytes = 0;
@@ -77,9 +84,12 @@ export class Loader {
       bytes += entry.cost;
     }
     const sessionOf = (): CatalogSession => session;
-    this.deliveries(entries, sessionOf, (found, error) => {
-      finished(found?.filter((delivery) => delivery !== null) ?? null, error);
-    });
+    const read = (found: readonly (StoredDelivery | null)[] | null, error: string | null): void => {
+      if (found === null) return finished(null, error);
+      const lost = entries.filter((_, index) => found[index] === null);
+      finished({ deliveries: found.filter((delivery) => delivery !== null), lost }, null);
+    };
+    this.deliveries(entries, sessionOf, read, givesUp);
   }
 
   /** The deliveries of these entries, in their order; null in the place of one that is damaged. */
@@ -87,26 +97,29 @@ export class Loader {
     entries: readonly Entry[],
     sessionOf: (index: number) => CatalogSession,
     finished: (deliveries: readonly (StoredDelivery | null)[] | null, error: string | null) => void,
+    givesUp = false,
   ): void {
     const found = new Array<QueuedRecord | null>(entries.length).fill(null);
     const each = (index: number, reader: ByteReader | null): void => {
       if (reader !== null) found[index] = readQueued(reader);
     };
-    fetchRecords(this.operations, this.segments, entries, each, (error) => {
+    const read = (error: string | null): void => {
       if (error !== null) return finished(null, error);
       const ids = new Set<number>();
       addIds(
         ids,
         found.filter((record) => record !== null),
       );
-      this.messages(ids, (messages, _lost, failure) => {
+      const named = (messages: ReadonlyMap<number, StoredMessage>, _: number, failure: string | null): void => {
         if (failure !== null) return finished(null, failure);
         const deliveries = found.map((record, index) =>
           record === null ? null : deliveryOf(sessionOf(index), record, messages),
         );
         finished(deliveries, null);
-      });
-    });
+      };
+      this.messages(ids, named, givesUp);
+    };
+    fetchRecords(this.operations, this.segments, entries, each, read, givesUp);
   }
 
   /** What is retained for these topics, in their order; null in the place of a message that is not there, or damaged. */
@@ -188,6 +201,7 @@ export class Loader {
   private messages(
     ids: ReadonlySet<number>,
     finished: (messages: ReadonlyMap<number, StoredMessage>, lost: number, error: string | null) => void,
+    givesUp = false,
   ): void {
     const reading = new Reading();
     const messages = new Map<number, StoredMessage>();
@@ -195,7 +209,7 @@ export class Loader {
       const place = this.catalog.messagePlace(id);
       if (place !== null) reading.want(place, (reader) => messages.set(id, readMessage(reader)));
     }
-    reading.run(this.operations, this.segments, (error) => finished(messages, reading.lost, error));
+    reading.run(this.operations, this.segments, (error) => finished(messages, reading.lost, error), givesUp);
   }
 }
 

@@ -10,7 +10,7 @@
  * since, goes to the next file.
  */
 
-import type { Batch, FetchRequest, PageRequest, StoredDelivery, StoredMessage, StoredState } from '../core/index.ts';
+import type { Batch, FetchRequest, PageRequest, StoredMessage, StoredPage, StoredState } from '../core/index.ts';
 import { type Append, BatchWriter, type Move } from './batch.ts';
 import { Cleaner } from './cleaner.ts';
 import { LogContents, type LogReport, type Opened } from './contents.ts';
@@ -55,7 +55,7 @@ export type Answer =
   | {
       readonly kind: 'paged';
       readonly number: number;
-      readonly deliveries: readonly StoredDelivery[] | null;
+      readonly page: StoredPage | null;
       readonly error: string | null;
     }
   | {
@@ -119,14 +119,15 @@ export class Log {
     this.advance();
   }
 
-  page({ number, key, incarnation, after, count }: PageRequest): void {
+  page(request: PageRequest): void {
+    const { number, key, incarnation } = request;
     const session = this.catalog.sessionOf(key);
     if (session === undefined || session.incarnation !== incarnation) {
-      this.answers.push({ kind: 'paged', number, deliveries: [], error: null });
+      this.answers.push({ kind: 'paged', number, page: { deliveries: [], lost: [] }, error: null });
       return;
     }
-    this.contents.loader.page(session, after, count, (deliveries, error) => {
-      this.answers.push({ kind: 'paged', number, deliveries, error });
+    this.contents.loader.page(session, request, (page, error) => {
+      this.answers.push({ kind: 'paged', number, page, error });
     });
   }
 

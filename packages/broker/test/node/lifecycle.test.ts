@@ -12,8 +12,8 @@ import {
   type PageRequest,
   PublishError,
   type Store,
-  type StoredDelivery,
   type StoredMessage,
+  type StoredPage,
   type StoredState,
 } from '../../src/index.ts';
 import { MqttPeer, publishedBy } from './mqtt-peer.ts';
@@ -49,12 +49,13 @@ class SlowStore implements Store {
     return Promise.resolve(request.messages.map(({ id }) => retained.find((message) => message.id === id) ?? null));
   }
 
-  page(request: PageRequest): Promise<readonly StoredDelivery[]> {
+  page(request: PageRequest): Promise<StoredPage> {
     this.calls.push('page');
     const queued = this.changes
       .filter((change) => change.kind === 'queued' && change.key === request.key)
       .map((change) => (change as Extract<Change, { kind: 'queued' }>).delivery);
-    return Promise.resolve(queued.filter(({ sequence }) => sequence > request.after).slice(0, request.count));
+    const deliveries = queued.filter(({ sequence }) => sequence > request.after).slice(0, request.count);
+    return Promise.resolve({ deliveries, lost: [] });
   }
 
   close(): Promise<void> {

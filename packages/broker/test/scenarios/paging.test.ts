@@ -147,11 +147,60 @@ test('a page that fails is told and asked for again', () => {
   sub.expectNothing();
   const failed = world.takeEvents('page-failed');
   assert.ok(failed.length >= 2, 'tried again');
-  assert.deepEqual(failed[0], { type: 'page-failed', clientId: 'sub', reason: 'unreadable' });
+  assert.deepEqual(failed[0], { type: 'page-failed', clientId: 'sub', reason: 'unreadable', attempts: 1 });
   store.isPagingBroken = false;
   world.advance(1_000);
   assert.deepEqual(drain(sub), numbers(5, 10));
   world.end();
+});
+
+test('a page that fails is asked for ever more slowly, whatever wakes the session meanwhile', () => {
+  const { world, store, pub } = waiting(10);
+  store.isPagingBroken = true;
+  const sub = resume(world);
+  assert.deepEqual(drain(sub), numbers(1, 4));
+  const from = world.now;
+  const at: number[] = [];
+  for (let i = 0; i < 90; i++) {
+    fill(pub, 11 + i, 11 + i);
+    world.advance(1_000);
+    for (const { attempts } of world.takeEvents('page-failed')) at[attempts - 1] = (world.now - from) / 1_000;
+  }
+  assert.deepEqual(at.slice(1), [1, 3, 7, 15, 31, 61]);
+  store.isPagingBroken = false;
+  world.advance(30_000);
+  assert.deepEqual(drain(sub), numbers(5, 100));
+  world.end();
+});
+
+test('what cannot be read for a minute is dropped and told, and the rest goes on', () => {
+  for (const lost of [[5], [7, 8], [10], [5, 6, 7, 8, 9, 10]]) {
+    const { world, store, pub } = waiting(10);
+    store.unreadable.set('sub', lost);
+    const sub = resume(world);
+    const first = drain(sub);
+    assert.ok(first.length < 10 - lost.length || lost.length === 6, 'it waits');
+    world.advance(59_000);
+    sub.expectNothing();
+    assert.deepEqual(drops(world.takeEvents('dropped')), []);
+    world.advance(60_000);
+    fill(pub, 11, 12);
+    const rest = drain(sub);
+    assert.deepEqual(
+      [...first, ...rest],
+      numbers(1, 12).filter((each) => !lost.includes(Number(each))),
+    );
+    world.advance(20_000);
+    const told = world.takeEvents('dropped');
+    assert.ok(told.every(({ reason }) => reason === 'store-lost'));
+    assert.equal(
+      told.reduce((sum, { count }) => sum + count, 0),
+      lost.length,
+    );
+    assert.deepEqual(store.queued('sub'), [], 'the store need not keep it');
+    assert.equal(world.core.state.queueTotal.messages, 0);
+    world.end();
+  }
 });
 
 test('the session was left and resumed while a page was under way: the page still counts', () => {

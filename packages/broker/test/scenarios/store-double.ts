@@ -7,7 +7,15 @@
  */
 
 import assert from 'node:assert/strict';
-import type { Batch, Core, FetchRequest, PageRequest, StoredDelivery, StoredState } from '../../src/core/index.ts';
+import {
+  type Batch,
+  type Core,
+  type FetchRequest,
+  type PageRequest,
+  type StoredDelivery,
+  type StoredState,
+  storedCost,
+} from '../../src/core/index.ts';
 import { KeptState } from '../kept-state.ts';
 import { LogBench } from '../store/log-bench.ts';
 
@@ -82,7 +90,17 @@ export class StoreDouble {
       return true;
     }
     const page = this.kept.page(request);
-    core.paged(request.number, this.log === null ? page : this.pageOfLog(this.log, request, page), null, now);
+    const unreadable = this.unreadable.get(request.key) ?? [];
+    const isLost = ({ sequence }: StoredDelivery) => unreadable.includes(sequence);
+    if (page.some(isLost) && !request.givesUp) {
+      core.paged(request.number, null, 'unreadable', now);
+      return true;
+    }
+    const deliveries = (this.log === null ? page : this.pageOfLog(this.log, request, page)).filter(
+      (each) => !isLost(each),
+    );
+    const lost = page.filter(isLost).map(({ sequence, message }) => ({ sequence, cost: storedCost(message) }));
+    core.paged(request.number, { deliveries, lost }, null, now);
     return true;
   }
 
@@ -119,6 +137,9 @@ export class StoreDouble {
   get pagesWaiting(): number {
     return this.waitingPages.length;
   }
+
+  /** Damage: these sequences of a session can be read no more. */
+  readonly unreadable = new Map<string, readonly number[]>();
 
   /** Damage: everything queued for this session above a sequence is gone. */
   lose(key: string, above: number): void {

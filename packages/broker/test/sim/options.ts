@@ -147,7 +147,8 @@ function totalsOf(prng: Prng): Partial<Limits> {
 }
 
 function limitsOf(prng: Prng): Partial<Limits> {
-  const limits: { -readonly [Name in keyof Limits]?: number } = {};
+  // Reads fail at random: nothing is given up for that.
+  const limits: { -readonly [Name in keyof Limits]?: number } = { unreadableMsMax: 24 * 3600 * 1000 };
   const maybe = (name: keyof Limits, values: readonly number[]): void => {
     if (prng.chance(50)) limits[name] = prng.pick(values);
   };

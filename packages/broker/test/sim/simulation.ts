@@ -453,7 +453,8 @@ export class Simulation {
         `page of ${request.key} after ${request.after}: ${deliveries?.map(({ sequence }) => sequence).join() ?? 'failed'}`,
       );
       const error = deliveries === null ? 'cannot read' : null;
-      this.input(null, () => this.core.paged(request.number, deliveries, error, this.coreNow));
+      const page = deliveries === null ? null : { deliveries, lost: [] };
+      this.input(null, () => this.core.paged(request.number, page, error, this.coreNow));
     });
   }
 

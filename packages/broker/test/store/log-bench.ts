@@ -1,7 +1,15 @@
 /** A log on a simulated disk, driven to the end of what it was asked; restarts included. */
 
 import assert from 'node:assert/strict';
-import type { Batch, Change, FetchRequest, StoredDelivery, StoredMessage, StoredState } from '../../src/core/index.ts';
+import type {
+  Batch,
+  Change,
+  FetchRequest,
+  StoredDelivery,
+  StoredMessage,
+  StoredPage,
+  StoredState,
+} from '../../src/core/index.ts';
 import type { LogReport } from '../../src/store/contents.ts';
 import { type Answer, Log, type LogOptions } from '../../src/store/log.ts';
 import type { Damage } from '../../src/store/set-aside.ts';
@@ -86,11 +94,17 @@ export class LogBench {
   }
 
   page(key: string, incarnation: number, after = 0, count = 1_000_000): readonly StoredDelivery[] | string {
+    const page = this.pageOrLoss(key, incarnation, after, count);
+    return typeof page === 'string' ? page : page.deliveries;
+  }
+
+  /** With what is lost of it. */
+  pageOrLoss(key: string, incarnation: number, after = 0, count = 1_000_000, givesUp = false): StoredPage | string {
     const number = ++this.pages;
-    this.log.page({ number, key, incarnation, after, count });
+    this.log.page({ number, key, incarnation, after, count, givesUp });
     const answer = this.until((each) => each.kind === 'paged' && each.number === number);
-    const { deliveries, error } = answer as Extract<Answer, { kind: 'paged' }>;
-    return deliveries ?? (error as string);
+    const { page, error } = answer as Extract<Answer, { kind: 'paged' }>;
+    return page ?? (error as string);
   }
 
   fetch(messages: FetchRequest['messages']): readonly (StoredMessage | null)[] | string {

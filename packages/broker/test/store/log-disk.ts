@@ -76,8 +76,10 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     const waiting = this.waitingFor(request);
     this.asked.set(request.number, (answer) => {
       assert.equal(answer.kind, 'paged');
-      if (answer.deliveries !== null) this.judgePage(request, waiting, answer.deliveries);
-      answered(answer.deliveries);
+      if (answer.page !== null) this.judgePage(request, waiting, answer.page.deliveries);
+      // Damage is found at the start, and reads fail for a time only.
+      assert.deepEqual(answer.page?.lost ?? [], []);
+      answered(answer.page?.deliveries ?? null);
     });
     this.bench.log.page(request);
     this.work();

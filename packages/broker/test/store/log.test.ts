@@ -263,7 +263,7 @@ test('pages are right while cleaning moves what they read', () => {
     for (let sequence = 1; sequence <= 200; sequence += 2) {
       const after = bench.prng.below(180);
       expected.set(1_000 + sequence, after);
-      bench.log.page({ number: 1_000 + sequence, key: 's0', incarnation: 1, after, count: 10 });
+      bench.log.page({ number: 1_000 + sequence, key: 's0', incarnation: 1, after, count: 10, givesUp: false });
       const settled = [sequence, sequence + 1].flatMap((each) => [
         ...[1, 2, 3].map((index) => ({ index, sequence: each })),
         { index: 1, sequence: 1_000 + each },
@@ -275,7 +275,7 @@ test('pages are right while cleaning moves what they read', () => {
     bench.rest();
     for (const [number, after] of expected) {
       const answer = bench.taken((each) => each.kind === 'paged' && each.number === number);
-      const { deliveries } = answer as Extract<Answer, { kind: 'paged' }>;
+      const deliveries = (answer as Extract<Answer, { kind: 'paged' }>).page?.deliveries ?? null;
       const sequences = Array.from({ length: 10 }, (_, index) => after + 1 + index);
       assert.deepEqual(
         deliveries?.map(({ sequence }) => sequence),
@@ -294,6 +294,56 @@ test('a page is bounded in bytes, and one for an older incarnation is empty', ()
   assert.equal(bench.page('s0', 1, 0, 100).length, 2);
   assert.equal(bench.page('s0', 9, 0, 100).length, 0);
   assert.equal(bench.page('nobody', 1, 0, 100).length, 0);
+});
+
+/** Twenty messages of 1,000 bytes for session 0, and where the record of each stands in the one segment. */
+function twenty(seed: number): { bench: LogBench; spots: { file: string; from: number; to: number }[] } {
+  const bench = new LogBench(seed, { segmentBytes: 1024 * 1024 });
+  bench.commit(sessions(1));
+  const spots: { file: string; from: number; to: number }[] = [];
+  const [file = ''] = bench.disk.files.keys();
+  for (let sequence = 1; sequence <= 20; sequence++) {
+    const from = bench.disk.bytes;
+    bench.commit(messages(bench, 1, sequence, 1_000));
+    spots.push({ file, from: from + 200, to: from + 201 });
+  }
+  return { bench, spots };
+}
+
+function shown(page: ReturnType<LogBench['pageOrLoss']>): string | { read: number[]; lost: number[] } {
+  if (typeof page === 'string') return page;
+  return {
+    read: page.deliveries.map(({ sequence }) => sequence),
+    lost: page.lost.map(({ sequence }) => sequence),
+  };
+}
+
+test('what is damaged is left out of a page and named, also when that is all of it', () => {
+  const { bench, spots } = twenty(5);
+  for (const at of [2, 5, 6, 7]) bench.disk.flipBit(spots[at]?.file ?? '', spots[at]?.from ?? 0, 3);
+  assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 0, 4)), { read: [1, 2, 4], lost: [3] });
+  assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 4, 4)), { read: [5], lost: [6, 7, 8] });
+  assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 5, 3)), { read: [], lost: [6, 7, 8] });
+  const page = bench.pageOrLoss('s0', 1, 2, 1);
+  const cost = 1_000 + 128 + 2;
+  assert.ok(typeof page !== 'string' && (page.lost[0]?.cost ?? 0) > cost && (page.lost[0]?.cost ?? 0) < cost + 100);
+});
+
+test('what the disk does not read fails a page; it is lost when the store is told to give up and the disk reads other things', () => {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { bench, spots } = twenty(seed);
+    bench.disk.badSpots.push(spots[9] as (typeof spots)[0], spots[10] as (typeof spots)[0]);
+    assert.equal(shown(bench.pageOrLoss('s0', 1, 7, 6)), 'input/output error');
+    assert.equal(shown(bench.pageOrLoss('s0', 1, 9, 2)), 'input/output error');
+    assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 7, 6, true)), { read: [8, 9, 12, 13], lost: [10, 11] });
+    // Nothing of the page can be read: something else tells that the disk does read.
+    assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 9, 2, true)), { read: [], lost: [10, 11] });
+    bench.disk.badFiles.add(spots[0]?.file ?? '');
+    assert.equal(shown(bench.pageOrLoss('s0', 1, 0, 20, true)), 'input/output error', 'a disk that reads nothing');
+    bench.disk.badFiles.clear();
+    bench.disk.badSpots.length = 0;
+    assert.deepEqual(shown(bench.pageOrLoss('s0', 1, 9, 2)), { read: [10, 11], lost: [] });
+  }
 });
 
 test('a store over its limit fails what adds to it, and takes what gives back', () => {

@@ -37,6 +37,8 @@ export class SimulatedDisk implements Disk {
   isStalled = false;
   /** Reading these fails. */
   readonly badFiles = new Set<string>();
+  /** Reading any of these bytes fails. */
+  readonly badSpots: { readonly file: string; readonly from: number; readonly to: number }[] = [];
   /** Operations done, by kind. */
   readonly counts: Record<DiskOperation['kind'], number> = {
     list: 0,
@@ -136,7 +138,8 @@ export class SimulatedDisk implements Disk {
       case 'read': {
         const { file, at, length } = operation;
         const found = this.files.get(file);
-        if (this.badFiles.has(file)) return { kind: 'failed', reason: 'input/output error' };
+        const isBad = this.badSpots.some((spot) => spot.file === file && spot.from < at + length && at < spot.to);
+        if (isBad || this.badFiles.has(file)) return { kind: 'failed', reason: 'input/output error' };
         if (found === undefined) return { kind: 'failed', reason: `${file} does not exist` };
         return { kind: 'read', bytes: found.bytes.slice(at, at + length) };
       }
