@@ -1,5 +1,6 @@
 /**
- * The sending half of QoS 1 and 2: which packet identifiers are in use towards a peer, in which state, in which order.
+ * The sending half of QoS 1 and 2, and of a client's requests: which packet identifiers are in use towards a peer, in which
+ * state, in which order.
  *
  * Identifiers are handed out in sequence, so those in use lie in a window [oldest, oldest + span) of consecutive ones. Their
  * states are bytes in a power-of-two ring indexed by the low bits of the identifier: no identifier is stored, the order for
@@ -18,6 +19,8 @@ export const FlightState = {
   AwaitPubrec: 2,
   /** PUBREL sent, PUBCOMP awaited. */
   AwaitPubcomp: 3,
+  /** SUBSCRIBE or UNSUBSCRIBE sent, its answer awaited: a client's requests take their identifiers from the same window. */
+  AwaitAnswer: 4,
 } as const;
 export type FlightState = (typeof FlightState)[keyof typeof FlightState];
 

@@ -102,19 +102,22 @@ function sequenceLength(bytes: Uint8Array, at: number, end: number): number {
   return length;
 }
 
-/** The text of bytes[start, end). Throws DecodeError (0x81) when they are not a legal MQTT string. */
-export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
-  const text = utf8Text(bytes, start, end);
+/**
+ * The text of bytes[start, end). Throws DecodeError (0x81) when they are not a legal MQTT string. With `nullAllowed` U+0000 may
+ * occur, as in a payload that is text.
+ */
+export function decodeUtf8(bytes: Uint8Array, start: number, end: number, nullAllowed = false): string {
+  const text = utf8Text(bytes, start, end, nullAllowed);
   if (text === undefined) throw new DecodeError(ReasonCode.MalformedPacket, 'Text is not valid UTF-8', 0);
   return text;
 }
 
 /** As decodeUtf8, but undefined when the bytes are not legal. */
-export function utf8Text(bytes: Uint8Array, start: number, end: number): string | undefined {
+export function utf8Text(bytes: Uint8Array, start: number, end: number, nullAllowed = false): string | undefined {
   let at = start;
   while (at < end && bytes[at] !== 0 && (bytes[at] as number) < 0x80) at += 1;
   if (at === end) return textOfUnits(bytes.subarray(start, end));
-  if (!isUtf8(bytes, at, end)) return undefined;
+  if (!isUtf8(bytes, at, end, nullAllowed)) return undefined;
   const units = new Uint16Array(end - start);
   units.set(bytes.subarray(start, at));
   const length = decodeUnits(bytes, at, end, units, at - start);
