@@ -27,6 +27,9 @@ const CORE = 'packages/broker/src/core';
 const STORE = 'packages/broker/src/store';
 const AUTH = 'packages/broker/src/auth';
 const NODE = 'packages/broker/src/node';
+const CLIENT_CORE = 'packages/client/src/core';
+const CLIENT = 'packages/client/src/client';
+const CLIENT_NODE = 'packages/client/src/node';
 
 /** By folder or file. An index.ts listed by itself is the public face of a package with layers. */
 const LAYERS: Readonly<Record<string, Layer>> = {
@@ -39,7 +42,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   [AUTH]: { imports: ['@pipit/protocol', CORE] },
   [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
   'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE] },
-  'packages/client/src': { imports: ['@pipit/protocol'] },
+  [CLIENT_CORE]: { imports: ['@pipit/protocol'], pure: true },
+  // What runs in browsers too: promises and the web's own interfaces, nothing of Node (`tsconfig.browser.json`).
+  [CLIENT]: { imports: ['@pipit/protocol', CLIENT_CORE] },
+  [CLIENT_NODE]: { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },
+  'packages/client/src/index.ts': { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT, CLIENT_NODE] },
+  'packages/client/src/browser.ts': { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },
   'packages/conformance/src': { imports: ['@pipit/protocol'] },
   'packages/cli/src': { imports: ['@pipit/protocol', '@pipit/broker', '@pipit/client', '@pipit/conformance'] },
 };

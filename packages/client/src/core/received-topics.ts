@@ -1,0 +1,87 @@
+/**
+ * Topics we receive on, found by their bytes without making a string, each with the subscriptions that want it.
+ *
+ * Bounded: when the table is full all are forgotten and made again. A plan is good for one version of the interests.
+ */
+import { copyBytes, decodeUtf8, hashBytes, sameBytes, topicNameProblem, viewOf } from '@pipit/protocol';
+import type { Interest } from './interests.ts';
+
+const slotsCount = 8192;
+const topicsMax = slotsCount / 2;
+/** Slots looked at before the table is emptied: names chosen to collide cost a table, not every look-up. */
+const probesMax = 64;
+const seed = 0x5bd1e995 | 0;
+
+export class ReceivedTopic {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly hash: number;
+  plan: readonly Interest[] = [];
+  /** The version of the interests that the plan was made for; -1: none. */
+  planVersion = -1;
+
+  constructor(name: string, bytes: Uint8Array, hash: number) {
+    this.name = name;
+    this.bytes = bytes;
+    this.view = viewOf(bytes);
+    this.hash = hash;
+  }
+
+  /** Whether its name is view[start, end). */
+  equals(view: DataView, start: number, end: number): boolean {
+    const length = end - start;
+    return length === this.bytes.length && sameBytes(this.view, 0, view, start, length);
+  }
+}
+
+export class ReceivedTopics {
+  #slots: (ReceivedTopic | null)[] = [];
+  #count = 0;
+  #last: ReceivedTopic | null = null;
+
+  /** The topic whose name is bytes[start, end). Throws DecodeError on bad UTF-8; null when it is no legal topic name. */
+  intern(bytes: Uint8Array, view: DataView, start: number, end: number): ReceivedTopic | null {
+    if (this.#last?.equals(view, start, end)) return this.#last;
+    const hash = hashBytes(view, start, end, seed);
+    if (this.#slots.length === 0) this.#slots = new Array<ReceivedTopic | null>(slotsCount).fill(null);
+    let slot = hash & (slotsCount - 1);
+    for (let probes = 0; probes < probesMax; probes++, slot = (slot + 1) & (slotsCount - 1)) {
+      const topic = this.#slots[slot] as ReceivedTopic | null;
+      if (topic === null) return this.#add(bytes, view, start, end, hash, slot);
+      if (topic.hash === hash && topic.equals(view, start, end)) {
+        this.#last = topic;
+        return topic;
+      }
+    }
+    this.#forget();
+    return this.#add(bytes, view, start, end, hash, hash & (slotsCount - 1));
+  }
+
+  #add(
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    hash: number,
+    slot: number,
+  ): ReceivedTopic | null {
+    const name = decodeUtf8(bytes, start, end);
+    if (topicNameProblem(name, Number.POSITIVE_INFINITY) !== undefined) return null;
+    const own = new Uint8Array(end - start);
+    copyBytes(own, viewOf(own), 0, bytes, view, start, end - start);
+    const topic = new ReceivedTopic(name, own, hash);
+    if (this.#count >= topicsMax) {
+      this.#forget();
+      this.#slots[hash & (slotsCount - 1)] = topic;
+    } else this.#slots[slot] = topic;
+    this.#count++;
+    this.#last = topic;
+    return topic;
+  }
+
+  #forget(): void {
+    this.#slots.fill(null);
+    this.#count = 0;
+  }
+}

@@ -1,0 +1,382 @@
+/**
+ * Messages from the call to the server's answer, over any number of connections.
+ *
+ * A message is in the outbox, or in the window under a packet identifier, or settled. Messages leave in the order of the calls.
+ * After a reconnect with the session what is in the window goes out again first, in its order; without it QoS 1 goes back to
+ * the front of the outbox, and QoS 2 fails unless the server had taken it: nobody can know whether it arrived.
+ *
+ * A message over which connection after connection is lost is found by sending one at a time, and set aside.
+ */
+import {
+  EncodeError,
+  encodePacket,
+  FlightState,
+  PacketType,
+  type PublishPacket,
+  type PublishProperties,
+  ReasonCode,
+  SendWindow,
+} from '@pipit/protocol';
+import type { Answers } from './answers.ts';
+import { acknowledged, Outgoing, type PublishResult } from './call.ts';
+import { MqttError, refusal } from './failure.ts';
+import type { ClientLimits } from './options.ts';
+import { Outbox } from './outbox.ts';
+import type { Output } from './output.ts';
+import type { Request } from './request.ts';
+import { type SentTopic, SentTopics } from './sent-topics.ts';
+import type { Server } from './server.ts';
+
+/** What an alias adds to a packet, its longer length included. */
+const aliasBytes = 4;
+const pubrelByte = (PacketType.Pubrel << 4) | 2;
+/** From this many lost connections on, one message at a time is sent, so that the guilty one is known. */
+const cautiousFrom = 2;
+
+export class Sender {
+  readonly outbox: Outbox;
+  /** Messages of QoS 0 in the output that has not been written. */
+  unwritten: Outgoing[] = [];
+  window = new SendWindow<Outgoing | Request>();
+  readonly #version: 4 | 5;
+  readonly #limits: ClientLimits;
+  readonly #output: Output;
+  readonly #answers: Answers;
+  readonly #topics = new SentTopics();
+  /** Null while not connected. */
+  #server: Server | null = null;
+  /** PUBLISH packets of QoS 1 and 2 sent on this connection and not answered [MQTT-3.3.4-7]. */
+  #open = 0;
+  #openMax = 0;
+  /** Identifiers of an earlier connection up to this one have been sent again; -1: all of them. */
+  #resumedTo = -1;
+  /** Something of ours was acknowledged on this connection. */
+  #hasProgress = false;
+
+  constructor(version: 4 | 5, limits: ClientLimits, output: Output, answers: Answers) {
+    this.#version = version;
+    this.#limits = limits;
+    this.#output = output;
+    this.#answers = answers;
+    this.outbox = new Outbox(limits);
+  }
+
+  /** No message waits for anything. */
+  get isIdle(): boolean {
+    return this.outbox.count === 0 && this.#open === 0 && this.window.inUse === 0;
+  }
+
+  /** An answer to something sent on this connection is awaited. */
+  get awaitsAnswer(): boolean {
+    return this.window.inUse > 0;
+  }
+
+  /** Messages sent and not answered. */
+  get inFlight(): number {
+    return this.#open;
+  }
+
+  /**
+   * Appends a QoS 0 message without properties, if it may leave at once; false: make it a call. Throws MqttError when the
+   * server does not take it.
+   */
+  sendAtOnce(topic: string, payload: Uint8Array, retain: boolean, unsentBytes: number): boolean {
+    if (this.#server === null || this.outbox.count > 0 || this.#resumedTo >= 0) return false;
+    if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
+    try {
+      this.#write(this.#topics.get(topic), payload, 0, retain, false, 0);
+    } catch (error) {
+      throw notAllowed(error);
+    }
+    return true;
+  }
+
+  /** Takes a message: sends it now, or when its turn comes. */
+  publish(message: Outgoing, unsentBytes: number): void {
+    try {
+      this.#topics.get(message.topic);
+      if (this.outbox.count === 0 && this.#maySend(message, unsentBytes)) return this.#send(message);
+    } catch (error) {
+      return this.#answers.fail(message, notAllowed(error));
+    }
+    if (this.outbox.takes(message)) return this.outbox.push(message);
+    this.#answers.fail(message, new MqttError('outbox-full', 'The outbox is full', ReasonCode.QuotaExceeded));
+  }
+
+  /** Gives up a message that has no answer yet. What was sent stays sent, and keeps its identifier until it is answered. */
+  abort(message: Outgoing, failure: MqttError, isWaiting: boolean): void {
+    if (message.isSettled) return;
+    if (isWaiting) this.outbox.forget(message);
+    this.#answers.fail(message, failure);
+  }
+
+  /** Whether it is in the outbox, not in the window. */
+  isWaiting(message: Outgoing): boolean {
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      if (this.window.itemOf(id) === message) return false;
+    }
+    return true;
+  }
+
+  connected(server: Server, sessionPresent: boolean): void {
+    this.#server = server;
+    this.#topics.connected(Math.min(server.topicAliasMaximum, this.#limits.sentTopicAliasMaximum));
+    this.#open = 0;
+    this.#hasProgress = false;
+    if (!sessionPresent) this.#forgetSession();
+    this.#resumedTo = this.window.inUse > 0 ? 0 : -1;
+    const first = this.#oldest();
+    const isSuspicious = first !== null && first.attempts >= cautiousFrom;
+    this.#openMax = isSuspicious ? 1 : Math.min(this.#limits.sendMaximum, server.receiveMaximum);
+  }
+
+  /** The connection is gone. `byServer`: it was the other end that closed it. */
+  lost(byServer: boolean): void {
+    const wasConnected = this.#server !== null;
+    this.#server = null;
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      if (this.window.stateOf(id) === FlightState.AwaitAnswer) this.window.close(id);
+    }
+    const failure = new MqttError('connection', 'The connection was lost before the message was written');
+    for (const message of this.unwritten.splice(0)) this.#answers.fail(message, failure);
+    if (wasConnected && byServer && this.#open > 0 && !this.#hasProgress) this.#suspect();
+    this.#open = 0;
+  }
+
+  /** Sends what may be sent: first what has to be repeated, then what waits. */
+  pump(now: number, unsentBytes: number): void {
+    if (this.#server === null) return;
+    if (this.#resumedTo >= 0) this.#resume(unsentBytes);
+    if (this.#resumedTo >= 0) return;
+    for (let message = this.outbox.peek(); message !== null; message = this.outbox.peek()) {
+      if (message.expiresAt <= now) {
+        this.outbox.shift();
+        this.#answers.fail(message, new MqttError('timed-out', 'The message expired before it could be sent'));
+        continue;
+      }
+      if (!this.#maySend(message, unsentBytes)) return;
+      this.outbox.shift();
+      try {
+        this.#send(message, now);
+      } catch (error) {
+        this.#answers.fail(message, notAllowed(error));
+      }
+    }
+  }
+
+  /** PUBACK, or PUBCOMP. False: nothing of this kind was awaited under the identifier. */
+  answered(
+    packetId: number,
+    awaited: FlightState,
+    reasonCode: number,
+    words: Omit<PublishResult, 'reasonCode'> | undefined,
+  ): boolean {
+    if (this.window.stateOf(packetId) !== awaited) return false;
+    const message = this.window.itemOf(packetId);
+    this.#close(packetId);
+    // Null: it was set aside, and only its identifier was still in use.
+    if (!(message instanceof Outgoing)) return true;
+    if (awaited === FlightState.AwaitPubcomp) this.#answers.succeed(message, message.result ?? acknowledged);
+    else if (reasonCode >= ReasonCode.UnspecifiedError)
+      this.#answers.fail(message, refusal('The message', reasonCode, words));
+    else if (reasonCode === 0 && words === undefined) this.#answers.succeed(message, acknowledged);
+    else this.#answers.succeed(message, { reasonCode, ...words });
+    return true;
+  }
+
+  /** PUBREC. False: none was awaited; the server should be told that the identifier is not in use. */
+  taken(packetId: number, reasonCode: number, words: Omit<PublishResult, 'reasonCode'> | undefined): boolean {
+    const state = this.window.stateOf(packetId);
+    if (state === FlightState.AwaitPubcomp) {
+      this.#output.acknowledge(pubrelByte, packetId);
+      return true;
+    }
+    if (state !== FlightState.AwaitPubrec) return false;
+    if (reasonCode >= ReasonCode.UnspecifiedError) {
+      return this.answered(packetId, FlightState.AwaitPubrec, reasonCode, words);
+    }
+    const message = this.window.itemOf(packetId);
+    if (message instanceof Outgoing && (reasonCode !== 0 || words !== undefined))
+      message.result = { reasonCode, ...words };
+    this.window.advance(packetId, FlightState.AwaitPubcomp, message);
+    this.#hasProgress = true;
+    this.#output.acknowledge(pubrelByte, packetId); // [MQTT-4.6.0-4]
+    return true;
+  }
+
+  /** What was in the output has been handed to the socket: all that QoS 0 asks for. */
+  left(): void {
+    for (const message of this.unwritten.splice(0)) this.#answers.succeed(message, acknowledged);
+  }
+
+  /** Everything unsettled, in order, at the end: taken out and left to the caller to settle. */
+  clear(): Outgoing[] {
+    const messages: Outgoing[] = [...this.unwritten.splice(0)];
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      const item = this.window.itemOf(id);
+      if (item instanceof Outgoing && !item.isSettled) messages.push(item);
+    }
+    this.window = new SendWindow();
+    this.#open = 0;
+    this.#server = null;
+    return [...messages, ...this.outbox.clear()];
+  }
+
+  #maySend({ qos }: Outgoing, unsentBytes: number): boolean {
+    if (this.#server === null || this.#resumedTo >= 0) return false;
+    if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
+    return qos === 0 || (this.#open < this.#openMax && !this.window.isFull);
+  }
+
+  /** Throws MqttError or EncodeError for what may not be sent here, and then has sent nothing. */
+  #send(message: Outgoing, now = 0): void {
+    const { qos } = message;
+    if (qos === 0) {
+      this.#encode(message, 0, false, now);
+      this.unwritten.push(message);
+      return;
+    }
+    const packetId = this.window.open(qos === 1 ? FlightState.AwaitPuback : FlightState.AwaitPubrec, message);
+    this.#open++;
+    try {
+      this.#encode(message, packetId, false, now);
+    } catch (error) {
+      this.window.close(packetId);
+      this.#open--;
+      throw error;
+    }
+  }
+
+  #encode(message: Outgoing, packetId: number, dup: boolean, now: number): void {
+    const { topic, payload, qos, retain, properties } = message;
+    if (properties !== null) return this.#encodeWhole(message, properties, packetId, dup, now);
+    this.#write(this.#topics.get(topic), payload, qos, retain, dup, packetId);
+  }
+
+  #write(topic: SentTopic, payload: Uint8Array, qos: 0 | 1 | 2, retain: boolean, dup: boolean, packetId: number): void {
+    const server = this.#server as Server;
+    const version = this.#version;
+    const body = topic.bytes.length + payload.length + (qos === 0 ? 0 : 2) + (version === 5 ? 1 : 0);
+    const size = 1 + lengthBytes(body) + body;
+    this.#check(server, qos, retain, size);
+    const takesAlias = server.topicAliasMaximum > 0 && size + aliasBytes <= server.packetBytesMax;
+    const known = takesAlias ? this.#topics.alias(topic) : 0;
+    if (known !== 0) return this.#output.publish(null, payload, qos, retain, dup, packetId, known, version);
+    const alias = takesAlias ? this.#topics.newAlias(topic) : 0;
+    this.#output.publish(topic, payload, qos, retain, dup, packetId, alias, version);
+  }
+
+  #encodeWhole(message: Outgoing, properties: PublishProperties, packetId: number, dup: boolean, now: number): void {
+    const { topic, payload, qos, retain, expiresAt } = message;
+    const left = Math.max(1, Math.ceil((expiresAt - now) / 1000));
+    const counted =
+      now > 0 && expiresAt < Number.POSITIVE_INFINITY ? { ...properties, messageExpiryInterval: left } : properties;
+    const packet: PublishPacket = { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId };
+    if (this.#version === 5) packet.properties = counted;
+    const bytes = encodePacket(packet, this.#version, 'client');
+    this.#check(this.#server as Server, qos, retain, bytes.length);
+    this.#output.packet(bytes);
+  }
+
+  /** Throws MqttError for what the server has said it does not take. `size`: of the whole packet. */
+  #check(server: Server, qos: number, retain: boolean, size: number): void {
+    if (qos > server.maximumQoS) throw impossible('QoS', ReasonCode.QoSNotSupported); // [MQTT-3.2.2-11]
+    if (retain && !server.retain) throw impossible('retained messages', ReasonCode.RetainNotSupported); // [MQTT-3.2.2-14]
+    if (size > server.packetBytesMax) throw impossible('a packet that large', ReasonCode.PacketTooLarge); // [MQTT-3.2.2-15]
+  }
+
+  /** Goes on with what has to be sent again, within the window of the server. */
+  #resume(unsentBytes: number): void {
+    const { window } = this;
+    for (let id = window.nextAfter(this.#resumedTo); id !== 0; id = window.nextAfter(id)) {
+      if (this.#open >= this.#openMax || unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return;
+      const item = window.itemOf(id);
+      const state = window.stateOf(id);
+      this.#resumedTo = id;
+      if (state === FlightState.AwaitPubcomp) {
+        this.#output.acknowledge(pubrelByte, id); // [MQTT-4.3.3-5] the PUBREL, never the PUBLISH
+        this.#open++;
+      } else if (item instanceof Outgoing) this.#repeat(id, item);
+    }
+    this.#resumedTo = -1;
+  }
+
+  /** [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1] */
+  #repeat(id: number, message: Outgoing): void {
+    try {
+      this.#encode(message, id, true, 0);
+      this.#open++;
+    } catch (error) {
+      // The server takes less than it did. Its identifier stays in use: the server may know it.
+      this.#answers.fail(message, notAllowed(error));
+      this.window.advance(id, this.window.stateOf(id), null);
+    }
+  }
+
+  /** The server has no session: what it may have of ours is unknown. */
+  #forgetSession(): void {
+    const again: Outgoing[] = [];
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      const message = this.window.itemOf(id);
+      if (!(message instanceof Outgoing) || message.isSettled) continue;
+      const state = this.window.stateOf(id);
+      if (state === FlightState.AwaitPuback) again.push(message);
+      else if (state === FlightState.AwaitPubcomp) this.#answers.succeed(message, message.result ?? acknowledged);
+      else
+        this.#answers.fail(
+          message,
+          new MqttError('session-lost', 'The server forgot the session: the message arrived, or not'),
+        );
+    }
+    this.window = new SendWindow();
+    this.outbox.putBack(again);
+  }
+
+  /** The oldest message that was sent and has no answer. */
+  #oldest(): Outgoing | null {
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      const item = this.window.itemOf(id);
+      if (item instanceof Outgoing) return item;
+    }
+    return this.outbox.peek();
+  }
+
+  /** The server closed the connection with this message unanswered: once is bad luck. */
+  #suspect(): void {
+    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
+      const message = this.window.itemOf(id);
+      if (!(message instanceof Outgoing)) continue;
+      message.attempts++;
+      if (message.attempts < this.#limits.attemptsMax) return;
+      const words = `The server ended ${message.attempts} connections over this message`;
+      this.#answers.fail(message, new MqttError('set-aside', words));
+      // Its identifier stays in use: the server may have half of it.
+      this.window.advance(id, this.window.stateOf(id), null);
+      return;
+    }
+  }
+
+  #close(packetId: number): void {
+    this.window.close(packetId);
+    this.#open--;
+    this.#hasProgress = true;
+    if (this.#openMax === 1 && this.#server !== null) {
+      this.#openMax = Math.min(this.#limits.sendMaximum, this.#server.receiveMaximum);
+    }
+  }
+}
+
+function impossible(what: string, reasonCode: number): MqttError {
+  return new MqttError('not-allowed', `The server does not take this: ${what}`, reasonCode);
+}
+
+/** What the caller is told of a message that could not be encoded. Anything else is a mistake of ours, and thrown. */
+function notAllowed(error: unknown): MqttError {
+  if (error instanceof MqttError) return error;
+  if (error instanceof EncodeError) return new MqttError('not-allowed', error.message, error.reasonCode);
+  throw error;
+}
+
+function lengthBytes(length: number): number {
+  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : 4;
+}

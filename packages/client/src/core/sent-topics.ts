@@ -1,0 +1,66 @@
+/**
+ * Topics we publish to, validated and encoded once. Bounded: when the table is full all are forgotten and made again.
+ *
+ * Which of them have an alias is known per connection: a topic gets one when it is used a second time, so that a topic used
+ * once (a request's own) takes none away.
+ */
+import { EncodeError, encodeUtf8, ReasonCode, SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
+
+const topicsMax = 4096;
+
+export class SentTopic {
+  readonly name: string;
+  /** The name as it goes on the wire: two bytes of length, then its UTF-8. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** The connection it was last published on, as a number. */
+  usedOn = 0;
+
+  constructor(name: string, text: Uint8Array) {
+    this.name = name;
+    this.bytes = new Uint8Array(text.length + 2);
+    this.view = viewOf(this.bytes);
+    this.view.setUint16(0, text.length);
+    this.bytes.set(text, 2);
+  }
+}
+
+export class SentTopics {
+  readonly #topics = new Map<string, SentTopic>();
+  #last: SentTopic | null = null;
+  #aliases = new SentAliases<SentTopic>(0);
+  #connection = 1;
+
+  /** Throws EncodeError for what is no topic name. */
+  get(name: string): SentTopic {
+    if (this.#last?.name === name) return this.#last;
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      const problem = topicNameProblem(name, Number.POSITIVE_INFINITY);
+      if (problem !== undefined) throw new EncodeError(ReasonCode.TopicNameInvalid, problem); // [MQTT-3.3.2-2]
+      if (this.#topics.size >= topicsMax) this.#topics.clear();
+      topic = new SentTopic(name, encodeUtf8(name));
+      this.#topics.set(name, topic);
+    }
+    this.#last = topic;
+    return topic;
+  }
+
+  /** A new connection, whose server takes this many aliases: those of the last one are void. */
+  connected(aliasMaximum: number): void {
+    this.#connection++;
+    this.#aliases = new SentAliases(aliasMaximum);
+  }
+
+  /** The alias the server knows this topic by; 0: none. */
+  alias(topic: SentTopic): number {
+    return this.#aliases.known(topic);
+  }
+
+  /** A new alias, to be sent with the name; 0 when the topic is new here or the server allows no more [MQTT-3.2.2-17]. */
+  newAlias(topic: SentTopic): number {
+    if (topic.usedOn === this.#connection) return this.#aliases.assign(topic);
+    topic.usedOn = this.#connection;
+    return 0;
+  }
+}

@@ -1,0 +1,62 @@
+/** Pipit's MQTT client for Node. In browsers the same by `browser.ts`, with WebSocket only. */
+import { Client } from './client/client.ts';
+import type { ConnectOptions } from './client/connect-options.ts';
+import { nodePlatform } from './node/platform.ts';
+import { type TlsOptions, tcp, tls, unix } from './node/socket-transport.ts';
+import { type WebSocketOptions, webSocket } from './node/websocket-transport.ts';
+
+export {
+  filterMatches,
+  type PublishProperties,
+  parseFilter,
+  type QoS,
+  ReasonCode,
+  reasonCodeName,
+  splitTopic,
+  topicFilterProblem,
+  topicNameProblem,
+  type UserProperty,
+} from '@pipit/protocol';
+export { Client, type Connected } from './client/client.ts';
+export { type Codec, json, text } from './client/codec.ts';
+export type {
+  Authentication,
+  ConnectOptions,
+  EndOptions,
+  PublishOptions,
+  WillOptions,
+} from './client/connect-options.ts';
+export { type Platform, webPlatform } from './client/platform.ts';
+export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';
+export type { Link, LinkOwner, Transport, Transports } from './client/transport.ts';
+export type { PublishResult } from './core/call.ts';
+export { type FailureKind, MqttError } from './core/failure.ts';
+export type { Message } from './core/message.ts';
+export type { ClientLimits, ReconnectPolicy } from './core/options.ts';
+export { defaultLimits, defaultReconnect } from './core/options.ts';
+export type { Cause, Status, Why } from './core/status.ts';
+export { type TlsOptions, tcp, tls, unix } from './node/socket-transport.ts';
+export { type WebSocketOptions, webSocket } from './node/websocket-transport.ts';
+
+export interface NodeConnectOptions extends ConnectOptions {
+  /** For `mqtts` and `wss`: trust, certificates and keys, as Node's `tls.connect` takes them. */
+  readonly tls?: TlsOptions;
+  /** For `ws` and `wss`. */
+  readonly webSocket?: WebSocketOptions;
+}
+
+/**
+ * Connects, and stays connected: to `mqtt://`, `mqtts://`, `ws://`, `wss://` or `unix:`, the first of the URLs that answers. Returns
+ * at once; `client.connected()` waits. Throws for options that cannot be right.
+ */
+export function connect(url: string | readonly string[], options: NodeConnectOptions = {}): Client {
+  const web = { ...options.webSocket };
+  const transports = {
+    mqtt: tcp,
+    mqtts: tls(options.tls),
+    ws: webSocket(web),
+    wss: webSocket({ ...options.tls, ...web }),
+    unix,
+  };
+  return new Client(typeof url === 'string' ? [url] : url, options, transports, options.platform ?? nodePlatform);
+}
