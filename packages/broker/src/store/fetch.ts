@@ -160,6 +160,7 @@ class Fetch {
 function rangesOf(places: readonly Place[]): Range[] {
   const order = places.map((_, index) => index);
   const placeOf = (index: number): Place => places[index] as Place;
+  // In the order in which cleaning removes files: what waits to be read is never in an older one than what is being read.
   order.sort((a, b) => placeOf(a).segment - placeOf(b).segment || placeOf(a).offset - placeOf(b).offset);
   const ranges: Range[] = [];
   let last: Range | undefined;

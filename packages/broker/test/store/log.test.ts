@@ -287,6 +287,44 @@ test('pages are right while cleaning moves what they read', () => {
   eachSeed(body, { segmentBytes: 4_096, sparseSegmentBytes: 4_096, slackBytes: 1_024 });
 });
 
+test('what is being read in many places is all there, though cleaning removes the files it is in', () => {
+  let removed = 0;
+  eachSeed(
+    (bench, where) => {
+      bench.commit(sessions(2));
+      const asked: { topic: string; id: number }[] = [];
+      for (let sequence = 1; sequence <= 24; sequence++) {
+        // So much lies between that each is read on its own.
+        bench.commit(messages(bench, 2, 2 * sequence, 100).slice(0, 1));
+        const [kept] = messages(bench, 1, 1_000 + sequence, 100);
+        const { message } = (kept as Extract<Change, { kind: 'queued' }>).delivery;
+        const topic = `kept/${sequence}`;
+        bench.commit([{ kind: 'retained', topic, message: { ...message, topic } }]);
+        bench.commit(messages(bench, 2, 2 * sequence + 1, 70_000).slice(1));
+        asked.push({ topic, id: message.id });
+      }
+      const before = bench.disk.counts.remove;
+      bench.log.page({ number: 1_001, key: 's0', incarnation: 1, after: 0, count: 24 });
+      bench.log.fetch({ number: 1_002, messages: asked });
+      const settled = { kind: 'settled', key: 's1', incarnation: 2 } as const;
+      bench.commit(Array.from({ length: 24 }, (_, index) => ({ ...settled, sequence: 2 * index + 3 })));
+      bench.rest();
+      removed += bench.disk.counts.remove - before;
+      const paged = bench.taken((each) => each.kind === 'paged' && each.number === 1_001);
+      assert.equal((paged as Extract<Answer, { kind: 'paged' }>).deliveries?.length, 24, where);
+      const fetched = bench.taken((each) => each.kind === 'fetched' && each.number === 1_002);
+      const { messages: found } = fetched as Extract<Answer, { kind: 'fetched' }>;
+      assert.deepEqual(
+        found?.map((message) => message?.id),
+        asked.map(({ id }) => id),
+        where,
+      );
+    },
+    { segmentBytes: 100_000, sparseSegmentBytes: 50_000, slackBytes: 50_000 },
+  );
+  assert.ok(removed > 0);
+});
+
 test('a page is bounded in bytes, and one for an older incarnation is empty', () => {
   const bench = new LogBench(3, { segmentBytes: 64 * 1024 * 1024 });
   bench.commit(sessions(2));
