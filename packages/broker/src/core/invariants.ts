@@ -41,7 +41,26 @@ export function checkInvariants(core: Core): void {
     `what waits for all is the sum of each: ${messages} and ${bytes}, not ${queueTotal.messages} and ${queueTotal.bytes}`,
     '',
   );
+  checkReplays(state);
   expect(subscriptions === state.router.count, 'subscriptions are those of the sessions', '');
+}
+
+/** Nothing holds a place among retained messages, or room for reading them, that no replay of a session accounts for. */
+function checkReplays(state: State): void {
+  let replays = 0;
+  let stalledBytes = 0;
+  for (const session of state.sessions.values()) {
+    for (const replay of session.replays ?? []) {
+      replays++;
+      stalledBytes += replay.stalledBytes;
+    }
+  }
+  const { retained, fetches } = state;
+  expect(retained.cursors === replays, 'every cursor is that of a replay', '');
+  expect(replays > 0 || retained.tree.pinCount === 0, 'only cursors pin topics', '');
+  expect(fetches.stalledBytes === stalledBytes, 'what was read and is not taken is what stalled replays have', '');
+  expect(fetches.activeBytes >= 0, 'bytes being read are counted down once', '');
+  expect(replays > 0 || fetches.open.size > 0 || fetches.activeBytes === 0, 'nothing is read for nobody', '');
 }
 
 function checkSession(state: State, session: Session): void {

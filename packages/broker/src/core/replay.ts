@@ -182,6 +182,11 @@ export class Replay {
 
   // ── Asking the store
 
+  /** What it has read, and its peer does not take. */
+  get stalledBytes(): number {
+    return this.phase === Phase.Stalled ? this.bytes : 0;
+  }
+
   get isWaiting(): boolean {
     return this.phase === Phase.Waiting;
   }
@@ -225,6 +230,7 @@ export class Replay {
       const stored = messages[index];
       if (stored == null || state.retained.orderOf(each.entry) !== each.order) continue;
       each.value = messageFromStored(stored, state.topics.borrow(stored.topic), state.recordOffsetMs);
+      each.value.expiresAt = state.retained.ownExpiries.get(each.entry) ?? each.value.expiresAt;
       state.retained.warm(each.entry, each.value);
     }
     state.wake(this.session);

@@ -38,6 +38,8 @@ export class RetainedStore {
   private readonly values: (Message | null)[] = [];
   /** When entries that expire do so. */
   readonly deadlines = new Map<number, Deadline>();
+  /** When messages themselves expire that are retained for a shorter time; the store knows only the latter. */
+  readonly ownExpiries = new Map<number, number>();
   /** What may be in memory, counted in `bytesInMemory`; Infinity: all of it. */
   private readonly bytesInMemoryMax: number;
   private oldest = none;
@@ -95,6 +97,7 @@ export class RetainedStore {
     this.bytes -= this.cost(entry);
     this.values[entry] = null;
     this.deadlines.delete(entry);
+    this.ownExpiries.delete(entry);
     this.tree.setEntry(this.node(entry), none);
     this.rows.setWide(entry, entryOrder, 0);
     this.rows.give(entry);
@@ -204,7 +207,10 @@ export class RetainedStore {
       this.rows.set(entry, entryNewer, unlined);
       this.tree.setEntry(node, entry);
       this.count++;
-    } else this.unline(entry);
+    } else {
+      this.unline(entry);
+      this.ownExpiries.delete(entry);
+    }
     const cost = costIn(topic, messageCost);
     this.bytes += cost - this.cost(entry);
     this.rows.set(entry, entryCost, cost);

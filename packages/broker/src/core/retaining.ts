@@ -43,7 +43,11 @@ function lastsUntil(state: State, message: Message): number {
 
 /** Puts an owned message in its place, with its lifetime. */
 export function put(state: State, message: Message): void {
-  expireAt(state, state.retained.put(message), lastsUntil(state, message));
+  const { retained } = state;
+  const entry = retained.put(message);
+  const expiresAt = lastsUntil(state, message);
+  if (expiresAt < message.expiresAt && message.expiryAt >= 0) retained.ownExpiries.set(entry, message.expiresAt);
+  expireAt(state, entry, expiresAt);
 }
 
 /** Notes what an earlier run left in the store. What expired meanwhile goes in the first turns. */

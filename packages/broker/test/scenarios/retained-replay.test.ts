@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Packet, PacketType } from '@pipit/protocol';
 import { puback, publish, suback, subscribe, subscribeWith } from './packets.ts';
-import { type Client, storeKinds, World } from './world.ts';
+import { type Client, retainedKinds, World } from './world.ts';
 
 const lasting = (receiveMaximum: number) => ({
   clientId: 'reader',
@@ -20,11 +20,11 @@ function shown(packets: readonly Packet[]): string[] {
   );
 }
 
-for (const store of storeKinds) {
-  describe(`retained replay, store: ${store}`, () => {
+for (const [store, limits, where] of retainedKinds) {
+  describe(`retained replay, store: ${store}, values ${where}`, () => {
     /** `t/1` to `t/n` are retained at QoS 1. */
     function open(n: number): { world: World; publisher: Client } {
-      const world = new World({ store });
+      const world = new World({ store, limits });
       const publisher = world.connect({ clientId: 'publisher', version: 4 });
       for (let i = 1; i <= n; i++) keep(publisher, i, 'old');
       return { world, publisher };
@@ -159,7 +159,7 @@ for (const store of storeKinds) {
     });
 
     test('thousands of them go in steps: others are served in between', () => {
-      const world = new World({ store, limits: { turnDeliveriesMax: 100 } });
+      const world = new World({ store, limits: { ...limits, turnDeliveriesMax: 100 } });
       const publisher = world.connect({ clientId: 'publisher', version: 4 });
       publisher.send(
         ...Array.from({ length: 5_000 }, (_, i) => publish({ topic: `t/${i}`, retain: true, payload: 'x' })),

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Packet, type QoS, ReasonCode } from '@pipit/protocol';
 import { puback, publish, suback, subscribe } from './packets.ts';
-import { type Client, storeKinds, World, type WorldOptions } from './world.ts';
+import { type Client, retainedKinds, World, type WorldOptions } from './world.ts';
 
 /** What a new subscriber to this filter is sent at once, at QoS 2 at most. */
 function replayTo(world: World, filter: string, version: 3 | 4 | 5 = 5, qos: QoS = 0): Packet[] {
@@ -19,10 +19,10 @@ function replayTo(world: World, filter: string, version: 3 | 4 | 5 = 5, qos: QoS
 const topicsOf = (packets: readonly Packet[]) =>
   packets.map((packet) => ('topic' in packet ? packet.topic : '?')).sort();
 
-for (const store of storeKinds) {
-  describe(`retained, store: ${store}`, () => {
+for (const [store, limits, where] of retainedKinds) {
+  describe(`retained, store: ${store}, values ${where}`, () => {
     function open(options: WorldOptions = {}): { world: World; publisher: Client; keep: Keep } {
-      const world = new World({ store, ...options });
+      const world = new World({ store, ...options, limits: { ...limits, ...options.limits } });
       const publisher = world.connect({ clientId: 'publisher' });
       const keep: Keep = (topic, payload, more = {}) =>
         publisher.send(publish({ topic, payload, retain: true, ...more }));

@@ -34,6 +34,7 @@ import {
   Core,
   type CoreOptions,
   type Effect,
+  type Limits,
   type LocalMessage,
   type LocalSubscribe,
   type LocalSubscriber,
@@ -45,6 +46,12 @@ import { StoreDouble } from './store-double.ts';
 
 export type StoreKind = 'none' | StoreDouble['kind'];
 export const storeKinds: readonly StoreKind[] = ['none', 'instant', 'late', 'failing', 'log'];
+const isCold = { retainedBytesInMemoryMax: 0 };
+/** Where retained messages are: in memory, or in the store alone as soon as they last. */
+export const retainedKinds: readonly (readonly [StoreKind, Partial<Limits>, string])[] = [
+  ...storeKinds.map((kind) => [kind, {}, 'in memory'] as const),
+  ...storeKinds.slice(1).map((kind) => [kind, isCold, 'cold'] as const),
+];
 
 export interface WorldOptions extends Partial<CoreOptions> {
   readonly store?: StoreKind;

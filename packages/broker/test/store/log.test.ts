@@ -304,14 +304,14 @@ test('what is being read in many places is all there, though cleaning removes th
         asked.push({ topic, id: message.id });
       }
       const before = bench.disk.counts.remove;
-      bench.log.page({ number: 1_001, key: 's0', incarnation: 1, after: 0, count: 24 });
+      bench.log.page({ number: 1_001, key: 's0', incarnation: 1, after: 0, count: 24, givesUp: false });
       bench.log.fetch({ number: 1_002, messages: asked });
       const settled = { kind: 'settled', key: 's1', incarnation: 2 } as const;
       bench.commit(Array.from({ length: 24 }, (_, index) => ({ ...settled, sequence: 2 * index + 3 })));
       bench.rest();
       removed += bench.disk.counts.remove - before;
       const paged = bench.taken((each) => each.kind === 'paged' && each.number === 1_001);
-      assert.equal((paged as Extract<Answer, { kind: 'paged' }>).deliveries?.length, 24, where);
+      assert.equal((paged as Extract<Answer, { kind: 'paged' }>).page?.deliveries.length, 24, where);
       const fetched = bench.taken((each) => each.kind === 'fetched' && each.number === 1_002);
       const { messages: found } = fetched as Extract<Answer, { kind: 'fetched' }>;
       assert.deepEqual(
