@@ -58,6 +58,9 @@ export class Disk<Snapshot> extends KeptState {
     this.world = world;
   }
 
+  /** What had lasted was found damaged at the last start. */
+  isDamaged = false;
+
   get isCommitting(): boolean {
     return this.pending !== null;
   }

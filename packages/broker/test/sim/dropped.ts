@@ -90,6 +90,8 @@ export function dropped(oracle: Oracle, drop: Drop): void {
       const isOwed = take(now, isCopy, true) || take(now, isHere, true) || take(session.line, isQueued, true);
       return oracle.expect(isOwed, `nothing for ${clientId} was there to be dropped`);
     }
+    case 'store-lost':
+      return oracle.expect(world.disk?.isDamaged === true, `a message for ${clientId} was lost without any damage`);
     case 'packet-too-large':
       world.mark('message larger than the peer takes');
       return droppedAsLarge(oracle, session, topic);

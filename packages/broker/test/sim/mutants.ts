@@ -4,6 +4,8 @@
  */
 
 import { mutants as fieldMutants, type Mutant, MutantCopy } from '../mutants.ts';
+import { onLog } from '../store/log-disk.ts';
+import { storeFaults } from '../store/mutants.ts';
 import { loadEngine } from './engine.ts';
 import { runSeed } from './run.ts';
 
@@ -134,10 +136,11 @@ const faults: readonly Fault[] = [
 ];
 
 /** The first seed that finds it; 0: none does. What it says. */
-async function hunt(fault: Fault | null, seeds: number): Promise<{ seed: number; rule: string }> {
+async function hunt(fault: Fault | null, seeds: number, isOnLog: boolean): Promise<{ seed: number; rule: string }> {
   const copy = new MutantCopy(fault === null ? null : { ...fault, cases: [] });
   try {
-    const engine = await loadEngine((file) => import(copy.url(file)));
+    const sources = await loadEngine((file) => import(copy.url(file)));
+    const engine = isOnLog ? onLog(sources) : sources;
     for (let seed = 1; seed <= seeds; seed++) {
       const { failure } = runSeed(seed, engine);
       if (failure !== null) return { seed, rule: failure.rule.split('\n')[0] as string };
@@ -148,15 +151,17 @@ async function hunt(fault: Fault | null, seeds: number): Promise<{ seed: number;
   }
 }
 
-const clean = await hunt(null, cleanSeeds);
-if (clean.seed !== 0) {
-  console.error(`The sources as they are fail with seed ${clean.seed}: ${clean.rule}`);
+for (const isOnLog of [false, true]) {
+  const { seed, rule } = await hunt(null, cleanSeeds, isOnLog);
+  if (seed === 0) continue;
+  console.error(`The sources as they are fail with seed ${seed}${isOnLog ? ' on the log' : ''}: ${rule}`);
   process.exit(1);
 }
-const all = [...fieldMutants.filter(({ name }) => !codecFaults.has(name)), ...faults];
+const ofCore = [...fieldMutants.filter(({ name }) => !codecFaults.has(name)), ...faults];
+const all = [...ofCore, ...storeFaults];
 let survivors = 0;
 for (const fault of all) {
-  const { seed, rule } = await hunt(fault, seedsMax);
+  const { seed, rule } = await hunt(fault, seedsMax, !ofCore.includes(fault));
   if (seed === 0) survivors++;
   const found = seed === 0 ? `NOT FOUND in ${seedsMax} seeds` : `seed ${seed}`;
   console.log(`${found.padEnd(10)}  ${fault.name}${seed === 0 ? '' : `: ${rule.slice(0, 110)}`}`);

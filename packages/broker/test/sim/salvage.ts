@@ -38,7 +38,13 @@ function sessionOf(
   made.closedAt = worldTime(found, session.closedAtClock);
   made.will = session.will === null ? null : (model.wills.get(numberOf(session.will.message)) ?? null);
   const deliveries = [...queue.values()].sort((a, b) => a.sequence - b.sequence);
-  made.line = deliveries.map((each) => owedOf(model, each, routingOf(model, found, each.message), known));
+  const taken = new Set<number>();
+  for (const each of deliveries) {
+    // One of the two under a packet id was settled: nobody knows any more which.
+    if (taken.has(each.packetId)) continue;
+    if (each.packetId !== 0) taken.add(each.packetId);
+    made.line.push(owedOf(model, each, routingOf(model, found, each.message), known));
+  }
   if (!made.lasts) return made;
   for (const [name, subscription] of subscriptions) made.subscriptions.set(name, subscription);
   made.received = new Set(received);

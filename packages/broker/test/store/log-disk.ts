@@ -56,7 +56,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
   /** What is the matter with it as long as it is down. */
   private down: 'disk full' | 'disk stalled' | 'disk fails' | null = null;
   /** What was damaged once is found at every start, until it has been cleaned away. */
-  private isDamaged = false;
+  private isHurt = false;
 
   constructor(seed: number, world: DiskWorld<Snapshot>, implementation: typeof Log) {
     super(world);
@@ -209,11 +209,12 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     if (names.length === 0) return false;
     for (let hits = prng.between(1, 3); hits > 0; hits--) {
       const [name, { bytes }] = prng.pick(names);
-      const at = prng.below(bytes.length);
+      // Any byte, or one of the newest.
+      const at = prng.chance(50) ? prng.below(bytes.length) : Math.max(0, bytes.length - 1 - prng.below(300));
       if (prng.chance(60)) disk.flipBit(name, at, prng.below(8));
       else disk.fill(name, at, Math.min(bytes.length, at + prng.pick([1, 40, 600])), prng.below(256));
     }
-    this.isDamaged = true;
+    this.isHurt = true;
     this.world.mark('bytes of the log damaged');
     return true;
   }
@@ -228,6 +229,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     this.asked.clear();
     this.failed = [];
     this.isAwake = false;
+    this.isDamaged = false;
     this.down = null;
     bench.disk.failures = {};
     bench.disk.isStalled = false;
@@ -243,7 +245,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
       } else if (isHurt) this.salvage();
       else assert.deepEqual(shown, this.shown());
     }
-    if (!this.isDamaged) for (const { kind } of damage) assert.equal(kind, 'unfinished');
+    if (!this.isHurt) for (const { kind } of damage) assert.equal(kind, 'unfinished');
     return bench.state;
   }
 
@@ -270,6 +272,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
         bench.disk.isFull || bench.disk.files.get(copy ?? '')?.bytes.length === to - from,
         'a copy is in the quarantine',
       );
+    this.isDamaged = true;
     world.mark('start on a damaged log');
     world.log(`damaged: ${bench.report.lostSessions} sessions and ${bench.report.lostMessages} messages lost`);
     const found = new KeptState();

@@ -9,7 +9,8 @@ import assert from 'node:assert/strict';
 import type { Disk, DiskOperation, DiskResult } from '../../src/store/disk.ts';
 import type { Prng } from '../sim/prng.ts';
 
-const sectorBytes = 512;
+/** What a power cut leaves whole or not at all; some disks promise less than a sector. */
+const grainsBytes = [512, 512, 16];
 
 interface File {
   bytes: Uint8Array;
@@ -195,8 +196,9 @@ export class SimulatedDisk implements Disk {
     const length = this.prng.chance(30) ? bytes.length : synced + this.prng.below(bytes.length - synced + 1);
     const torn = bytes.slice(0, length);
     const zeroed = this.prng.pick([0, 0, 30, 100]);
+    const grainBytes = this.prng.pick(grainsBytes);
     for (let from = synced; from < length; ) {
-      const to = Math.min(length, from - (from % sectorBytes) + sectorBytes);
+      const to = Math.min(length, from - (from % grainBytes) + grainBytes);
       if (this.prng.chance(zeroed)) torn.fill(0, from, to);
       from = to;
     }
