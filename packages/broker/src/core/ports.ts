@@ -219,6 +219,8 @@ export interface StoredPage {
 export interface FetchRequest {
   readonly number: number;
   readonly messages: readonly { readonly topic: string; readonly id: number }[];
+  /** As in a page request. */
+  readonly givesUp: boolean;
 }
 
 /** Everything that lasted, as read at the start. Queues are counted, not loaded, beyond what was in flight. Gone through before the first commit. */

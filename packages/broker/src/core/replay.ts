@@ -111,6 +111,8 @@ export class Replay {
   /** What they cost, together. */
   bytes = 0;
   private retry: Deadline | null = null;
+  /** Since when nothing could be read; Infinity: it can. */
+  private failingSince = Number.POSITIVE_INFINITY;
 
   constructor(state: State, session: Session, filter: string, options: ReplayOptions) {
     this.session = session;
@@ -219,13 +221,15 @@ export class Replay {
     fetches.open.set(number, this);
     fetches.activeBytes += this.bytes;
     const messages = this.found.map(({ entry }) => ({ topic: retained.topic(entry), id: retained.id(entry) }));
-    state.effects.push({ kind: 'fetch', request: { number, messages } });
+    const givesUp = state.now - this.failingSince >= state.limits.unreadableMsMax;
+    state.effects.push({ kind: 'fetch', request: { number, messages, givesUp } });
     return true;
   }
 
   fetched(state: State, messages: readonly (StoredMessage | null)[]): void {
     if (this.isClosed || !this.session.isOnline) return this.letGo(state);
     this.phase = Phase.Giving;
+    this.failingSince = Number.POSITIVE_INFINITY;
     for (const [index, each] of this.found.entries()) {
       const stored = messages[index];
       if (stored == null || state.retained.orderOf(each.entry) !== each.order) continue;
@@ -241,6 +245,7 @@ export class Replay {
     if (this.isClosed || !this.session.isOnline) return;
     state.tell({ type: 'fetch-failed', clientId: this.session.clientId, reason });
     this.phase = Phase.Failed;
+    this.failingSince = Math.min(this.failingSince, state.now);
     this.retry ??= Deadline.of(this, tryAgain);
     state.deadlines.arm(this.retry, state.now + retryMs);
   }

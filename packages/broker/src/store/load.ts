@@ -126,6 +126,7 @@ export class Loader {
   retained(
     topics: readonly string[],
     finished: (messages: readonly (StoredMessage | null)[] | null, error: string | null) => void,
+    givesUp = false,
   ): void {
     const found = new Array<RetainedRecord | null>(topics.length).fill(null);
     const reading = new Reading();
@@ -136,22 +137,24 @@ export class Loader {
         found[index] = readRetained(reader);
       });
     }
-    reading.run(this.operations, this.segments, (error) => {
+    const named = (error: string | null): void => {
       if (error !== null) return finished(null, error);
       const ids = new Set<number>();
       addIds(
         ids,
         found.filter((record) => record !== null),
       );
-      this.messages(ids, (messages, _lost, failure) => {
+      const read = (messages: ReadonlyMap<number, StoredMessage>, _: number, failure: string | null): void => {
         if (failure !== null) return finished(null, failure);
         const values = found.map((record) => {
           const message = typeof record?.message === 'number' ? messages.get(record.message) : record?.message;
           return record === null || message === undefined ? null : lastingUntil(message, record.expiresAtClock);
         });
         finished(values, null);
-      });
-    });
+      };
+      this.messages(ids, read, givesUp);
+    };
+    reading.run(this.operations, this.segments, named, givesUp);
   }
 
   /** Everything but what waits in queues and is retained; `lost`: records that cannot be read. */

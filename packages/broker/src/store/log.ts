@@ -131,12 +131,13 @@ export class Log {
     });
   }
 
-  fetch({ number, messages: wanted }: FetchRequest): void {
+  fetch({ number, messages: wanted, givesUp }: FetchRequest): void {
     const topics = wanted.map(({ topic }) => topic);
-    this.contents.loader.retained(topics, (found, error) => {
+    const read = (found: readonly (StoredMessage | null)[] | null, error: string | null): void => {
       const messages = found?.map((message, index) => (message?.id === wanted[index]?.id ? message : null)) ?? null;
       this.answers.push({ kind: 'fetched', number, messages, error });
-    });
+    };
+    this.contents.loader.retained(topics, read, givesUp);
   }
 
   done(id: number, result: DiskResult): void {

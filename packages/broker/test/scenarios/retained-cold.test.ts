@@ -305,6 +305,23 @@ describe('cold retained messages while they are being read', () => {
     end(world);
   });
 
+  test('after a minute it gives up what cannot be read although other things can', () => {
+    const { world, store, reader } = reading(2);
+    store.unreadableTopics.add('t/1');
+    flow(world);
+    world.advance(59_999);
+    reader.expectNothing();
+    assert.equal(world.core.state.retained.count, 2);
+    world.advance(1);
+    assert.deepEqual(publishes(reader), ['value 2']);
+    assert.equal(world.core.state.retained.count, 1);
+    assert.deepEqual(
+      world.takeEvents('dropped').map(({ topic, reason }) => `${topic} ${reason}`),
+      ['t/1 store-lost'],
+    );
+    end(world);
+  });
+
   test('left while it waits to ask again: it asks at once when it is resumed', () => {
     const { world, store, reader } = reading(2);
     store.isPagingBroken = true;

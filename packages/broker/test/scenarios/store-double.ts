@@ -41,6 +41,8 @@ export class StoreDouble {
   isPagingStalled = false;
   /** Fail every page and every fetch. */
   isPagingBroken = false;
+  /** Retained messages that cannot be read. */
+  readonly unreadableTopics = new Set<string>();
   /** Messages that were fetched so far. */
   fetched = 0;
   /** Batches made to last, for looking at. */
@@ -112,7 +114,14 @@ export class StoreDouble {
       core.fetched(request.number, null, 'unreadable', now);
       return true;
     }
-    const kept = this.kept.fetch(request);
+    const isLost = (topic: string) => this.unreadableTopics.has(topic);
+    if (request.messages.some(({ topic }) => isLost(topic)) && !request.givesUp) {
+      core.fetched(request.number, null, 'unreadable', now);
+      return true;
+    }
+    const kept = this.kept
+      .fetch(request)
+      .map((message) => (message !== null && isLost(message.topic) ? null : message));
     const found = this.log === null ? kept : this.log.fetch(request.messages);
     assert.ok(typeof found !== 'string', String(found));
     if (!this.isDamaged) assert.deepEqual(found, kept);

@@ -107,9 +107,9 @@ export class LogBench {
     return page ?? (error as string);
   }
 
-  fetch(messages: FetchRequest['messages']): readonly (StoredMessage | null)[] | string {
+  fetch(messages: FetchRequest['messages'], givesUp = false): readonly (StoredMessage | null)[] | string {
     const number = ++this.pages;
-    this.log.fetch({ number, messages });
+    this.log.fetch({ number, messages, givesUp });
     const answer = this.until((each) => each.kind === 'fetched' && each.number === number);
     const { messages: found, error } = answer as Extract<Answer, { kind: 'fetched' }>;
     return found ?? (error as string);

@@ -305,7 +305,7 @@ test('what is being read in many places is all there, though cleaning removes th
       }
       const before = bench.disk.counts.remove;
       bench.log.page({ number: 1_001, key: 's0', incarnation: 1, after: 0, count: 24, givesUp: false });
-      bench.log.fetch({ number: 1_002, messages: asked });
+      bench.log.fetch({ number: 1_002, messages: asked, givesUp: false });
       const settled = { kind: 'settled', key: 's1', incarnation: 2 } as const;
       bench.commit(Array.from({ length: 24 }, (_, index) => ({ ...settled, sequence: 2 * index + 3 })));
       bench.rest();
@@ -323,6 +323,43 @@ test('what is being read in many places is all there, though cleaning removes th
     { segmentBytes: 100_000, sparseSegmentBytes: 50_000, slackBytes: 50_000 },
   );
   assert.ok(removed > 0);
+});
+
+test('retained messages are fetched by topic and id: not another one, not one that is damaged or unreadable', () => {
+  const bench = new LogBench(8, { ...small, segmentBytes: 4_096 });
+  bench.commit(sessions(1));
+  const made = ['plain', 'shared', 'replaced', 'cleared', 'damaged'].map((topic, index) => {
+    const [queued] = messages(bench, 1, 1 + index, 300) as [Extract<Change, { kind: 'queued' }>];
+    const message = { ...queued.delivery.message, topic, payload: new TextEncoder().encode(`of ${topic}`) };
+    const retained = { kind: 'retained', topic, message } as const;
+    const delivery = { ...queued.delivery, message };
+    // Fills a segment, so that the next one stands elsewhere.
+    bench.commit([topic === 'shared' ? { ...queued, delivery } : retained, retained]);
+    bench.commit(messages(bench, 1, 100 + index, 5_000));
+    return message;
+  });
+  const wanted = made.map(({ topic, id }) => ({ topic, id }));
+  const found = (givesUp = false) => {
+    const messages = bench.fetch(wanted, givesUp);
+    return typeof messages === 'string' ? messages : messages.map((message) => message ?? false);
+  };
+  assert.deepEqual(found(), made);
+  const { id, ...rest } = made[2] as (typeof made)[number];
+  bench.commit([
+    { kind: 'retained', topic: 'replaced', message: { ...rest, id: id + 500 } },
+    { kind: 'unretained', topic: 'cleared' },
+  ]);
+  for (const [name, { bytes }] of bench.disk.files) {
+    const at = Buffer.from(bytes).indexOf('of damaged');
+    if (at >= 0) bench.disk.flipBit(name, at, 0);
+  }
+  const [plain, shared] = made;
+  assert.deepEqual(found(), [plain, shared, false, false, false]);
+  assert.deepEqual(bench.fetch([{ topic: 'nothing', id: 1 }]), [null]);
+  const [bad] = [...bench.disk.files].find(([, { bytes }]) => Buffer.from(bytes).includes('of plain')) ?? [];
+  bench.disk.badFiles.add(bad as string);
+  assert.equal(typeof found(), 'string');
+  assert.deepEqual(found(true), [false, shared, false, false, false]);
 });
 
 test('a page is bounded in bytes, and one for an older incarnation is empty', () => {
