@@ -12,6 +12,7 @@ import {
   decodePacket,
   EncodeError,
   hasUnwantedCharacters,
+  noBytes,
   PacketType,
   peekConnect,
   ReasonCode,
@@ -77,6 +78,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
     }
     clientId = `auto-${hex(connection.entropy)}`; // [MQTT-3.1.3-6]
   }
+  connection.entropy = noBytes;
   if (state.options.strictText === true && hasUnwantedCharacters(clientId)) {
     throw new Violation(
       ReasonCode.ClientIdentifierNotValid,
@@ -146,8 +148,10 @@ function accept(state: State, connection: Connection, verdict: Acceptance): void
     return;
   }
   const expirySeconds = Math.min(connection.expiryAsked, connection.expiryMax);
-  const properties = connackProperties(state, connection, connect, verdict, expirySeconds);
-  if (welcome(connection, properties, false) === null) {
+  // Before 5.0 a CONNACK says none of it, and four bytes fit everybody.
+  const isV5 = connection.version === 5;
+  const properties = isV5 ? connackProperties(state, connection, connect, verdict, expirySeconds) : {};
+  if (isV5 && welcome(connection, properties, false) === null) {
     refuse(state, connection, { outcome: 'refuse', reasonCode: ReasonCode.PacketTooLarge });
     return;
   }

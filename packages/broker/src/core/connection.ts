@@ -110,6 +110,7 @@ export class Connection {
   authenticationMethod: string | null = null;
   isReauthenticating = false;
   expiryDeadline: Deadline | null = null;
+  /** For a client id of ours; empty once there is one. */
   entropy: Uint8Array;
 
   constructor(peer: Peer, entropy: Uint8Array, packetBytesMax: number, now: number) {

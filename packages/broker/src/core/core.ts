@@ -72,7 +72,7 @@ export class Core {
     this.state.wallOffsetMs = wallOffsetMs;
   }
 
-  /** A socket was accepted. `entropy`: 16 random bytes. */
+  /** A socket was accepted. `entropy`: 16 random bytes, kept until CONNECT has come. */
   opened(peer: Peer, entropy: Uint8Array, now: number): Connection {
     const { state } = this;
     state.now = now;

@@ -33,6 +33,8 @@ const departureMsMax = 10_000;
 const wallCheckIntervalMs = 1_000;
 const wallStepMs = 1_000;
 const timerMsMax = 2 ** 31 - 1;
+/** What the core takes for each connection. */
+const entropyBytes = 16;
 const outcomes: ReadonlySet<string> = new Set(['accept', 'refuse', 'continue']);
 
 /** What the driver hands on, after each turn, in order. None of it may throw. */
@@ -55,12 +57,28 @@ export function wallOffset(): number {
   return Date.now() - performance.now();
 }
 
+/** Random bytes, drawn for many connections at once: a buffer for each costs as much as the rest of accepting a socket. */
+class Randomness {
+  #bytes = new Uint8Array(0);
+  #at = 0;
+
+  next(): Uint8Array {
+    if (this.#at === this.#bytes.length) {
+      this.#bytes = crypto.getRandomValues(new Uint8Array(entropyBytes * 256));
+      this.#at = 0;
+    }
+    this.#at += entropyBytes;
+    return this.#bytes.subarray(this.#at - entropyBytes, this.#at);
+  }
+}
+
 export class Driver implements LinkOwner {
   readonly #core: Core;
   readonly #store: Store | null;
   readonly #authority: Authority;
   readonly #audience: Audience;
   readonly #links = new Set<Link>();
+  readonly #randomness = new Randomness();
   readonly #lingering = new UniformTimeout<Link, Link>(lingerMs, (link) => link.destroy());
   /** Ends the core is to be told of after this turn, and those that wait until it has read what came before. */
   #departing: Departure[] = [];
@@ -97,7 +115,7 @@ export class Driver implements LinkOwner {
   /** Takes in a new link and starts it. */
   open(link: Link, head: Uint8Array | null): void {
     this.#links.add(link);
-    const connection = this.#core.opened(link.peer, crypto.getRandomValues(new Uint8Array(16)), performance.now());
+    const connection = this.#core.opened(link.peer, this.#randomness.next(), performance.now());
     connection.tag = link;
     link.connection = connection;
     this.schedule();

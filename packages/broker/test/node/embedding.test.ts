@@ -359,6 +359,17 @@ test('the bytes before the end of a connection count, however many turns they ta
   await withBroker(body, { listeners: [{ type: 'tcp', port: 0 }], limits: { turnDeliveriesMax: 50 } });
 });
 
+test('a client id that the broker assigns is 128 random bits, however many it assigns', timeout, async () => {
+  await withBroker(async (broker) => {
+    const connacks = await Promise.all(Array.from({ length: 600 }, () => new MqttPeer(broker.connect()).connect('')));
+    const ids = connacks.map((packet) =>
+      packet !== 'end' && packet.type === PacketType.Connack ? packet.properties?.assignedClientIdentifier : packet,
+    );
+    assert.equal(new Set(ids).size, 600);
+    for (const id of ids) assert.match(String(id), /^auto-(?!0{32})[0-9a-f]{32}$/);
+  });
+});
+
 test("somebody else's client over a connection in memory", timeout, async () => {
   await withBroker(async (broker) => {
     const connect = (): Duplex => broker.connect();
