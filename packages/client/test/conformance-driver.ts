@@ -29,6 +29,7 @@ export const pipit: ClientDriver = (settings, received) => {
     subscribe: async (filter, qos) => {
       await client.subscribe(filter, { qos, handler: ({ topic, payload }) => received({ topic, payload }) });
     },
+    reauthenticate: (data) => client.reauthenticate(data),
     disconnect: () => client.end(),
     destroy: () => client.destroy(),
   };
