@@ -216,7 +216,7 @@ export class Client implements AsyncDisposable {
     handlerFailed: (error: unknown): void => this.#report(error),
     unsubscribe: async (subscription: Subscription): Promise<void> => {
       this.#subscriptions.delete(subscription);
-      const call = new UnsubscribeCall(subscription.filters);
+      const call = new UnsubscribeCall();
       await this.#ask(call, () => this.#core.unsubscribe(subscription.interests, call, this.#platform.now()));
     },
   };

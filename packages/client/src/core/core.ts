@@ -137,9 +137,8 @@ export class Core {
 
   /** The link took bytes, or has some left: `unsentBytes` of what was written. */
   written(unsentBytes: number, now: number): void {
-    const hadLess = unsentBytes >= this.#unsentBytes;
     this.#unsentBytes = unsentBytes;
-    if (!hadLess) this.#pump(now);
+    if (this.sender.outbox.count > 0) this.#pump(now);
   }
 
   /** The link is gone, or never came to be; `why` in a sentence. */

@@ -84,12 +84,8 @@ export class SubscribeCall extends Call<readonly Interest[]> {
 }
 
 export class UnsubscribeCall extends Call<void> {
-  readonly filters: readonly string[];
-
-  constructor(filters: readonly string[]) {
-    super();
-    this.filters = filters;
-  }
+  /** What the server is to let go of: the filters that no other interest has. */
+  filters: readonly string[] = [];
 }
 
 export class Interests {
@@ -125,8 +121,11 @@ export class Interests {
     const filters = interests
       .map(({ filter }) => filter)
       .filter((filter) => this.#all.every((o) => o.filter !== filter));
-    if (filters.length > 0) this.#unsubscribes.push(call ?? new UnsubscribeCall(filters));
-    else if (call !== null) this.#answers.succeed(call, undefined);
+    if (filters.length > 0) {
+      const told = call ?? new UnsubscribeCall();
+      told.filters = filters;
+      this.#unsubscribes.push(told);
+    } else if (call !== null) this.#answers.succeed(call, undefined);
   }
 
   /** Who wants this message, in the order of their subscriptions. */

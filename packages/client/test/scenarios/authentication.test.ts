@@ -51,7 +51,7 @@ test('Re-authentication that the connection does not survive fails, and is not r
   const failure = answer();
   assert.ok(failure instanceof MqttError && failure.kind === 'connection');
   world.core.authenticate(encodeUtf8('too late'));
-  world.advance(60_000);
+  world.redial();
   world.accept();
   world.end();
 });

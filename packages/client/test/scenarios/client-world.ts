@@ -192,11 +192,11 @@ export class ClientWorld {
     return Object.assign(answerOf(call), { call });
   }
 
-  unsubscribe(interests: readonly Interest[]): Answer<void> {
-    const call = new UnsubscribeCall(interests.map(({ filter }) => filter));
+  unsubscribe(interests: readonly Interest[]): UnsubscribeCall {
+    const call = new UnsubscribeCall();
     this.core.unsubscribe(interests, call, this.now);
     this.settle();
-    return () => call.failure ?? (call.isSettled ? undefined : call.failure) ?? undefined;
+    return call;
   }
 
   reauthenticate(data: Uint8Array | null): Answer<void> & { call: Reauthentication } {
@@ -230,6 +230,14 @@ export class ClientWorld {
     }
     this.now = end;
     this.settle();
+  }
+
+  /** Moves the clock until a server is dialled. */
+  redial(): void {
+    for (let steps = 0; this.dialled.length === 0; steps++) {
+      assert.ok(steps < 100 && this.core.deadline < Number.POSITIVE_INFINITY, 'no server is dialled');
+      this.advance(Math.max(0, this.core.deadline - this.now));
+    }
   }
 
   /** Takes turns until nothing more comes out. */
