@@ -156,6 +156,7 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
 
 function restoreQueue(state: State, session: Session, count: number, bytes: number, after: number): void {
   session.queue = Queue.stored(session.total, count, bytes, after);
+  if (session.groups !== null) session.queue.tailShared = count;
   // The power went while the oldest were being dropped, or the limit is lower now.
   if (state.options.queueOverflow !== 'drop-oldest' || fits(state, session, 0, -1)) return;
   session.queue.isOver = true;

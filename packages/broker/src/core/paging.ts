@@ -5,6 +5,7 @@
 import { Deadline } from './deadlines.ts';
 import { payDebt } from './line.ts';
 import { Delivery, type Message, messageFromStored } from './message.ts';
+import type { Passing } from './passing.ts';
 import type { StoredDelivery, StoredMessage, StoredPage } from './ports.ts';
 import type { Queue } from './queue.ts';
 import type { Session } from './session.ts';
@@ -13,24 +14,36 @@ import type { State } from './state.ts';
 const retryFirstMs = 1_000;
 const retryMaxMs = 30_000;
 
-/** Asks for what is next in the tail, once; not before its time when that has failed. */
+/** Asks for what is next in the tail, once. */
 export function requestPage(state: State, session: Session, queue: Queue): void {
+  // What was taken out of the tail is in every page until that lasts.
+  if ((state.journal?.committedNumber ?? 0) >= queue.gapBatch) ask(state, session, queue, queue.loadedThrough, null);
+  else state.journal?.awaitCommit(session);
+}
+
+/** Asks for what stands in the tail above `after`, for shared messages to be looked for: it stays there. */
+export function requestShared(state: State, passing: Passing, queue: Queue, after: number): void {
+  ask(state, passing.session, queue, after, passing);
+}
+
+/** One page at a time, and not before its time when one has failed. */
+function ask(state: State, session: Session, queue: Queue, after: number, passing: Passing | null): void {
   const { journal, limits } = state;
   if (journal === null || queue.page !== 0 || queue.retry?.isArmed === true) return;
   queue.page = state.nextToken();
   const { key, incarnation } = session;
-  state.pages.set(queue.page, { session, queue });
+  state.pages.set(queue.page, { session, queue, passing });
   const count = Math.min(queue.tailCount, limits.queuePrefixMessages);
   const givesUp = queue.failures > 0 && state.now - queue.failingSince >= limits.unreadableMsMax;
-  const request = { number: queue.page, key, incarnation, after: queue.loadedThrough, count, givesUp };
-  state.effects.push({ kind: 'page', request });
+  state.effects.push({ kind: 'page', request: { number: queue.page, key, incarnation, after, count, givesUp } });
 }
 
-/** Asks for the oldest of a queue that is to drop them, or will soon, although nobody is there to be sent anything. */
-export function fetchOldest(state: State, session: Session): void {
-  const { queue } = session;
+/** What a queue has to do although nobody is there to be sent anything: pass on, or fetch the oldest, which are to be dropped. */
+export function tend(state: State, session: Session): void {
+  const { queue, passing } = session;
   const { queuePrefixMessages, queuePrefixBytes } = state.limits;
-  if (queue === null || state.options.queueOverflow !== 'drop-oldest') return;
+  if (passing !== null) state.wake(passing.sweep);
+  if (queue === null || passing !== null || state.options.queueOverflow !== 'drop-oldest') return;
   if (queue.isOver || queue.isShort(queuePrefixMessages, queuePrefixBytes)) requestPage(state, session, queue);
 }
 
@@ -39,7 +52,7 @@ export function paged(state: State, number: number, page: StoredPage | null, err
   const request = state.pages.get(number);
   if (request === undefined) return;
   state.pages.delete(number);
-  const { session, queue } = request;
+  const { session, queue, passing } = request;
   if (session.isEnded || session.queue !== queue || queue.page !== number) return;
   queue.page = 0;
   if (page === null) {
@@ -47,16 +60,20 @@ export function paged(state: State, number: number, page: StoredPage | null, err
     return;
   }
   const { deliveries, lost } = page;
-  // Next to what is lost more may be: it is not waited for again.
-  if (lost.length === 0) queue.failures = 0;
-  const after = queue.loadedThrough;
-  for (const stored of deliveries) if (stored.sequence > after) queue.load(restoreDelivery(state, stored));
+  const after = passing?.after ?? queue.loadedThrough;
   for (const each of lost) if (each.sequence > after) lose(state, session, queue, each);
-  payDebt(state, session, queue);
+  if (lost.length > 0) tellLost(state, session, lost.length);
   const isAllCommitted = (state.journal?.committedNumber ?? 0) >= queue.tailBatch;
   const isEmpty = deliveries.length === 0 && lost.length === 0;
-  if (isEmpty && isAllCommitted && queue.tailCount > 0) tellLost(state, session, queue.loseTail());
-  else if (lost.length > 0) tellLost(state, session, lost.length);
+  // Next to what is lost more may be: it is not waited for again.
+  if (lost.length === 0) queue.failures = 0;
+  if (passing !== null) passing.paged(deliveries, isEmpty && isAllCommitted);
+  else {
+    for (const stored of deliveries) if (stored.sequence > after) queue.load(restoreDelivery(state, stored));
+    queue.loadedThrough = Math.max(queue.loadedThrough, lost.at(-1)?.sequence ?? 0);
+    payDebt(state, session, queue);
+    if (isEmpty && isAllCommitted && queue.tailCount > 0) tellLost(state, session, queue.loseTail());
+  }
   if (!isEmpty || isAllCommitted) state.wake(session);
   else state.journal?.awaitCommit(session);
 }
@@ -70,7 +87,7 @@ function failed(state: State, session: Session, queue: Queue, reason: string): v
 }
 
 function lose(state: State, session: Session, queue: Queue, lost: StoredPage['lost'][number]): void {
-  queue.lose(lost);
+  queue.takeOut(lost.cost);
   const { key, incarnation } = session;
   state.journal?.record({ kind: 'settled', key, incarnation, sequence: lost.sequence });
 }

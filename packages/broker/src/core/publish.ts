@@ -112,7 +112,7 @@ export function route(state: State, publication: Publication): number {
   }
   if (plan.groups === null) return matched;
   for (const group of plan.groups) {
-    const member = group.choose(state, message);
+    const member = group.choose(state, message, null);
     if (member === undefined) continue;
     matched++;
     deliver(state, member.session, publication, member.qos, member.retainAsPublished, member.identifiers, group);

@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts';
 import type { DropReason } from './events.ts';
 import { dropDelivery, releaseQueue } from './line.ts';
 import { Delivery } from './message.ts';
-import { fetchOldest, requestPage } from './paging.ts';
+import { requestPage, tend } from './paging.ts';
 import type { Queue } from './queue.ts';
 import { isClogged, send, writeAck, writePublish } from './sending.ts';
 import type { Session } from './session.ts';
@@ -18,7 +18,7 @@ import type { State } from './state.ts';
 export function pump(state: State, session: Session): boolean {
   const { connection } = session;
   if (connection === null || !connection.isOpen) {
-    fetchOldest(state, session);
+    tend(state, session);
     return false;
   }
   while (!state.isSpent) {

@@ -51,6 +51,8 @@ export class Queue {
   /** Deliveries that are only in the store, and what they count for. */
   tailCount = 0;
   tailBytes = 0;
+  /** How many of them came by a shared subscription, at most: after a restart nobody knows before they are read. */
+  tailShared = 0;
   /** The last sequence that is, or was, in memory: paging goes on above it. */
   loadedThrough: number;
   /** The number of the page request under way; 0: none. */
@@ -63,6 +65,8 @@ export class Queue {
   isOver = false;
   /** The batch in which the newest delivery of the tail is made durable. */
   tailBatch = 0;
+  /** The batch in which the last of what was taken out of the midst of the tail is: until it lasts, a page still has that. */
+  gapBatch = 0;
   /** The earliest expiry among what waits in memory, or earlier. */
   private earliestExpiry = Number.POSITIVE_INFINITY;
 
@@ -121,6 +125,7 @@ export class Queue {
     const { cost } = delivery.message;
     this.tailCount++;
     this.tailBytes += cost;
+    if (delivery.group !== null) this.tailShared++;
     this.total.add(cost);
     this.tailBatch = batch;
   }
@@ -148,15 +153,15 @@ export class Queue {
   load(delivery: Delivery): void {
     this.tailCount--;
     this.tailBytes -= delivery.message.cost;
+    if (delivery.group !== null) this.tailShared--;
     this.append(delivery);
   }
 
-  /** Gives up a delivery of the tail that cannot be read. */
-  lose({ sequence, cost }: { sequence: number; cost: number }): void {
+  /** A delivery of the tail is there no more: it went elsewhere, or cannot be read. */
+  takeOut(cost: number): void {
     this.tailCount--;
     this.tailBytes -= cost;
     this.total.remove(cost);
-    if (sequence > this.loadedThrough) this.loadedThrough = sequence;
   }
 
   /** Takes out of memory everything that `leaves` says, in order. */

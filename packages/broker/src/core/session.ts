@@ -10,6 +10,7 @@ import type { Connection } from './connection.ts';
 import type { Deadline } from './deadlines.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
+import type { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
 import type { Queue, QueueTotal } from './queue.ts';
 import type { Replay } from './replay.ts';
@@ -74,6 +75,8 @@ export class Session {
   number = -1;
   subscriptionCount = 0;
   groups: Set<SharedGroup> | null = null;
+  /** Its shared messages are on their way to other members. */
+  passing: Passing | null = null;
   permissions: Permissions | null = null;
 
   // Scratch of others.

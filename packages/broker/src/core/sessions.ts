@@ -5,17 +5,13 @@
  * session gives back everything it held: subscriptions, queue, packet ids, its place in shared groups, its will.
  */
 
-import { FlightState } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadlines.ts';
-import { deliver } from './delivery.ts';
 import type { BrokerEvent } from './events.ts';
-import { drop, settle } from './line.ts';
-import type { Delivery } from './message.ts';
 import { Counter } from './metrics.ts';
+import { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
 import { Session, type Will } from './session.ts';
-import type { Member } from './shared-group.ts';
 import type { State } from './state.ts';
 import { revoke } from './sweeps.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
@@ -40,6 +36,7 @@ export interface Terms {
 export function attach(state: State, session: Session, connection: Connection, terms: Terms): void {
   cancelWill(state, session);
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
+  session.passing?.stop();
   session.connection = connection;
   connection.session = session;
   session.expirySeconds = terms.expirySeconds;
@@ -85,7 +82,7 @@ export function detach(state: State, session: Session, keepsWill: boolean): void
   state.deadlines.arm(session.deadline, state.now + session.expirySeconds * 1000);
   state.journal?.touch(session);
   scheduleWill(state, session);
-  passOn(state, session);
+  if (session.groups !== null) new Passing(state, session).start();
 }
 
 export function expireSession(state: State, session: Session): void {
@@ -101,7 +98,8 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   state.sessions.delete(session.key);
   state.router.forget(session);
   publishWill(state, session);
-  passOn(state, session);
+  session.passing?.stop();
+  new Passing(state, session).start();
   state.journal?.ended(session);
   const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
   for (const delivery of session.queue ?? []) delivery.isSettled = true;
@@ -118,53 +116,4 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   session.received = null;
   for (const replay of session.replays ?? []) replay.close(state);
   session.replays = null;
-}
-
-/**
- * Shared messages that this session was given and did not finish go to another member that is online (when the session ends,
- * also to one that lasts): those never sent, and those of QoS 1 without PUBACK. A QoS 2 message once sent stays with its
- * session [MQTT-4.8.2-5].
- */
-function passOn(state: State, session: Session): void {
-  if (session.groups === null && !session.isEnded) return;
-  const moved: Delivery[] = [];
-  const { window, queue } = session;
-  if (window !== null) {
-    for (let id = window.nextAfter(0); id !== 0; id = window.nextAfter(id)) {
-      const delivery = window.itemOf(id);
-      if (delivery?.group == null || window.stateOf(id) !== FlightState.AwaitPuback || !hasTaker(session, delivery))
-        continue;
-      session.closeFlight(id);
-      moved.push(delivery);
-    }
-  }
-  if (queue !== null) {
-    moved.push(...queue.extract((delivery) => delivery.group !== null && hasTaker(session, delivery)));
-    if (queue.count === 0) session.queue = null;
-  }
-  for (const delivery of moved) {
-    settle(state, session, delivery);
-    redispatch(state, session, delivery);
-  }
-}
-
-function hasTaker(from: Session, delivery: Delivery): boolean {
-  const { message, group } = delivery;
-  const takes = ({ session, qos }: Member) =>
-    session !== from &&
-    (session.isOnline || (from.isEnded && session.lasts && qos > 0 && message.qos > 0)) &&
-    session.mayReceive(message.topic.name);
-  return group?.members.some(takes) === true;
-}
-
-function redispatch(state: State, from: Session, delivery: Delivery): void {
-  const { group, message } = delivery;
-  const isExpired = message.expiresAt <= state.now; // [MQTT-3.3.2-5]
-  const member = isExpired ? undefined : group?.choose(state, message);
-  if (group === null || member === undefined || member.session === from) {
-    drop(state, from, message, isExpired ? 'expired' : 'not-authorized');
-    return;
-  }
-  state.publication.fromMessage(message, state.now);
-  deliver(state, member.session, state.publication, member.qos, member.retainAsPublished, member.identifiers, group);
 }

@@ -60,21 +60,22 @@ export class SharedGroup {
     return this.members[this.indexOf(session)];
   }
 
-  /** Who gets the next message; undefined: nobody can. */
-  choose(state: State, message: Message): Member | undefined {
+  /** Who gets the next message, or one that `from` had and leaves to others; undefined: nobody can. */
+  choose(state: State, message: Message, from: Session | null): Member | undefined {
     for (const suits of suitabilities) {
-      const member = this.next(state, message, suits);
+      const member = this.next(state, message, from, suits);
       if (member !== undefined) return member;
     }
     return undefined;
   }
 
-  private next(state: State, message: Message, suits: Suitability): Member | undefined {
+  private next(state: State, message: Message, from: Session | null, suits: Suitability): Member | undefined {
     const { members } = this;
     for (let i = 0; i < members.length; i++) {
       const at = (this.turn + i) % members.length;
       const member = members[at] as Member;
-      if (!suits(state, member, message) || !member.session.mayReceive(message.topic.name)) continue;
+      if (member.session === from || !suits(state, member, message)) continue;
+      if (!member.session.mayReceive(message.topic.name)) continue;
       this.turn = at + 1;
       return member;
     }

@@ -17,6 +17,7 @@ import type { Limits } from './limits.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
+import type { Passing } from './passing.ts';
 import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
 import { Publication } from './publication.ts';
 import { type Queue, QueueTotal } from './queue.ts';
@@ -94,7 +95,10 @@ export class State {
   readonly connections = new Set<Connection>();
   readonly journal: Journal | null;
   /** Page requests under way, by number. */
-  readonly pages = new Map<number, { readonly session: Session; readonly queue: Queue }>();
+  readonly pages = new Map<
+    number,
+    { readonly session: Session; readonly queue: Queue; readonly passing: Passing | null }
+  >();
   readonly events: EventLog;
   claims: Claims | null = null;
 

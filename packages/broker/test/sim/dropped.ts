@@ -18,7 +18,8 @@ export function settleLeftovers(oracle: Oracle): void {
 
 /** A shared message moves on from the member that left. */
 function redispatched(oracle: Oracle, choice: Choice): void {
-  const { leaving, model } = oracle;
+  const { model } = oracle;
+  const leaving = oracle.leaving?.clientId === choice.from ? oracle.leaving : model.sessions.get(choice.from ?? '');
   const isMovable = (owed: Owed): boolean =>
     owed.group === choice.group &&
     owed.routing.topic === choice.topic &&
@@ -28,10 +29,9 @@ function redispatched(oracle: Oracle, choice: Choice): void {
     (owed.phase === 'waiting' || (owed.phase === 'sent' && owed.qos === 1));
   if (choice.clientId === null) return;
   const line = leaving?.line ?? [];
-  if (choice.clientId === leaving?.clientId) return;
   const at = line.findIndex(isMovable);
   const owed = line[at];
-  if (leaving === null || owed === undefined)
+  if (leaving === undefined || owed === undefined)
     return oracle.fail(
       `#${choice.number} of ${choice.group} moved that nobody had: ${line.map(({ routing, group, phase }) => `#${routing.number} ${group} ${phase}`).join(', ')}`,
     );

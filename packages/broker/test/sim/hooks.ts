@@ -41,9 +41,10 @@ function listenToGroups({ state }: Core, oracle: Oracle): void {
     const group = router.group(key);
     if (group === undefined || Object.hasOwn(group, 'choose')) return isNew;
     const choose = group.choose.bind(group);
-    group.choose = (of, message) => {
-      const member = choose(of, message);
-      oracle.chosen(key, message.topic.name, message.qos, member?.session.clientId ?? null);
+    group.choose = (of, message, from) => {
+      const member = choose(of, message, from);
+      const { topic, qos } = message;
+      oracle.chosen(key, topic.name, qos, member?.session.clientId ?? null, from?.clientId ?? null);
       return member;
     };
     return isNew;

@@ -30,6 +30,8 @@ export interface Choice {
   readonly qos: number;
   /** null: nobody could be chosen. */
   readonly clientId: string | null;
+  /** The member that had it and left; null: it was just published. */
+  readonly from: string | null;
   /** Which message it is, when its member left and it moves; null: the one that is being handed on. */
   number: number | null;
 }
@@ -188,8 +190,8 @@ export class Oracle {
     this.isRouting = true;
   }
 
-  chosen(group: string, topic: string, qos: number, clientId: string | null): void {
+  chosen(group: string, topic: string, qos: number, clientId: string | null, from: string | null): void {
     this.world.trace(`  ! ${group} gives a message on ${topic} to ${clientId}`);
-    this.choices.push({ group, topic, qos, clientId, number: null });
+    this.choices.push({ group, topic, qos, clientId, from, number: null });
   }
 }
