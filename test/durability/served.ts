@@ -1,4 +1,6 @@
 /** The built `pipit serve` as a process to stop, kill and watch, on a data directory that outlives it. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, type Ended } from '../interop/child.ts';
 import { pipitBin } from '../interop/pipit.ts';
 
@@ -26,6 +28,13 @@ export class Served {
     const child = new Child(command, { line });
     await Promise.race([ready.promise, child.endedEarly()]);
     return new Served(child, lines);
+  }
+
+  /** Starts it and kills it so many milliseconds later, ready or not. */
+  static async killWhileStarting(data: string, ms: number, args: readonly string[] = []): Promise<void> {
+    const child = new Child([process.execPath, pipitBin, 'serve', '--tcp', '0', '--data', data, ...args], {});
+    await sleep(ms);
+    assert.deepEqual(await child.kill('SIGKILL'), { code: null, signal: 'SIGKILL' });
   }
 
   /** What it logged: one JSON object a line. */
