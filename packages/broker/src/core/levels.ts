@@ -10,11 +10,12 @@ export const hash = 1;
 const viewedFrom = 13;
 
 const useCount = 0;
+const levelHead = 1;
 
 export class Levels {
   private readonly numbers = new Map<string, number>();
   private readonly names: string[] = [];
-  private readonly rows = new Rows(1);
+  private readonly rows = new Rows(2);
 
   constructor() {
     this.use('+');
@@ -35,6 +36,19 @@ export class Levels {
     return this.names[level] as string;
   }
 
+  uses(level: number): number {
+    return this.rows.get(level, useCount);
+  }
+
+  /** A number for the user of a name to keep beside it; -1 at first. */
+  head(level: number): number {
+    return this.rows.get(level, levelHead);
+  }
+
+  setHead(level: number, head: number): void {
+    this.rows.set(level, levelHead, head);
+  }
+
   use(name: string): number {
     let level = this.numbers.get(name);
     if (level === undefined) {
@@ -43,13 +57,14 @@ export class Levels {
       this.numbers.set(own, level);
       this.names[level] = own;
       this.rows.set(level, useCount, 0);
+      this.rows.set(level, levelHead, -1);
     }
-    this.rows.set(level, useCount, this.rows.get(level, useCount) + 1);
+    this.rows.set(level, useCount, this.uses(level) + 1);
     return level;
   }
 
   unuse(level: number): void {
-    const left = this.rows.get(level, useCount) - 1;
+    const left = this.uses(level) - 1;
     this.rows.set(level, useCount, left);
     if (left > 0) return;
     this.numbers.delete(this.name(level));

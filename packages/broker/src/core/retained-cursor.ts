@@ -1,8 +1,9 @@
 /**
  * Goes through the retained messages that match a filter, in steps between which anything may come and go.
  *
- * It walks only what can match. Of the nodes it has passed it remembers, for each wildcard, the child to go on from, and pins
- * it. It tells entries, not values, and leaves out what was stored after it began, because that was delivered live.
+ * It walks only what can match: down from the root or, when a name behind a wildcard is rarer than what that wildcard stands for,
+ * down from all nodes of that name whose way up fits. Of the nodes it has passed it remembers, for each wildcard, the one to go on
+ * from, and pins it. It tells entries, not values, and leaves out what was stored after it began, because that was delivered live.
  */
 
 import type { RetainedStore } from './retained.ts';
@@ -12,11 +13,11 @@ import { none, type RetainedTree, root } from './retained-tree.ts';
 const anyLevel = -2;
 const allLevels = -3;
 
-/** The children of one node, from `child` on, which is pinned. `depth`: levels of the filter that led to them. */
+/** Nodes side by side from `node` on, which is pinned: children of one parent, or all of one name. `depth`: levels of the filter that led to them. */
 interface Row {
-  child: number;
+  node: number;
   readonly depth: number;
-  readonly isFirst: boolean;
+  readonly isNamed: boolean;
 }
 
 export class RetainedCursor {
@@ -50,20 +51,20 @@ export class RetainedCursor {
   next(): number | null {
     if (!this.isBegun) {
       this.isBegun = true;
-      return this.visit(root, 0);
+      return this.begin();
     }
     const row = this.rows[this.rows.length - 1];
     if (row === undefined) return null;
-    const { child, depth, isFirst } = row;
-    if (child < 0) {
+    const { node, depth, isNamed } = row;
+    if (node < 0) {
       this.rows.pop();
       return none;
     }
-    row.child = this.tree.next(child);
-    if (row.child >= 0) this.tree.pin(row.child);
-    const entry =
-      isFirst && !this.isSystemToo && this.tree.name(child).startsWith('$') ? none : this.visit(child, depth); // [MQTT-4.7.2-1]
-    this.tree.unpin(child);
+    row.node = isNamed ? this.tree.nextNamed(node) : this.tree.next(node);
+    if (row.node >= 0) this.tree.pin(row.node);
+    const fits = isNamed ? this.fitsUpwards(node, depth) : !this.isHidden(node);
+    const entry = fits ? this.visit(node, depth) : none;
+    this.tree.unpin(node);
     return entry;
   }
 
@@ -73,7 +74,7 @@ export class RetainedCursor {
     this.isClosed = true;
     this.isBegun = true;
     this.retained.cursors--;
-    for (const { child } of this.rows.splice(0)) if (child >= 0) this.tree.unpin(child);
+    for (const { node } of this.rows.splice(0)) if (node >= 0) this.tree.unpin(node);
   }
 
   /** Follows names down from a node as far as they go, at once: they are few. */
@@ -94,11 +95,66 @@ export class RetainedCursor {
     }
   }
 
+  /** Goes down from the root, or finds where it is shorter to begin. */
+  private begin(): number {
+    const { tree, levels } = this;
+    const wild = levels.findIndex((level) => level < 0);
+    let rarest = -1;
+    for (let at = wild + 1; wild >= 0 && at < levels.length; at++) {
+      const isRarer = rarest < 0 || this.count(at) < this.count(rarest);
+      if ((levels[at] as number) >= 0 && isRarer) rarest = at;
+    }
+    if (rarest < 0) return this.visit(root, 0);
+    let node = root;
+    for (let at = 0; at < wild && node >= 0; at++) node = tree.child(node, levels[at] as number);
+    if (node < 0) return none;
+    if (this.count(rarest) >= this.widthBelow(node, wild)) return this.visit(node, wild);
+    this.walk(tree.firstNamed(levels[rarest] as number), rarest + 1, true);
+    return none;
+  }
+
+  /** How many nodes the wildcards in a row from `at` on stand for, if the first child of each is like the others. */
+  private widthBelow(from: number, at: number): number {
+    const { tree, levels } = this;
+    let node = from;
+    let width = 1;
+    for (let depth = at; node >= 0 && (levels[depth] ?? 0) < 0; depth++) {
+      width *= tree.childCount(node);
+      node = tree.firstChild(node);
+    }
+    return width;
+  }
+
+  private count(at: number): number {
+    return this.tree.namedCount(this.levels[at] as number);
+  }
+
+  /** Whether so many levels of the filter lead from the root to this node. */
+  private fitsUpwards(from: number, depth: number): boolean {
+    const { tree, levels } = this;
+    let node = from;
+    for (let at = depth - 1; at >= 0; at--) {
+      if (node === root) return false;
+      const level = levels[at] as number;
+      if (level >= 0 ? tree.levelOf(node) !== level : this.isHidden(node)) return false;
+      node = tree.parent(node);
+    }
+    return node === root;
+  }
+
+  /** Wildcards in the first level do not match topics that begin with $ [MQTT-4.7.2-1]. */
+  private isHidden(node: number): boolean {
+    return !this.isSystemToo && this.tree.parent(node) === root && this.tree.name(node).startsWith('$');
+  }
+
   private enter(parent: number, depth: number): void {
-    const child = this.tree.firstChild(parent);
-    if (child < 0) return;
-    this.tree.pin(child);
-    this.rows.push({ child, depth, isFirst: parent === root });
+    this.walk(this.tree.firstChild(parent), depth, false);
+  }
+
+  private walk(node: number, depth: number, isNamed: boolean): void {
+    if (node < 0) return;
+    this.tree.pin(node);
+    this.rows.push({ node, depth, isNamed });
   }
 
   private value(node: number): number {

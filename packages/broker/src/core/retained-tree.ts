@@ -1,7 +1,8 @@
 /**
  * The topics of retained messages as a tree of numbered nodes, each with the number of the entry that is its value.
  *
- * A node is (parent, level), its children a list in the order in which they came. Whoever walks the tree between turns pins the
+ * A node is (parent, level). Two ways lead through them: the children of a node, in the order in which they came, and the nodes of
+ * a name, wherever they are: a name is often rarer than what a wildcard before it would have to look through. Whoever walks the tree between turns pins the
  * node it will go on from: a pinned node stays in its list when it leads nowhere any more, and goes when it is let go.
  */
 
@@ -14,7 +15,10 @@ const nodeEntry = 2;
 const nodeFirst = 3; // its first child
 const nodeNext = 4; // child of the same parent
 const nodePrevious = 5; // the first child's is the last one
-const columns = 6;
+const nodeChildCount = 6;
+const nodeNamedNext = 7; // with the same name
+const nodeNamedPrevious = 8;
+const columns = 9;
 
 export const root = 0;
 export const none = -1;
@@ -75,7 +79,7 @@ export class RetainedTree {
   }
 
   name(node: number): string {
-    return this.levels.name(this.nodes.get(node, nodeLevel));
+    return this.levels.name(this.levelOf(node));
   }
 
   parent(node: number): number {
@@ -105,6 +109,28 @@ export class RetainedTree {
     return this.nodes.get(node, nodeNext);
   }
 
+  childCount(node: number): number {
+    return this.nodes.get(node, nodeChildCount);
+  }
+
+  levelOf(node: number): number {
+    return this.nodes.get(node, nodeLevel);
+  }
+
+  /** How many nodes have a name. */
+  namedCount(level: number): number {
+    return this.levels.uses(level);
+  }
+
+  firstNamed(level: number): number {
+    return this.levels.head(level);
+  }
+
+  /** The next node of the same name, or -1. */
+  nextNamed(node: number): number {
+    return this.nodes.get(node, nodeNamedNext);
+  }
+
   pin(node: number): void {
     this.pins.set(node, (this.pins.get(node) ?? 0) + 1);
   }
@@ -132,7 +158,9 @@ export class RetainedTree {
       nodes.set(node, nodePrevious, last);
       nodes.set(first, nodePrevious, node);
     }
+    nodes.set(parent, nodeChildCount, nodes.get(parent, nodeChildCount) + 1);
     this.children.add(node);
+    this.addNamed(node);
     return node;
   }
 
@@ -144,6 +172,7 @@ export class RetainedTree {
     nodes.set(node, nodeFirst, none);
     nodes.set(node, nodeNext, none);
     nodes.set(node, nodePrevious, none);
+    nodes.set(node, nodeChildCount, 0);
   }
 
   /** Frees nodes that lead nowhere any more, from here to the root. */
@@ -153,7 +182,8 @@ export class RetainedTree {
       const parent = this.parent(node);
       this.children.remove(node);
       this.unlink(node, parent);
-      this.levels.unuse(this.nodes.get(node, nodeLevel));
+      this.removeNamed(node);
+      this.levels.unuse(this.levelOf(node));
       this.nodes.give(node);
       node = parent;
     }
@@ -164,9 +194,29 @@ export class RetainedTree {
     const next = nodes.get(node, nodeNext);
     const previous = nodes.get(node, nodePrevious);
     const first = nodes.get(parent, nodeFirst);
+    nodes.set(parent, nodeChildCount, nodes.get(parent, nodeChildCount) - 1);
     if (first === node) nodes.set(parent, nodeFirst, next);
     else nodes.set(previous, nodeNext, next);
     if (next >= 0) nodes.set(next, nodePrevious, previous);
     else if (first !== node) nodes.set(first, nodePrevious, previous);
+  }
+
+  private addNamed(node: number): void {
+    const { nodes } = this;
+    const level = this.levelOf(node);
+    const first = this.levels.head(level);
+    nodes.set(node, nodeNamedNext, first);
+    nodes.set(node, nodeNamedPrevious, none);
+    if (first >= 0) nodes.set(first, nodeNamedPrevious, node);
+    this.levels.setHead(level, node);
+  }
+
+  private removeNamed(node: number): void {
+    const { nodes } = this;
+    const next = nodes.get(node, nodeNamedNext);
+    const previous = nodes.get(node, nodeNamedPrevious);
+    if (previous >= 0) nodes.set(previous, nodeNamedNext, next);
+    else this.levels.setHead(this.levelOf(node), next);
+    if (next >= 0) nodes.set(next, nodeNamedPrevious, previous);
   }
 }

@@ -131,6 +131,9 @@ test('a cursor gives every match that stays, once, whatever changes while it goe
 test('a lookup costs what it matches, not what is stored', () => {
   const store = new RetainedStore();
   for (let i = 0; i < 10_000; i++) store.put(message(`d/${i}/x`));
+  for (let i = 0; i < 4; i++) store.put(message(`d/${i}/rare`));
+  store.put(message('$s/77/x'));
+  store.put(message('d/1/2/77/rare/x'));
   for (const [wanted, most] of [
     ['d/77/x', 2],
     ['d/77/+', 4],
@@ -138,6 +141,12 @@ test('a lookup costs what it matches, not what is stored', () => {
     ['e/#', 1],
     ['+/+/y', 0],
     ['#/y', 0],
+    ['+/+/rare', 10],
+    ['d/+/rare', 10],
+    ['d/+/+', 31_000],
+    ['+/77/+', 8],
+    ['+/77/#', 8],
+    ['+/+/x', 31_000],
   ] as const) {
     const steps = stepsOf(store.cursor(wanted));
     assert.ok(steps <= most, `${wanted} took ${steps} steps`);
