@@ -41,6 +41,13 @@ export const mutants: readonly Mutant[] = [
     cases: ['MQTT-2.2.1-4 wrap'],
   },
   {
+    name: 'packet id in use given again',
+    file: 'protocol/src/flow/send-window.ts',
+    find: 'return this.span >= idsMax;',
+    replace: 'return this.inUse >= idsMax;',
+    cases: ['MQTT-2.2.1-4 wrap-in-use', 'MQTT3-2.3.1-4 wrap-in-use'],
+  },
+  {
     name: 'QoS 2 delivered twice',
     file: publish,
     find: 'if (qos === 2 && session.received?.has(packetId) === true) {',
