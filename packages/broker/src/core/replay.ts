@@ -292,3 +292,11 @@ export class Replay {
 function tryAgain(state: State, replay: Replay): void {
   replay.retryNow(state);
 }
+
+/** Ends the replay to a subscription that is replaced or gone. */
+export function endReplay(state: State, session: Session, filter: string): void {
+  if (session.replays === null) return;
+  for (const replay of session.replays) if (replay.filter === filter) replay.close(state);
+  session.replays = session.replays.filter((replay) => replay.filter !== filter);
+  if (session.replays.length === 0) session.replays = null;
+}

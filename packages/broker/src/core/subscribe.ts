@@ -16,7 +16,7 @@ import {
 } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Counter } from './metrics.ts';
-import { Replay, type ReplayOptions } from './replay.ts';
+import { endReplay, Replay, type ReplayOptions } from './replay.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -103,7 +103,7 @@ function grantedQoS(session: Session, filter: string, shareName: string | undefi
 }
 
 function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
-  stopReplay(state, session, filter);
+  endReplay(state, session, filter);
   session.replays ??= [];
   session.replays.push(new Replay(state, session, filter, options));
 }
@@ -111,13 +111,6 @@ function startReplay(state: State, session: Session, filter: string, options: Re
 /** What is left of a replay goes on as the subscription now says: replacing one loses nothing [MQTT-3.8.4-4]. */
 function continueReplay(session: Session, filter: string, options: ReplayOptions): void {
   for (const replay of session.replays ?? []) if (replay.filter === filter) replay.options = options;
-}
-
-/** Ends the replay of retained messages to a subscription that is replaced or gone. */
-function stopReplay(state: State, session: Session, filter: string): void {
-  if (session.replays === null) return;
-  for (const replay of session.replays) if (replay.filter === filter) replay.close(state);
-  session.replays = session.replays.filter((replay) => replay.filter !== filter);
 }
 
 /** The filter as the broker knows it; null when it is not valid here. */
@@ -164,7 +157,7 @@ function unsubscribe(state: State, connection: Connection, session: Session, fil
   if (admitted === null) return ReasonCode.TopicFilterInvalid;
   const { shareName, filter: plain } = parseFilter(admitted);
   if (!state.router.unsubscribe(session, plain, shareName)) return ReasonCode.NoSubscriptionExisted;
-  if (shareName === undefined) stopReplay(state, session, plain);
+  if (shareName === undefined) endReplay(state, session, plain);
   if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter: plain, shareName });
   return ReasonCode.Success;
 }

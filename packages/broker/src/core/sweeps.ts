@@ -4,6 +4,7 @@
 
 import { dropDelivery } from './line.ts';
 import type { Permissions } from './permissions.ts';
+import { endReplay } from './replay.ts';
 import type { Session } from './session.ts';
 import { type State, Sweep } from './state.ts';
 
@@ -27,6 +28,7 @@ export function revoke(state: State, session: Session): void {
     state.deliveriesLeft--;
     if ((session.permissions?.subscribe(filter, qos, shareName) ?? 0) === 0) continue;
     state.router.unsubscribe(session, filter, shareName);
+    if (shareName === undefined) endReplay(state, session, filter);
     if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter, shareName });
     state.tell({ type: 'subscription-revoked', clientId: session.clientId, filter });
   }

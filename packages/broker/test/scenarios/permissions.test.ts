@@ -156,6 +156,25 @@ for (const store of storeKinds) {
     world.end();
   });
 
+  test(`a subscription that loses its right is sent no more of what is retained, ${store}`, () => {
+    const { world, permissions } = ruled([everything], { store });
+    const pub = world.connect({ clientId: 'pub' });
+    for (let i = 1; i <= 3; i++) {
+      const kept = publish({ topic: `a/${i}`, qos: 1, packetId: i, retain: true, payload: 'kept' });
+      pub.publishWhole(kept, ReasonCode.NoMatchingSubscribers);
+    }
+    const client = world.connect({ clientId: 'r', properties: { receiveMaximum: 1 } });
+    client.send(subscribe(1, { filter: 'a/#', qos: 1 }));
+    client.expect(suback(1, 1), publish({ topic: 'a/1', qos: 1, packetId: 1, retain: true, payload: 'kept' }));
+    // Each topic may still be received, but not by this subscription.
+    change(world, permissions, { effect: 'allow', action: 'subscribe', filter: 'a/+' });
+    world.settle();
+    client.send(puback(1));
+    client.expectNothing();
+    assert.equal(world.core.state.sessions.get('r')?.replays ?? null, null);
+    world.end();
+  });
+
   test(`sleeping sessions lose subscriptions and queued messages, ${store}`, () => {
     const { world, permissions } = ruled([everything], { store });
     const client = world.connect({ clientId: 'r', ...lasting });

@@ -251,7 +251,12 @@ describe('cold retained messages while they are being read', () => {
     const { world, reader } = reading(2, {
       authority: () => ({ outcome: 'accept', principal: null, permissions }),
     });
-    world.core.permissionsChanged(permissions, [{ effect: 'allow', action: 'all', filter: 't/2' }], world.now);
+    const everything = { effect: 'allow', action: 'all', filter: '#' } as const;
+    world.core.permissionsChanged(
+      permissions,
+      [{ ...everything, effect: 'deny', filter: 't/1' }, everything],
+      world.now,
+    );
     world.settle();
     flow(world);
     assert.deepEqual(publishes(reader), ['value 2']);
