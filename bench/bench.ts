@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { type Contender, commitOf, elsewhere, mosquitto, pipit, relay } from './contenders.ts';
 import { measureCore } from './core/run.ts';
-import { checkOut, gateRounds, judge } from './gate.ts';
+import { checkOut, describeRow, type GateRow, gateRounds, judge, judgeCore } from './gate.ts';
 import { measureIdle } from './idle.ts';
 import { measureLatency } from './latency.ts';
 import { measure, type Run, type Timing } from './measure.ts';
@@ -20,7 +20,7 @@ commands
   (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
-  core [NAME…]       the core alone, without sockets: subscriptions, topics, spread
+  core [NAME…]       the core alone, without sockets: messages, subscriptions, topics, spread
 
 options
   --only TEXT        scenarios whose name contains TEXT; several separated by commas
@@ -115,33 +115,32 @@ async function compare(): Promise<number> {
 
 async function gate(commit: string): Promise<number> {
   const checkout = checkOut(commit);
-  let slower = 0;
-  let judged = 0;
-  const rows: Record<string, unknown>[] = [];
+  const rounds = Number(values.rounds ?? gateRounds);
+  const rows: GateRow[] = [];
+  const judged = (row: GateRow): void => {
+    rows.push(row);
+    say(describeRow(row));
+  };
   try {
+    if (values.only === undefined) for (const row of judgeCore(checkout.folder, rounds)) judged(row);
     const contenders = [pipit('base', checkout.folder), pipit('here')];
     for (const scenario of chosenScenarios()) {
-      const rounds = Number(values.rounds ?? gateRounds);
       const runs = await measure(scenario, contenders, rounds, timing, (told) => {
         if (typeof told === 'string') say(told);
       });
       const costs = (name: string) =>
         runs.filter((run) => run.contender === name).map(({ result }) => result.cpuUsPerMessage ?? Number.NaN);
-      const verdict = judge(costs('base'), costs('here'));
       const isBroken = runs.some((run) => run.contender === 'here' && !isWhole(run.result));
-      if (verdict.outcome === 'slower' || isBroken) slower++;
-      if (verdict.outcome === 'slower' || verdict.outcome === 'ok') judged++;
-      rows.push({ scenario: scenario.name, ...verdict, isBroken });
-      const { base, here, change, spread, outcome } = verdict;
-      const figures = `${base.toFixed(3)} → ${here.toFixed(3)} µs  ${percent(change)}  (base ±${percent(spread)})`;
-      say(`${scenario.name.padEnd(24)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`);
+      judged({ name: scenario.name, unit: 'µs', isBroken, ...judge(costs('base'), costs('here')) });
     }
   } finally {
     checkout.remove();
   }
   finish({ base: commit, rows });
-  say(`${judged} of ${rows.length} rows were quiet enough to be judged; ${slower} failed.`);
-  return slower === 0 && judged > 0 ? 0 : 1;
+  const failed = rows.filter(({ outcome, isBroken }) => outcome === 'slower' || isBroken).length;
+  const sure = rows.filter(({ outcome }) => outcome === 'slower' || outcome === 'ok').length;
+  say(`${sure} of ${rows.length} rows were quiet enough to be judged; ${failed} failed.`);
+  return failed === 0 && sure > 0 ? 0 : 1;
 }
 
 function finish(content: object): number {
@@ -149,10 +148,6 @@ function finish(content: object): number {
   const checkout = commitOf(import.meta.dirname);
   writeJson(values.json, { machine: machine(), commit: checkout, arguments: process.argv.slice(2), ...content });
   return 0;
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
 }
 
 function say(text: string): number {

@@ -1,9 +1,10 @@
 /** Whether this checkout costs more CPU per message than another commit, row by row, on a machine that is never quiet. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { runBenchmark } from './core/run.ts';
 import { median } from './measure.ts';
 
 export const gateRounds = 5;
@@ -39,12 +40,43 @@ export function judge(base: readonly number[], here: readonly number[]): Verdict
   return { base: baseMedian, here: hereMedian, change, spread, outcome };
 }
 
+export interface GateRow extends Verdict {
+  readonly name: string;
+  readonly unit: string;
+  /** Messages were lost or came out of order here. */
+  readonly isBroken: boolean;
+}
+
+export function describeRow({ name, unit, base, here, change, spread, outcome, isBroken }: GateRow): string {
+  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+  const figures = `${base.toFixed(3)} → ${here.toFixed(3)} ${unit}  ${percent(change)}  (base ±${percent(spread)})`;
+  return `${name.padEnd(44)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`;
+}
+
+/** The core's own cost of a message in both checkouts, in turn: much steadier than anything with sockets. */
+export function judgeCore(baseFolder: string, rounds: number): GateRow[] {
+  const costs = new Map<string, { base: number[]; here: number[] }>();
+  for (let round = 0; round < rounds; round++) {
+    for (const side of ['base', 'here'] as const) {
+      const folder = side === 'base' ? join(baseFolder, 'bench') : import.meta.dirname;
+      for (const { what, value } of runBenchmark('messages', join(folder, 'core'))) {
+        const row = costs.get(what) ?? { base: [], here: [] };
+        row[side].push(value);
+        costs.set(what, row);
+      }
+    }
+  }
+  return [...costs].map(([what, { base, here }]) => {
+    return { name: `core ${what}`, unit: 'ns', isBroken: false, ...judge(base, here) };
+  });
+}
+
 export interface Checkout {
   readonly folder: string;
   remove(): void;
 }
 
-/** A commit beside this one, installed and built as on a fresh machine. Throws when git or npm fails. */
+/** A commit beside this one, installed and built as on a fresh machine, with the benchmarks of this one. Throws when git or npm fails. */
 export function checkOut(commit: string): Checkout {
   const root = resolve(import.meta.dirname, '..');
   const parent = mkdtempSync(join(tmpdir(), 'pipit-gate-'));
@@ -56,6 +88,8 @@ export function checkOut(commit: string): Checkout {
   try {
     run('git', ['worktree', 'add', '--detach', folder, commit], root);
     run('npm', ['ci', '--no-audit', '--no-fund'], folder);
+    rmSync(join(folder, 'bench'), { recursive: true, force: true });
+    cpSync(import.meta.dirname, join(folder, 'bench'), { recursive: true });
   } catch (error) {
     remove();
     throw error;

@@ -4,7 +4,7 @@
  */
 
 import { type Connection, Core } from '@pipit/broker/core';
-import type { Packet } from '@pipit/protocol';
+import type { Packet, ProtocolVersion, QoS } from '@pipit/protocol';
 import { encodePacket, PacketType, viewOf } from '@pipit/protocol';
 
 const peer = { transport: 'tcp', address: '127.0.0.1:1', listener: 'bench' } as const;
@@ -17,27 +17,33 @@ export class BenchCore {
   bytesOut = 0;
   #packetId = 0;
 
-  connect(clientId: string): Connection {
+  connect(clientId: string, version: ProtocolVersion = 4): Connection {
     const connection = this.core.opened(peer, entropy, 0);
-    this.#put(connection, { type: PacketType.Connect, version: 4, clientId, cleanStart: true, keepAlive: 0 });
+    const connect = { type: PacketType.Connect, version, clientId, cleanStart: true, keepAlive: 0 } as const;
+    this.put(connection, chunkOf([encodePacket(connect, version, 'client')]));
     this.settle();
     return connection;
   }
 
-  subscribe(connection: Connection, filters: readonly string[]): void {
+  subscribe(connection: Connection, filters: readonly string[], qos: QoS = 0): void {
     const subscriptions = filters.map((filter) => {
-      return { filter, qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+      return { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
     });
-    this.#put(connection, { type: PacketType.Subscribe, packetId: this.#nextPacketId(), subscriptions });
+    this.#send(connection, { type: PacketType.Subscribe, packetId: this.#nextPacketId(), subscriptions });
   }
 
   unsubscribe(connection: Connection, filters: string[]): void {
-    this.#put(connection, { type: PacketType.Unsubscribe, packetId: this.#nextPacketId(), filters });
+    this.#send(connection, { type: PacketType.Unsubscribe, packetId: this.#nextPacketId(), filters });
   }
 
-  /** Bytes that came in on a connection, and the turn after them. */
-  received(connection: Connection, { bytes, view }: Chunk): void {
+  /** Bytes that came in on a connection. */
+  put(connection: Connection, { bytes, view }: Chunk): void {
     this.core.received(connection, bytes, view, 0, bytes.length, 0);
+  }
+
+  /** The same, and the turn after them. */
+  received(connection: Connection, chunk: Chunk): void {
+    this.put(connection, chunk);
     this.turn();
   }
 
@@ -62,9 +68,8 @@ export class BenchCore {
     while (this.turn() || !this.core.isQuiet());
   }
 
-  #put(connection: Connection, packet: Packet): void {
-    const bytes = encodePacket(packet, 4, 'client');
-    this.core.received(connection, bytes, viewOf(bytes), 0, bytes.length, 0);
+  #send(connection: Connection, packet: Packet): void {
+    this.put(connection, chunkOf([encodePacket(packet, connection.version, 'client')]));
   }
 
   #nextPacketId(): number {
@@ -94,6 +99,11 @@ export function publishChunk(topics: readonly string[]): Chunk {
     } as const;
     return encodePacket(packet, 4, 'client');
   });
+  return chunkOf(packets);
+}
+
+/** Packets, one behind the other. */
+export function chunkOf(packets: readonly Uint8Array[]): Chunk {
   const bytes = new Uint8Array(Buffer.concat(packets));
   return { bytes, view: viewOf(bytes) };
 }

@@ -1,9 +1,11 @@
 /** One benchmark of the core, in a process of its own: takes its name, prints what it found as JSON. */
 
+import { measureMessages } from './messages.ts';
 import { measureSubscriptions } from './subscriptions.ts';
 import { measureDistinctTopics, measureSpread } from './topics.ts';
 
 const benchmarks = {
+  messages: measureMessages,
   subscriptions: measureSubscriptions,
   topics: measureDistinctTopics,
   spread: measureSpread,
