@@ -227,7 +227,8 @@ export class Swarm {
     const { wire } = client;
     if (effect.kind === 'dial') client.wantsToDial = true;
     else if (effect.kind === 'pause' || effect.kind === 'resume') client.isReadingPaused = effect.kind === 'pause';
-    else if (effect.kind === 'status' && effect.status.state === 'ended') client.endings.push(effect.status.why.message);
+    else if (effect.kind === 'status' && effect.status.state === 'ended')
+      client.endings.push(effect.status.why.message);
     else if ((effect.kind === 'close' || effect.kind === 'cut') && wire !== null) {
       client.wire = null;
       // What it sent before it closed still arrives.

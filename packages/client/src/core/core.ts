@@ -96,9 +96,8 @@ export class Core {
 
   /** Something is written, done, handed out or answered by the next turn. */
   get isDirty(): boolean {
-    const { output, answers, sender } = this;
-    const isQuiet = output.length === 0 && answers.settled.length === 0 && sender.unwritten.length === 0;
-    return !isQuiet || this.#effects.length > 0 || this.#incoming.deliveries.length > 0;
+    const isWriting = this.#isLinked && (this.output.length > 0 || this.sender.unwritten.length > 0);
+    return isWriting || this.answers.settled.length + this.#effects.length + this.#incoming.deliveries.length > 0;
   }
 
   // ── What the world does
@@ -418,6 +417,7 @@ export class Core {
   #unlink(): void {
     this.#server = null;
     this.#framer = new Framer(0);
+    this.receipts.lost();
     this.#requests.reset(true);
     this.#isPaused = false;
     this.#authentication.lost();

@@ -41,7 +41,7 @@ export class Receipts {
   /** Messages of this connection whose acknowledgement is due, in the order of arrival. */
   #due: Message[] = [];
   #head = 0;
-  #connection = 0;
+  #connection = 1;
   readonly #limits: ClientLimits;
   readonly #output: Output;
   readonly #refuse: Refuse;
@@ -57,11 +57,14 @@ export class Receipts {
     return this.unconsumedBytes > this.#limits.unconsumedBytesMax;
   }
 
-  /** A new connection: what was not acknowledged on the last one will come again, or not. */
-  connected(sessionPresent: boolean): void {
+  /** The connection is gone: what was not acknowledged on it will come again, or not. */
+  lost(): void {
     this.#connection++;
     this.#due = [];
     this.#head = 0;
+  }
+
+  connected(sessionPresent: boolean): void {
     if (sessionPresent) return;
     this.#ids = new ReceiveIds();
     this.#held = null;

@@ -67,6 +67,19 @@ test('What was held over a lost connection is not acknowledged on the next one',
   world.expect(ack('Puback', 1));
 });
 
+test('What is dealt with after the end, or between two connections, leaves nothing to do', () => {
+  const world = new ClientWorld({ holdsMessages: true });
+  world.accept();
+  world.send(publish({ topic: 't', qos: 1, packetId: 1 }), publish({ topic: 't', qos: 1, packetId: 2 }));
+  world.cut();
+  world.consume();
+  assert.ok(!world.core.isDirty && world.core.output.length === 0);
+  world.core.destroy();
+  world.settle();
+  world.consume();
+  assert.ok(!world.core.isDirty && world.core.output.length === 0);
+});
+
 test('A new session forgets which QoS 2 identifiers were open', () => {
   const world = new ClientWorld();
   world.accept();

@@ -1,0 +1,219 @@
+/** What the application sees, on real sockets against Pipit's broker: promises, iterators, handlers, back-pressure, status. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Broker } from '@pipit/broker';
+import { type Client, type ConnectOptions, connect, json, type Message, type MqttError } from '@pipit/client';
+import { withBroker } from '../../../broker/test/node/running-broker.ts';
+
+/** A broker and a client of it for the length of a test. */
+async function withClient(
+  options: ConnectOptions,
+  body: (client: Client, broker: Broker, url: string) => Promise<void>,
+): Promise<void> {
+  await withBroker({ type: 'tcp', port: 0 }, async (port, broker) => {
+    const url = `mqtt://127.0.0.1:${port}`;
+    const client = connect(url, { reconnect: { minMs: 5, maxMs: 20 }, ...options });
+    try {
+      await body(client, broker, url);
+    } finally {
+      client.destroy();
+    }
+  });
+}
+
+test('An iterator gets what is published, and leaving the loop ends the subscription', async () => {
+  await withClient({}, async (client) => {
+    const subscription = await client.subscribe('a/+', { qos: 1 });
+    for (const name of ['one', 'two', 'three']) await client.publish(`a/${name}`, name, { qos: 1 });
+    const seen: string[] = [];
+    for await (const message of subscription) {
+      seen.push(`${message.topic} ${message.text()}`);
+      if (seen.length === 2) break;
+    }
+    assert.deepEqual(seen, ['a/one one', 'a/two two']);
+    const { reasonCode } = await client.publish('a/four', '', { qos: 1 });
+    assert.equal(reasonCode, 0x10, 'nobody wants it any more');
+  });
+});
+
+test('Handlers get their own messages; one that throws is told and the message is dealt with', async () => {
+  const errors: unknown[] = [];
+  await withClient({ onError: (error) => errors.push(error) }, async (client) => {
+    const seen: string[] = [];
+    await client.subscribe('a', { qos: 1, handler: ({ topic }) => seen.push(`first ${topic}`) });
+    await client.subscribe('#', { qos: 1, handler: ({ topic }) => seen.push(`all ${topic}`) });
+    await client.subscribe('b', {
+      handler: () => {
+        throw new Error('mine');
+      },
+    });
+    const last = await client.subscribe('end');
+    await client.publish('a', '', { qos: 1 });
+    await client.publish('b', '', { qos: 1 });
+    await client.publish('end', '', { qos: 1 });
+    await last.next();
+    assert.deepEqual(seen, ['first a', 'all a', 'all b', 'all end']);
+    assert.equal((errors[0] as Error).message, 'mine');
+  });
+});
+
+test('One refused filter does not hide the others', async () => {
+  await withClient({}, async (client) => {
+    const subscription = await client.subscribe(['ok', '$share/g/also'], { qos: 2 });
+    assert.deepEqual([subscription.grantedQoS, subscription.refused], [2, []]);
+    await assert.rejects(client.subscribe('a/#/b'), (error: MqttError) => error.kind === 'not-allowed');
+  });
+});
+
+test('Whoever is slow holds the window of the server, not memory', async () => {
+  await withClient({ limits: { receiveMaximum: 4 } }, async (client, broker) => {
+    const subscription = await client.subscribe('t', { qos: 1 });
+    for (let i = 0; i < 50; i++) await broker.publish('t', `${i}`, { qos: 1 });
+    const first = await subscription.next();
+    await client.publish('elsewhere', '', { qos: 1 });
+    assert.equal(first.value.text(), '0');
+    const { value } = await subscription.next();
+    assert.equal(value.text(), '1');
+    for (let i = 2; i < 50; i++) assert.equal((await subscription.next()).value.text(), `${i}`);
+  });
+});
+
+test('Messages that the application acknowledges itself come again until it has', async () => {
+  await withClient({}, async (client, broker) => {
+    const taken: Message[] = [];
+    const arrived = Promise.withResolvers<void>();
+    await client.subscribe('t', {
+      qos: 1,
+      manualAck: true,
+      handler: (message) => {
+        taken.push(message);
+        if (taken.length === 2) arrived.resolve();
+      },
+    });
+    await broker.publish('t', 'x', { qos: 1 });
+    while (taken.length === 0) await client.publish('turn', '', { qos: 1 });
+    await broker.disconnect(client.clientId, 0x89, 'try again');
+    await arrived.promise;
+    assert.deepEqual(
+      taken.map((message) => [message.text(), message.duplicate]),
+      [
+        ['x', false],
+        ['x', true],
+      ],
+    );
+    taken[1]?.ack();
+  });
+});
+
+test('Back after a lost connection everything goes on; every change of the status says why', async () => {
+  await withClient({ clientId: 'me' }, async (client, broker) => {
+    const seen: string[] = [];
+    client.onStatus(({ state, why }) => seen.push(`${state}: ${why.cause}`));
+    const subscription = await client.subscribe('t', { qos: 1 });
+    broker.disconnect('me', 0x89, 'busy');
+    while (client.status.state === 'connected') await new Promise((done) => setImmediate(done));
+    await client.publish('t', 'after', { qos: 1 });
+    assert.equal((await subscription.next()).value.text(), 'after');
+    assert.deepEqual(seen, [
+      'connecting: asked',
+      'connected: asked',
+      'waiting: disconnected',
+      'connecting: asked',
+      'connected: asked',
+    ]);
+    const states: string[] = [];
+    const watching = (async () => {
+      for await (const { state } of client.statuses()) states.push(state);
+    })();
+    await client.end();
+    await watching;
+    assert.deepEqual(states, ['connected', 'ended']);
+    assert.deepEqual(await subscription.next(), { done: true, value: undefined });
+  });
+});
+
+test('`birth` is called on every connection', async () => {
+  const births: boolean[] = [];
+  const birth = async (client: Client, { sessionPresent }: { sessionPresent: boolean }): Promise<void> => {
+    births.push(sessionPresent);
+    await client.publish('state', 'online', { qos: 1, retain: true });
+  };
+  await withClient({ clientId: 'me', birth }, async (client, broker) => {
+    await client.connected();
+    const subscription = await client.subscribe('state', { retainHandling: 2 });
+    broker.disconnect('me', 0x89, 'busy');
+    assert.equal((await subscription.next()).value.text(), 'online');
+    assert.deepEqual(births, [false, true]);
+  });
+});
+
+test('Every call settles: by signal, by time, by the end', async () => {
+  const client = connect('mqtt://127.0.0.1:1');
+  const aborted = client.publish('t', '', { qos: 1, signal: AbortSignal.abort('no') });
+  const late = client.publish('t', '', { qos: 1, timeoutMs: 1 });
+  const waiting = [client.publish('t', ''), client.subscribe('t'), client.connected()];
+  const kinds = Promise.all(
+    [aborted, late, ...waiting].map((call) => call.then(String, (error: MqttError) => error.kind)),
+  );
+  await assert.rejects(late, (error: MqttError) => error.kind === 'timed-out');
+  await client.end({ drainMs: 0 });
+  assert.deepEqual(await kinds, ['aborted', 'timed-out', 'ended', 'ended', 'ended']);
+  await assert.rejects(client.publish('t', ''), (error: MqttError) => error.kind === 'ended');
+});
+
+test('A refused connection rejects with the reason of the server', async () => {
+  await withBroker({ type: 'tcp', port: 0 }, async (port, broker) => {
+    const url = `mqtt://127.0.0.1:${port}`;
+    const first = connect(url, { clientId: 'same' });
+    const subscription = await first.subscribe('t');
+    const second = connect(url, { clientId: 'same' });
+    await second.connected();
+    await assert.rejects(
+      subscription.next(),
+      (error: MqttError) => error.kind === 'ended' && error.reasonCode === 0x8e,
+    );
+    assert.equal(broker.metrics === undefined, false);
+    await second.end();
+  });
+});
+
+test('The caller may do with his bytes what he likes once publish has returned', async () => {
+  await withClient({}, async (client) => {
+    const subscription = await client.subscribe('t', { qos: 2 });
+    for (const qos of [0, 1, 2] as const) {
+      const bytes = Buffer.from('before');
+      const answer = client.publish('t', bytes, { qos });
+      bytes.fill('x');
+      assert.equal((await subscription.next()).value.text(), 'before');
+      await answer;
+    }
+  });
+});
+
+test('JSON and text with any character survive', async () => {
+  await withClient({}, async (client) => {
+    const subscription = await client.subscribe('t');
+    const value = { text: 'ä\u0000😀\uFEFF', list: [1, null] };
+    await client.publish('t', json.encode(value));
+    assert.deepEqual((await subscription.next()).value.json(), value);
+    await client.publish('t', value.text);
+    assert.equal((await subscription.next()).value.text(), value.text);
+  });
+});
+
+test('Ending cleanly leaves no session and no will; destroying leaves the will', async () => {
+  await withBroker({ type: 'tcp', port: 0 }, async (port) => {
+    const url = `mqtt://127.0.0.1:${port}`;
+    const watcher = connect(url);
+    const wills = await watcher.subscribe('will/+');
+    const will = (name: string) => ({ topic: `will/${name}`, payload: name });
+    const polite = connect(url, { will: will('polite') });
+    await polite.connected();
+    await polite.end();
+    const rude = connect(url, { will: will('rude'), sessionExpirySeconds: 0 });
+    await rude.connected();
+    rude.destroy();
+    assert.equal((await wills.next()).value.text(), 'rude');
+    await watcher.end();
+  });
+});
