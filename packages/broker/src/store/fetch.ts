@@ -5,7 +5,7 @@
 import { viewOf } from '@pipit/protocol';
 import { ByteReader } from './bytes.ts';
 import type { Place } from './catalog.ts';
-import { frameEnd, headerBytes } from './frame.ts';
+import { enterBody, frameEnd } from './frame.ts';
 import type { Operations } from './operations.ts';
 import type { Segment, Segments } from './segments.ts';
 
@@ -102,7 +102,7 @@ class Fetch {
       const { offset, length } = this.places[index] as Place;
       const at = offset - start;
       const isWhole = frameEnd(view, at, bytes.length, bytes.length) === at + length;
-      this.each(index, isWhole ? reader.enter(at + headerBytes, at + length) : null);
+      this.each(index, isWhole ? enterBody(reader, at, at + length) : null);
     }
   }
 

@@ -1,16 +1,27 @@
 /**
  * Frames: how a record stands in a file, and how records are told from damage.
  *
- *     mark (4) · type (1) · format (1) · 0 (2) · length of the body (4) · CRC-32 of type to length and of the body (4) · body
+ *     mark (4) · type (1) · format (1) · masked (1) · 0 (1) · length of the body (4) · CRC-32 of type to length and body (4) · body
  *
- * Numbers are big-endian. Nothing here knows what a record says.
+ * The mark stands nowhere but where a record begins. Bodies hold what clients send, and a client may send what looks like records:
+ * after damage, or a write that a power cut tore, they would be found and believed. A body in which the mark would stand is
+ * therefore masked: four bytes in front of it are a mask, with which all others are combined. Numbers are big-endian. Nothing here
+ * knows what a record says.
  */
 
-import type { ByteWriter } from './bytes.ts';
+import { viewOf } from '@pipit/protocol';
+import { ByteReader, type ByteWriter } from './bytes.ts';
 import { crc32 } from './crc32.ts';
 
-/** Improbable in text and in numbers: after damage the next one is looked for. */
+/** Improbable in text and in numbers: after damage the next one is looked for. Its first byte does not come again in it. */
 export const mark = 0xf4_50_9b_e1;
+const markStart = mark >>> 24;
+const markBytes = 4;
+/** By the value of a byte: where it stands in the mark, or -1. */
+const placeInMark = Int8Array.from({ length: 256 }, (_, value) =>
+  [24, 16, 8, 0].findIndex((shift) => ((mark >>> shift) & 0xff) === value),
+);
+const maskBytes = 4;
 export const headerBytes = 16;
 export const formatVersion = 1;
 
@@ -25,9 +36,89 @@ export function startFrame(writer: ByteWriter, type: number): number {
 }
 
 export function finishFrame(writer: ByteWriter, start: number): void {
-  writer.view.setUint32(start + 8, writer.length - start - headerBytes);
-  writer.view.setUint32(start + 12, checksum(writer.view, start, writer.length));
+  seal(writer, start);
+  if (holdsMark(writer, start + 1)) mask(writer, start);
 }
+
+function seal({ view, length }: ByteWriter, start: number): void {
+  view.setUint32(start + 8, length - start - headerBytes);
+  view.setUint32(start + 12, checksum(view, start, length));
+}
+
+/** Its body. `reader` is used where it stands in its bytes as it is. Throws RangeError when it is too short for its mask. */
+export function enterBody(reader: ByteReader, start: number, end: number): ByteReader {
+  const { bytes, view } = reader;
+  const at = start + headerBytes;
+  if (bytes[start + 6] === 0) return reader.enter(at, end);
+  if (end - at < maskBytes) throw new RangeError('a mask of less than four bytes');
+  const body = bytes.slice(at + maskBytes, end);
+  combine(body, 0, body.length, view.getUint32(at));
+  return new ByteReader(body, viewOf(body)).enter(0, body.length);
+}
+
+// ── Masks
+
+/** A mark covers one of every four bytes: those alone are looked at, for what they would be in it. */
+function holdsMark({ bytes, view, length }: ByteWriter, from: number): boolean {
+  for (let at = from + markBytes - 1; at < length; at += markBytes) {
+    const place = placeInMark[bytes[at] as number] as number;
+    if (place >= 0 && at - place >= from && at - place + markBytes <= length && view.getUint32(at - place) === mark) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function mask(writer: ByteWriter, start: number): void {
+  const at = start + headerBytes;
+  const bodyAt = at + maskBytes;
+  writer.reserve(maskBytes);
+  const { bytes, view, length } = writer;
+  bytes.copyWithin(bodyAt, at, length - maskBytes);
+  view.setUint8(start + 6, 1);
+  let word = 0;
+  // A mask hides what is in the body. What it makes with the header in front of it is left to chance, and tried again.
+  for (let attempt = 0; ; attempt++) {
+    const next = freeMask(view, bodyAt, length, word, attempt);
+    combine(bytes, bodyAt, length, word ^ next);
+    word = next;
+    view.setUint32(at, word);
+    seal(writer, start);
+    if (!holdsMark(writer, start + 1)) return;
+  }
+}
+
+/**
+ * A mask with which the mark stands nowhere in bytes[start, end), which are combined with `word` now. Four bytes in a row rule out
+ * one mask. So there are free ones among all 2^32, and one is found by going where the fewest are ruled out, byte by byte.
+ */
+function freeMask(view: DataView, start: number, end: number, word: number, attempt: number): number {
+  let found = 0;
+  for (let shift = 24; shift >= 0; shift -= 8) {
+    const ruledOut = new Uint32Array(256);
+    for (let at = start; at + markBytes <= end; at++) {
+      const turn = ((at - start) & 3) * 8;
+      const each = turnedRight(view.getUint32(at) ^ mark, turn) ^ word;
+      if (shift === 24 || (each ^ found) >>> (shift + 8) === 0) (ruledOut[(each >>> shift) & 0xff] as number)++;
+    }
+    const fewest = ruledOut.reduce((low, count) => Math.min(low, count));
+    let skip = shift === 0 ? attempt : 0;
+    found |= ruledOut.findIndex((count) => count === fewest && skip-- === 0) << shift;
+  }
+  return found >>> 0;
+}
+
+function turnedRight(word: number, bits: number): number {
+  return bits === 0 ? word : (word >>> bits) | (word << (32 - bits));
+}
+
+/** Combines bytes[start, end) with the four bytes of the mask, again and again. */
+function combine(bytes: Uint8Array, start: number, end: number, word: number): void {
+  for (let at = start; at < end; at++)
+    bytes[at] = (bytes[at] as number) ^ ((word >>> (24 - ((at - start) & 3) * 8)) & 0xff);
+}
+
+// ── Finding
 
 /**
  * The end of the record at `start` when it is whole; 0 when none stands there; -1 when bytes beyond `end` are needed to tell.
@@ -48,8 +139,8 @@ export function frameType(view: DataView, start: number): number {
 
 /** The next place from `start` on where a mark stands, or where one may begin that goes on beyond `end`; `end` when there is none. */
 export function findMark(bytes: Uint8Array, view: DataView, start: number, end: number): number {
-  for (let at = bytes.indexOf(mark >>> 24, start); at >= 0 && at < end; at = bytes.indexOf(mark >>> 24, at + 1)) {
-    if (end - at < 4 || view.getUint32(at) === mark) return at;
+  for (let at = bytes.indexOf(markStart, start); at >= 0 && at < end; at = bytes.indexOf(markStart, at + 1)) {
+    if (end - at < markBytes || view.getUint32(at) === mark) return at;
   }
   return end;
 }

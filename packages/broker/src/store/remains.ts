@@ -3,7 +3,7 @@
 import { viewOf } from '@pipit/protocol';
 import { ByteReader } from './bytes.ts';
 import type { Catalog } from './catalog.ts';
-import { findMark, headerBytes, mark } from './frame.ts';
+import { enterBody, findMark, frameType, headerBytes, mark } from './frame.ts';
 import { type Facts, RecordType, readFacts } from './record.ts';
 
 /** The facts of records that begin in these bytes and can be made out, whatever their checksums say. */
@@ -14,7 +14,7 @@ export function remainsOf(bytes: Uint8Array): Facts[] {
   for (let at = findMark(bytes, view, 0, bytes.length); at < bytes.length; ) {
     const next = findMark(bytes, view, at + 1, bytes.length);
     if (next - at > headerBytes && view.getUint32(at) === mark) {
-      const facts = factsAt(view.getUint8(at + 4), reader.enter(at + headerBytes, next));
+      const facts = factsAt(reader, at, next);
       if (facts !== null) found.push(facts);
     }
     at = next;
@@ -22,10 +22,11 @@ export function remainsOf(bytes: Uint8Array): Facts[] {
   return found;
 }
 
-function factsAt(type: number, reader: ByteReader): Facts | null {
+function factsAt(reader: ByteReader, at: number, end: number): Facts | null {
+  const type = frameType(reader.view, at);
   if (type === RecordType.Commit) return null;
   try {
-    return readFacts(type, reader);
+    return readFacts(type, enterBody(reader, at, end));
   } catch (error) {
     if (error instanceof RangeError) return null;
     throw error;

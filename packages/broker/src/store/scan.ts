@@ -4,7 +4,7 @@
 
 import { noBytes, viewOf } from '@pipit/protocol';
 import { ByteReader } from './bytes.ts';
-import { findMark, frameEnd, frameType, headerBytes } from './frame.ts';
+import { enterBody, findMark, frameEnd, frameType } from './frame.ts';
 
 export interface ScanTarget {
   /** A whole record at this place of the file; `reader` has entered its body. Throws RangeError when the body makes no sense. */
@@ -78,7 +78,7 @@ export class Scan {
   private tell(reader: ByteReader, view: DataView, all: Uint8Array, base: number, at: number, end: number): boolean {
     try {
       const frame = (): Uint8Array => all.subarray(at, end);
-      this.target.record(frameType(view, at), base + at, end - at, reader.enter(at + headerBytes, end), frame);
+      this.target.record(frameType(view, at), base + at, end - at, enterBody(reader, at, end), frame);
       return true;
     } catch (error) {
       if (error instanceof RangeError) return false;
