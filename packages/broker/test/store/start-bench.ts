@@ -94,52 +94,71 @@ async function fill(directory: string): Promise<void> {
   await store.close();
 }
 
-function megabytes(): number {
+/** Live memory, in objects and in arrays of bytes and numbers, and what the process has from the system. */
+function memory(): { live: number; resident: number } {
   global.gc?.();
-  return Math.round(process.memoryUsage().rss / 1e6);
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+  return { live: heapUsed + arrayBuffers, resident: rss };
 }
 
 function say(what: string, value: string): void {
-  console.log(`${what.padEnd(46)} ${value}`);
+  console.log(`${what.padEnd(42)} ${value}`);
+}
+
+/** Time and CPU since the last lap. */
+class Laps {
+  #at = performance.now();
+  #cpu = process.cpuUsage();
+
+  lap(): string {
+    const { user, system } = process.cpuUsage(this.#cpu);
+    const took = performance.now() - this.#at;
+    this.#at = performance.now();
+    this.#cpu = process.cpuUsage();
+    const digits = took < 100 ? 1 : 0;
+    return `${took.toFixed(digits)} ms, CPU ${((user + system) / 1000).toFixed(digits)} ms`;
+  }
 }
 
 async function start(directory: string): Promise<void> {
-  const before = megabytes();
+  const before = memory();
   const delay = monitorEventLoopDelay({ resolution: 5 });
   const store = openStore(directory, { durability: 'os' });
-  let loadedMs = 0;
-  const startedMs = performance.now();
+  const laps = new Laps();
   const load = store.load.bind(store);
   store.load = async () => {
     const state = await load();
-    loadedMs = performance.now() - startedMs;
+    say('read', laps.lap());
     return state;
   };
   const broker = createBroker({ store, sysIntervalMs: null });
   delay.enable();
   await broker.start();
-  const totalMs = performance.now() - startedMs;
+  say('taken over by the broker', laps.lap());
+  await broker.publish('marker', 'x', { retain: true });
   delay.disable();
-  say('log', `${Math.round(store.size.bytes / 1e6)} MB`);
-  say('read, with its catalog', `${(loadedMs / 1000).toFixed(1)} s`);
-  say('taken over by the core', `${((totalMs - loadedMs) / 1000).toFixed(1)} s`);
   say('longest turn of the start', `${Math.round(delay.max / 1e6)} ms`);
-  const after = megabytes();
-  say('memory', `${after} MB (${before} MB before), highest ${Math.round(process.resourceUsage().maxRSS / 1e3)} MB`);
-  const things = retained + sessions * (1 + queued);
-  say('memory for each message or session', `${Math.round(((after - before) * 1e6) / things)} bytes`);
+  say('log', `${Math.round(store.size.bytes / 1e6)} MB`);
+  sayMemory(before);
   if (retained > 0) {
-    await broker.publish('marker', 'x', { retain: true });
     for (let round = 0; round < 2; round++) {
-      await replay(broker, 'site/+/device/+/humidity', 0);
       await replay(broker, 'nothing/#', 0);
+      await replay(broker, 'site/+/device/+/humidity', 0);
       await replay(broker, 'site/+/device/4242/+', 1);
       await replay(broker, 'site/77/#', devicesPerSite);
       await replay(broker, '#', retained);
     }
-    say('memory', `${megabytes()} MB`);
+    sayMemory(before);
   }
   await broker.stop();
+}
+
+function sayMemory(before: ReturnType<typeof memory>): void {
+  const { live, resident } = memory();
+  const things = retained === 0 ? sessions : retained + sessions;
+  const each = (bytes: number) => `${Math.round(bytes / 1e6)} MB, ${Math.round(bytes / things)} bytes each`;
+  say('live memory beyond that of an idle broker', each(live - before.live));
+  say('resident memory beyond it', each(resident - before.resident));
 }
 
 /** Subscribes and counts. Replays go one after the other: that of `marker` comes when the other is through. */
@@ -158,14 +177,12 @@ async function replay(broker: Broker, filter: string, wanted: number): Promise<v
   const options = { qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
   const subscriptions = [filter, 'marker'].map((each) => ({ filter: each, ...options }));
   stream.write(encodePacket(connectPacket('reader', 5), 5, 'client'));
-  const cpu = process.cpuUsage();
-  const startedMs = performance.now();
+  const laps = new Laps();
   delay.enable();
   stream.write(encodePacket({ type: PacketType.Subscribe, packetId: 1, subscriptions }, 5, 'client'));
   await done.promise;
-  const { user, system } = process.cpuUsage(cpu);
+  const took = laps.lap();
   delay.disable();
-  const took = `${(performance.now() - startedMs).toFixed(1)} ms, CPU ${((user + system) / 1000).toFixed(1)} ms`;
   say(`${filter}: ${wanted} messages`, `${took}, longest turn ${Math.round(delay.max / 1e6)} ms`);
   stream.destroy();
 }
