@@ -3,7 +3,7 @@
  * keeps its side of the session as MQTT asks, so that whatever is missing or doubled is the broker's doing.
  */
 import assert from 'node:assert/strict';
-import { type ConnectPacket, type Packet, PacketType, type PublishPacket, type QoS } from '@pipit/protocol';
+import { type ConnectPacket, type Packet, PacketType, type PublishPacket, type QoS, ReasonCode } from '@pipit/protocol';
 import { dialTcp } from '../../packages/broker/test/node/dial.ts';
 import { MqttPeer } from '../../packages/broker/test/node/mqtt-peer.ts';
 
@@ -129,6 +129,9 @@ export class DurableClient {
 
   private take(peer: MqttPeer, packet: Packet): void {
     switch (packet.type) {
+      case PacketType.Disconnect:
+        assert.equal(packet.reasonCode, ReasonCode.ServerShuttingDown);
+        return;
       case PacketType.Suback:
         assert.ok(packet.reasonCodes.every((code) => code === 2));
         this.confirmed?.(true);

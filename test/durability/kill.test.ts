@@ -50,7 +50,7 @@ async function run(t: TestContext, data: string, times: number, stream: number):
     const life = population.live(served.port, 1 + prng.below(600));
     // Sooner or later by what happened, or by the clock: then also while everybody comes back.
     await (prng.chance(30) ? Promise.race([life, sleep(prng.below(250))]) : life);
-    await served.kill();
+    await (prng.chance(15) ? served.killWhileStopping(prng.below(60)) : served.kill());
     population.drop();
     served = await start(data, prng);
     if (prng.chance(30)) await population.inspect(served.port);

@@ -52,6 +52,15 @@ export class Served {
     return this.#child.kill('SIGTERM');
   }
 
+  /** Asks it to stop and kills it so many milliseconds later, done or not. */
+  async killWhileStopping(ms: number): Promise<void> {
+    const ended = this.stop();
+    await sleep(ms);
+    await this.kill();
+    const { code, signal } = await ended;
+    assert.ok(code === 0 || signal === 'SIGKILL', `it ended with ${signal ?? code}`);
+  }
+
   kill(): Promise<Ended> {
     return this.#child.kill('SIGKILL');
   }
