@@ -27,8 +27,20 @@ export type {
   WillOptions,
 } from './client/connect-options.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
+export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
 export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';
 export type { Link, LinkOwner, Transport, Transports } from './client/transport.ts';
+export {
+  type SchemaResult,
+  type StandardSchema,
+  type TopicParams,
+  TopicPattern,
+  type TypedMessage,
+  type TypedSubscribeOptions,
+  type TypedSubscription,
+  type TypedTopic,
+  topic,
+} from './client/typed-topic.ts';
 export type { PublishResult } from './core/call.ts';
 export { type FailureKind, MqttError } from './core/failure.ts';
 export type { Message } from './core/message.ts';

@@ -17,6 +17,7 @@ import { encodeText } from './codec.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
 import type { Platform } from './platform.ts';
+import { answering, Requester, type RequestOptions, type Responder } from './request-response.ts';
 import { settle } from './settling.ts';
 import { Statuses, type StatusListener } from './statuses.ts';
 import { type SubscribeOptions, Subscription } from './subscription.ts';
@@ -36,6 +37,7 @@ export class Client implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #statuses: Statuses;
   readonly #subscriptions = new Set<Subscription>();
+  #requester: Requester | null = null;
   #isEnding = false;
 
   /** Use `connect`. Throws MqttError or TypeError for what cannot be right. */
@@ -61,6 +63,11 @@ export class Client implements AsyncDisposable {
   }
 
   // ── The connection
+
+  /** 5, or 4 for 3.1.1. */
+  get version(): 4 | 5 {
+    return this.#coreOptions.version;
+  }
 
   get status(): Status {
     return this.#statuses.current;
@@ -195,6 +202,25 @@ export class Client implements AsyncDisposable {
       throw error;
     }
     return subscription;
+  }
+
+  /**
+   * 5.0: publishes a request and resolves to the answer to it. Rejects with an MqttError when the request is refused, or nobody
+   * answers in time. The topic for answers is subscribed to with the first request.
+   */
+  request(topic: string, payload: string | Uint8Array, options: RequestOptions = {}): Promise<Message> {
+    if (this.version === 4) return Promise.reject(new MqttError('not-allowed', 'Requests take MQTT 5.0'));
+    this.#requester ??= new Requester(this, (count) => this.#platform.random(count));
+    return this.#requester.request(topic, payload, options);
+  }
+
+  /** 5.0: answers requests by what the responder says. A request is acknowledged when its answer was published. */
+  respond(
+    filters: string | readonly string[],
+    responder: Responder,
+    options: Omit<SubscribeOptions, 'handler' | 'manualAck'> = {},
+  ): Promise<Subscription> {
+    return this.subscribe(filters, { qos: 1, ...options, handler: answering(this, responder) });
   }
 
   /** Bytes and messages that wait to be sent, and messages sent whose answer is awaited. */
