@@ -16,7 +16,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Tests of pure code in virtual time share one process: starting a process for each file would cost most of the time. */
-const SHARED = /^packages\/(protocol|broker)\/(src\/(core|store|auth|wire|flow)|test\/scenarios)\//;
+const SHARED = /^packages\/(protocol|broker|client)\/(src\/(core|store|auth|wire|flow)|test\/scenarios)\//;
 
 interface Counts {
   tests: number;

@@ -8,6 +8,8 @@ export { ReceivedAliases, SentAliases } from './flow/topic-alias.ts';
 export type { AckPacket, AckProperties, PubackPacket, PubcompPacket, PubrecPacket, PubrelPacket } from './wire/ack.ts';
 export type { AuthPacket, AuthProperties } from './wire/auth.ts';
 export { copyBytes, hashBytes, noBytes, noView, sameBytes, viewOf } from './wire/bytes.ts';
+export type { ClientPacket, ServerPacket } from './wire/client-packet.ts';
+export { decodeServerPacket, encodeClientPacket } from './wire/client-packet.ts';
 export type { ConnackPacket, ConnackProperties } from './wire/connack.ts';
 export type { ConnectPacket, ConnectProperties, Will, WillProperties } from './wire/connect.ts';
 export { peekConnect } from './wire/connect.ts';

@@ -3,7 +3,7 @@ import {
   type AuthPacket,
   type AuthProperties,
   DecodeError,
-  encodePacket,
+  encodeClientPacket,
   PacketType,
   ReasonCode,
 } from '@pipit/protocol';
@@ -73,6 +73,6 @@ export class Authentication {
   #say(reasonCode: number, data: Uint8Array | null): void {
     const authenticationMethod = this.#method ?? '';
     const properties = { authenticationMethod, ...(data !== null && { authenticationData: data }) };
-    this.#output.packet(encodePacket({ type: PacketType.Auth, reasonCode, properties }, 5, 'client'));
+    this.#output.packet(encodeClientPacket({ type: PacketType.Auth, reasonCode, properties }, 5));
   }
 }

@@ -12,8 +12,8 @@ import {
   DecodeError,
   type DisconnectPacket,
   type DisconnectProperties,
-  decodePacket,
-  encodePacket,
+  decodeServerPacket,
+  encodeClientPacket,
   Framer,
   PacketType,
   ReasonCode,
@@ -87,7 +87,7 @@ export class Core {
     this.#authentication = new Authentication(options.authentication?.method ?? null, this.output, this.answers);
     this.#keepAlive = new KeepAlive(limits.pingTimeoutMs);
     this.#redial = new Redial(options.reconnect, options.servers, seed);
-    encodePacket(connectPacket(options, options.clientId, options.cleanStart), version, 'client');
+    encodeClientPacket(connectPacket(options, options.clientId, options.cleanStart), version);
   }
 
   get phase(): Phase {
@@ -116,7 +116,7 @@ export class Core {
     this.#keepAlive.start(0, now);
     this.output.clear();
     const connect = connectPacket(this.#options, this.clientId, this.#startsClean);
-    this.output.packet(encodePacket(connect, this.#options.version, 'client')); // [MQTT-3.1.0-1]
+    this.output.packet(encodeClientPacket(connect, this.#options.version)); // [MQTT-3.1.0-1]
   }
 
   /** bytes[start, end) arrived. They stay the caller's; a Buffer is no good here, its slices are not copies. */
@@ -286,14 +286,14 @@ export class Core {
     this.#exchanges.packet(packet);
   }
 
-  #decode(bytes: Uint8Array, start: number, end: number): ReturnType<typeof decodePacket> {
+  #decode(bytes: Uint8Array, start: number, end: number): ReturnType<typeof decodeServerPacket> {
     const { version } = this.#options;
     const isConnack = this.#phase === 'greeting' && (bytes[start] as number) >> 4 === PacketType.Connack;
     // A server that only knows 3.1.1 answers as it can: four bytes, which are no CONNACK of 5.0.
     if (isConnack && version === 5 && end - start === 4 && bytes[start + 3] === 1) {
       return { type: PacketType.Connack, sessionPresent: false, reasonCode: ReasonCode.UnsupportedProtocolVersion };
     }
-    return decodePacket(bytes, start, end, version, 'server');
+    return decodeServerPacket(bytes, start, end, version);
   }
 
   #greeted({ reasonCode, sessionPresent, properties = {} }: ConnackPacket, now: number): void {
@@ -477,7 +477,7 @@ export class Core {
   }
 
   #ping(now: number): void {
-    this.output.packet(encodePacket({ type: PacketType.Pingreq }, this.#options.version, 'client'));
+    this.output.packet(encodeClientPacket({ type: PacketType.Pingreq }, this.#options.version));
     this.#keepAlive.asked(now);
   }
 
@@ -486,7 +486,7 @@ export class Core {
     // Before 5.0 a goodbye has no words, and one that means "publish my will" is none at all.
     if (isOld && reasonCode === ReasonCode.DisconnectWithWill) return;
     const words = isOld ? { reasonCode: 0 } : { reasonCode, properties };
-    this.output.packet(encodePacket({ type: PacketType.Disconnect, ...words }, this.#options.version, 'client'));
+    this.output.packet(encodeClientPacket({ type: PacketType.Disconnect, ...words }, this.#options.version));
   }
 
   #tell(status: Status): void {

@@ -1,12 +1,12 @@
 /** The packets of an accepted connection: messages either way and their acknowledgements, SUBACK, UNSUBACK. */
 import {
   DecodeError,
-  encodePacket,
+  encodeClientPacket,
   FlightState,
   type Framer,
-  type Packet,
   PacketType,
   ReasonCode,
+  type ServerPacket,
 } from '@pipit/protocol';
 import type { Incoming } from './incoming.ts';
 import type { Message } from './message.ts';
@@ -56,7 +56,7 @@ export class Exchanges {
   }
 
   /** Throws DecodeError for what a server may not send now. An acknowledgement of nothing is passed over. */
-  packet(packet: Packet): void {
+  packet(packet: ServerPacket): void {
     switch (packet.type) {
       case PacketType.Puback:
         this.#sender.answered(packet.packetId, FlightState.AwaitPuback, packet.reasonCode, packet.properties);
@@ -85,11 +85,11 @@ export class Exchanges {
   /** Acknowledges a message with a reason code that is not 0 (5.0). */
   refuse({ qos, packetId, reasonCode }: Message): void {
     const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    this.#output.packet(encodePacket({ type, packetId, reasonCode }, this.#version, 'client'));
+    this.#output.packet(encodeClientPacket({ type, packetId, reasonCode }, this.#version));
   }
 
   #reply(type: typeof PacketType.Pubrel | typeof PacketType.Pubcomp, packetId: number, reasonCode: number): void {
     const said = this.#version === 5 ? reasonCode : 0;
-    this.#output.packet(encodePacket({ type, packetId, reasonCode: said }, this.#version, 'client'));
+    this.#output.packet(encodeClientPacket({ type, packetId, reasonCode: said }, this.#version));
   }
 }

@@ -1,6 +1,6 @@
 /** A message from the server, as the application gets it. Everything in it is a copy of its own. */
 import {
-  decodePacket,
+  decodeServerPacket,
   decodeUtf8,
   type PublishFrame,
   type PublishPacket,
@@ -53,7 +53,7 @@ export class Message {
   get properties(): PublishProperties {
     if (this.#properties !== null) return this.#properties;
     if (this.packet === null) return noProperties;
-    const packet = decodePacket(this.packet, 0, this.packet.length, 5, 'server') as PublishPacket;
+    const packet = decodeServerPacket(this.packet, 0, this.packet.length, 5) as PublishPacket;
     this.#properties = packet.properties ?? noProperties;
     this.packet = null;
     return this.#properties;

@@ -2,7 +2,7 @@
 import {
   DecodeError,
   EncodeError,
-  encodePacket,
+  encodeClientPacket,
   FlightState,
   PacketType,
   ReasonCode,
@@ -60,7 +60,7 @@ export class Requests {
       const request = new UnsubscribeRequest(call);
       const packetId = window.open(FlightState.AwaitAnswer, request);
       const filters = [...call.filters];
-      const bytes = encodePacket({ type: PacketType.Unsubscribe, packetId, filters }, this.#options.version, 'client');
+      const bytes = encodeClientPacket({ type: PacketType.Unsubscribe, packetId, filters }, this.#options.version);
       this.#output.packet(bytes);
       this.#unsubscribing.push(request);
     }
@@ -111,7 +111,7 @@ export class Requests {
         ...(first.userProperties.length > 0 && { userProperties: [...first.userProperties] }),
       };
     }
-    const bytes = encodePacket(packet, this.#options.version, 'client');
+    const bytes = encodeClientPacket(packet, this.#options.version);
     if (bytes.length <= server.packetBytesMax) {
       this.#output.packet(bytes);
       return true;
@@ -128,7 +128,7 @@ export function checkInterest({ request, identifier, userProperties }: Interest,
       ...(identifier !== null && { subscriptionIdentifier: identifier }),
       ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
     };
-    encodePacket({ type: PacketType.Subscribe, packetId: 1, subscriptions: [request], properties }, version, 'client');
+    encodeClientPacket({ type: PacketType.Subscribe, packetId: 1, subscriptions: [request], properties }, version);
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     throw new MqttError('not-allowed', error.message, error.reasonCode);

@@ -9,7 +9,7 @@
  */
 import {
   EncodeError,
-  encodePacket,
+  encodeClientPacket,
   FlightState,
   PacketType,
   type PublishPacket,
@@ -273,7 +273,7 @@ export class Sender {
       now > 0 && expiresAt < Number.POSITIVE_INFINITY ? { ...properties, messageExpiryInterval: left } : properties;
     const packet: PublishPacket = { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId };
     if (this.#version === 5) packet.properties = counted;
-    const bytes = encodePacket(packet, this.#version, 'client');
+    const bytes = encodeClientPacket(packet, this.#version);
     this.#check(this.#server as Server, qos, retain, bytes.length);
     this.#output.packet(bytes);
   }

@@ -12,12 +12,13 @@ import type { DisconnectPacket } from './disconnect.ts';
 import { decodeDisconnect, encodeDisconnect } from './disconnect.ts';
 import { EncodeError } from './error.ts';
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
+import { PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
+import { openPacket } from './packet-header.ts';
 import type { PingreqPacket, PingrespPacket } from './ping.ts';
 import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
 import { decodePublish, encodePublish } from './publish.ts';
-import { Reader } from './reader.ts';
+import type { Reader } from './reader.ts';
 import { ReasonCode } from './reason-code.ts';
 import type { SubackPacket, SubscribePacket } from './subscribe.ts';
 import { decodeSuback, decodeSubscribe, encodeSuback, encodeSubscribe } from './subscribe.ts';
@@ -54,21 +55,7 @@ export function decodePacket(
   version: ProtocolVersion,
   sender: Sender,
 ): Packet {
-  const reader = new Reader().open('packet', bytes, start, start, end);
-  const first = reader.uint8('the fixed header');
-  const type = (first >> 4) as PacketType;
-  reader.packet = packetTypeName(type);
-  if (first < 0x10 || (type === PacketType.Auth && version !== 5)) {
-    reader.fail(ReasonCode.MalformedPacket, `packet type ${type} is reserved`, start);
-  }
-  const packetEnd = reader.blockEnd('Remaining Length');
-  if (packetEnd !== end) reader.fail(ReasonCode.MalformedPacket, 'bytes follow the packet', packetEnd);
-  if (!flagsAllowed(type, first & 0x0f, version)) {
-    reader.fail(ReasonCode.MalformedPacket, `flags are ${first & 0x0f}`, start); // [MQTT-2.1.3-1]
-  }
-  if (!senderAllowed(type, version, sender)) {
-    reader.fail(ReasonCode.ProtocolError, `a ${sender} may not send this packet`, start);
-  }
+  const { reader, type } = openPacket(bytes, start, end, version, sender);
   return decodeBody(reader, type, version, sender);
 }
 
