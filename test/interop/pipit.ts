@@ -16,7 +16,7 @@ export function pipitClient(caFile: string): ProgramClient {
   return new ProgramClient({
     name: 'pipit',
     description: `pipit pub and sub ${pipitVersion()}`,
-    lacks: { will: 'pipit sub has no flags for a will' },
+    lacks: {},
     publish: [process.execPath, pipitBin, 'pub'],
     subscribe: [process.execPath, pipitBin, 'sub', '-v', '-d'],
     // For secure WebSockets, where it takes no --cafile.

@@ -13,6 +13,9 @@ export class CommandError extends Error {
   }
 }
 
-export function usageError(sentence: string): CommandError {
-  return new CommandError(`Error: ${sentence}`, exitCodes.usage);
+/** What was asked for cannot be done, whatever the broker says: another exit code than 2 where 2 means something else. */
+export class UsageError extends CommandError {}
+
+export function usageError(sentence: string): UsageError {
+  return new UsageError(`Error: ${sentence}`, exitCodes.usage);
 }

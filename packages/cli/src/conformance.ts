@@ -2,8 +2,8 @@
 
 import type { Facts, SuiteOptions } from '@pipit/conformance';
 import type { Command } from 'commander';
-import { wholeNumber } from './client-options.ts';
 import { type CommandError, usageError } from './command-error.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export interface ConformanceArguments {
   readonly mqtt?: readonly string[];

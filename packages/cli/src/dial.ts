@@ -1,24 +1,44 @@
 /** Opens the stream of bytes to a broker: TCP, Unix socket, TLS or WebSocket. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectSocket, isIP } from 'node:net';
+import { join } from 'node:path';
 import { Duplex } from 'node:stream';
-import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import type { SecureVersion, ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
 
-/** Paths of PEM files. */
+export type TlsVersion = 'tlsv1.1' | 'tlsv1.2' | 'tlsv1.3';
+
+/** Files are PEM. */
 export interface ClientTls {
   /** Default: the authorities Node trusts. */
   readonly caFile?: string;
+  /** All files of this folder besides. */
+  readonly caFolder?: string;
+  /** Whom the operating system trusts besides. */
+  readonly trustsSystem?: true;
   readonly certFile?: string;
   readonly keyFile?: string;
   /** Take a certificate that bears another host's name. */
   readonly insecure: boolean;
+  readonly version?: TlsVersion;
+  readonly alpn?: string;
+  /** In the words of OpenSSL. */
+  readonly ciphers?: string;
+  /** A shared key instead of certificates. */
+  readonly psk?: { readonly key: Buffer; readonly identity: string };
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  /** Of this machine. */
+  readonly localAddress?: string;
 }
 
 export type Target =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'tls'; readonly host: string; readonly port: number; readonly tls: ClientTls }
+  | ({ readonly kind: 'tcp' } & Address)
+  | ({ readonly kind: 'tls'; readonly tls: ClientTls } & Address)
   | { readonly kind: 'unix'; readonly path: string }
   /** Trusts what Node trusts when it is `wss:`. */
   | { readonly kind: 'websocket'; readonly url: string };
@@ -35,29 +55,64 @@ export async function dial(target: Target): Promise<Duplex> {
 async function open(target: Target): Promise<Duplex> {
   switch (target.kind) {
     case 'tcp':
-      return opened(connectSocket({ host: target.host, port: target.port, noDelay: true }), 'connect');
+      return opened(connectSocket({ ...addressOf(target), noDelay: true }), 'connect');
     case 'unix':
       return opened(connectSocket({ path: target.path }), 'connect');
     case 'tls': {
-      const { connect } = await import('node:tls');
-      return opened(connect(tlsOptions(target.host, target.port, target.tls)), 'secureConnect');
+      const { connect, getCACertificates } = await import('node:tls');
+      const options = { ...addressOf(target), ...tlsOptions(target.host, target.tls, getCACertificates) };
+      return opened(connect(options), 'secureConnect');
     }
     case 'websocket':
       return webSocketStream(target.url);
   }
 }
 
-function tlsOptions(host: string, port: number, tls: ClientTls): TlsConnectionOptions {
-  const { caFile, certFile, keyFile, insecure } = tls;
+function addressOf({ host, port, localAddress }: Address): Address {
+  return { host, port, ...(localAddress !== undefined && { localAddress }) };
+}
+
+type Authorities = (type: 'default' | 'system') => readonly string[];
+
+function tlsOptions(host: string, tls: ClientTls, authorities: Authorities): TlsConnectionOptions {
+  const { certFile, keyFile, insecure, version, alpn, ciphers, psk } = tls;
+  const ca = trusted(tls, authorities);
+  const only = version?.replace('tlsv', 'TLSv') as SecureVersion | undefined;
   return {
-    host,
-    port,
     ...(isIP(host) === 0 && { servername: host }),
-    ...(caFile !== undefined && { ca: readPem(caFile) }),
+    ...(ca !== undefined && { ca }),
     ...(certFile !== undefined && { cert: readPem(certFile) }),
     ...(keyFile !== undefined && { key: readPem(keyFile) }),
     ...(insecure && { checkServerIdentity: () => undefined }),
+    ...(only !== undefined && { minVersion: only, maxVersion: only }),
+    ...(alpn !== undefined && { ALPNProtocols: [alpn] }),
+    ...(ciphers !== undefined && { ciphers }),
+    ...(psk !== undefined && {
+      ciphers: ciphers ?? 'PSK',
+      // Certificates, which Node would look at, come with later versions only.
+      maxVersion: 'TLSv1.2',
+      checkServerIdentity: () => undefined,
+      pskCallback: () => ({ psk: psk.key, identity: psk.identity }),
+    }),
   };
+}
+
+/** Undefined: whom Node trusts. */
+function trusted({ caFile, caFolder, trustsSystem }: ClientTls, authorities: Authorities): string[] | undefined {
+  const files = [...(caFile === undefined ? [] : [caFile]), ...(caFolder === undefined ? [] : filesOf(caFolder))].map(
+    (path) => readPem(path).toString(),
+  );
+  if (trustsSystem === true) return [...files, ...authorities('system')];
+  return files.length === 0 ? undefined : files;
+}
+
+function filesOf(folder: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => /\.(pem|crt|cer)$/i.test(name));
+    return names.map((name) => join(folder, name));
+  } catch (error) {
+    throw usageError(`${folder} cannot be read: ${(error as Error).message}.`);
+  }
 }
 
 function readPem(path: string): Buffer {
@@ -119,6 +174,7 @@ const sentences: Readonly<Record<string, string>> = {
 /** Where several addresses were tried, the first error stands for all. */
 function dialError(error: Error): CommandError {
   const first = error instanceof AggregateError ? (error.errors[0] as Error) : error;
-  const sentence = sentences[(first as NodeJS.ErrnoException).code ?? ''] ?? first.message;
+  const { code = '', reason } = first as NodeJS.ErrnoException & { readonly reason?: string };
+  const sentence = sentences[code] ?? (code.startsWith('ERR_SSL') ? `TLS: ${reason ?? first.message}` : first.message);
   return new CommandError(`Error: ${sentence}`, exitCodes.failure);
 }

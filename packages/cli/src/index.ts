@@ -3,36 +3,41 @@
 import { readFileSync } from 'node:fs';
 import { EncodeError } from '@pipit/protocol';
 import { Command, CommanderError } from 'commander';
-import { addClientOptions, wholeNumber } from './client-options.ts';
-import { CommandError, exitCodes } from './command-error.ts';
+import { addClientCommands, isClientCommand } from './client-commands.ts';
+import { CommandError, exitCodes, UsageError } from './command-error.ts';
 import { addConformanceOptions, type ConformanceArguments, conformanceCommand } from './conformance.ts';
+import { plainArguments } from './mosquitto-arguments.ts';
 import type { PasswdArguments } from './passwd.ts';
-import type { PubArguments } from './pub.ts';
 import { addServeOptions, type ServeArguments } from './serve-options.ts';
 import { addStoreCommands } from './store-options.ts';
-import type { SubArguments } from './sub.ts';
-
-const exitCodeHelp = `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 27 timed out; what the broker refuses ends with its return or reason code.`;
 
 process.exit(await run());
 
 async function run(): Promise<number> {
   const ended = Promise.withResolvers<number>();
+  const [, , name, ...args] = process.argv;
   try {
-    await program((exitCode) => ended.resolve(exitCode)).parseAsync();
+    const pipit = program((exitCode) => ended.resolve(exitCode));
+    const command = isClientCommand(name) ? pipit.commands.find((each) => each.name() === name) : undefined;
+    const plain = command === undefined ? args : plainArguments(args, command.options);
+    await pipit.parseAsync(name === undefined ? [] : [name, ...plain], { from: 'user' });
     return await ended.promise;
   } catch (error) {
-    // Commander has told it already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
-    if (error instanceof EncodeError) {
-      console.error(`Error: ${error.message}.`);
-      return exitCodes.usage;
-    }
-    if (!(error instanceof CommandError)) throw error;
-    console.error(error.message);
-    return error.exitCode;
+    return failed(error, isClientCommand(name) ? exitCodes.failure : exitCodes.usage);
   }
+}
+
+/** Tells it, unless it was told already. `usage`: the exit code of wrong usage. */
+function failed(error: unknown, usage: number): number {
+  // Commander has told it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usage;
+  if (error instanceof EncodeError) {
+    console.error(`Error: ${error.message}.`);
+    return usage;
+  }
+  if (!(error instanceof CommandError)) throw error;
+  console.error(error.message);
+  return error instanceof UsageError ? usage : error.exitCode;
 }
 
 /** `done` is called with the exit code of the command that ran. */
@@ -51,29 +56,7 @@ function program(done: (exitCode: number) => void): Command {
   addConformanceOptions(pipit.command('conformance').description('Test a broker against the standard.')).action(
     async (url: string, options: ConformanceArguments) => done(await conformanceCommand(url, options)),
   );
-  const pub = pipit.command('pub').description('Publish a message, or every line of the input.');
-  addClientOptions(pub)
-    .option('-t, --topic <topic>', 'the topic')
-    .option('-m, --message <text>', 'the message')
-    .option('-n, --null-message', 'an empty message')
-    .option('-f, --file <file>', 'the message is the content of a file')
-    .option('-s, --stdin', 'the message is the whole input')
-    .option('-l, --lines', 'every line of the input is a message')
-    .option('-r, --retain', 'the broker keeps it for later subscribers')
-    .action(async (options: PubArguments) => {
-      const { publishCommand } = await import('./pub.ts');
-      done(await publishCommand(options));
-    });
-  const sub = pipit.command('sub').description('Subscribe and print what arrives.');
-  addClientOptions(sub)
-    .option('-t, --topic <filter>', 'a topic filter; may be given more than once', collect)
-    .option('-v, --verbose', 'print the topic before each message')
-    .option('-C, --count <messages>', 'end after so many messages', wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('-W, --wait <seconds>', 'end after so many seconds, with exit code 27', wholeNumber(1, 2_147_483))
-    .action(async (options: SubArguments) => {
-      const { subscribeCommand } = await import('./sub.ts');
-      done(await subscribeCommand(options));
-    });
+  addClientCommands(pipit, done);
   pipit
     .command('passwd')
     .description(
@@ -92,8 +75,6 @@ function program(done: (exitCode: number) => void): Command {
   addStoreCommands(store.helpCommand(false), done);
   for (const command of pipit.commands) settle(command, `pipit ${command.name()}`);
   for (const command of store.commands) settle(command, `pipit store ${command.name()}`);
-  pub.addHelpText('after', exitCodeHelp);
-  sub.addHelpText('after', exitCodeHelp);
   return pipit;
 }
 
@@ -101,10 +82,6 @@ function program(done: (exitCode: number) => void): Command {
 function settle(command: Command, name: string): void {
   command.helpOption('--help', 'print this help').showHelpAfterError(`'${name} --help' lists the options.`);
   command.allowExcessArguments(false);
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }
 
 function version(): string {

@@ -6,7 +6,18 @@
  */
 
 import type { Duplex } from 'node:stream';
-import type { AckPacket, Packet, ProtocolVersion, PublishPacket, QoS } from '@pipit/protocol';
+import type {
+  AckPacket,
+  ConnectProperties,
+  DisconnectProperties,
+  Packet,
+  ProtocolVersion,
+  PublishPacket,
+  QoS,
+  SubscribeProperties,
+  UnsubscribeProperties,
+  Will,
+} from '@pipit/protocol';
 import { DecodeError, decodePacket, encodePacket, Framer, PacketType, ReasonCode, viewOf } from '@pipit/protocol';
 import { CommandError, exitCodes } from './command-error.ts';
 import { connackRefusal, disconnectReason, packetLine } from './packet-text.ts';
@@ -14,12 +25,16 @@ import { connackRefusal, disconnectReason, packetLine } from './packet-text.ts';
 export interface ConnectionOptions {
   readonly version: ProtocolVersion;
   readonly clientId: string;
-  /** False: the session outlives the connection, for ever if the broker allows it. */
+  /** False: goes on with the session there is. */
   readonly cleanStart: boolean;
   /** 0: no pings. */
   readonly keepAliveSeconds: number;
   readonly username?: string;
   readonly password?: Uint8Array;
+  readonly will?: Will;
+  /** Of CONNECT and of DISCONNECT, 5.0 only. */
+  readonly properties?: ConnectProperties;
+  readonly disconnectProperties?: DisconnectProperties;
 }
 
 export interface ConnectionListener {
@@ -29,7 +44,7 @@ export interface ConnectionListener {
   readonly trace: (line: string) => void;
 }
 
-export type OutgoingMessage = Pick<PublishPacket, 'topic' | 'payload' | 'qos' | 'retain'>;
+export type OutgoingMessage = Pick<PublishPacket, 'topic' | 'payload' | 'qos' | 'retain' | 'properties'>;
 
 type PacketOf<Type extends PacketType> = Extract<Packet, { type: Type }>;
 
@@ -42,7 +57,6 @@ interface Question {
 const connackTimeoutMs = 30_000;
 const closeTimeoutMs = 2_000;
 const packetBytesMax = 268_435_460;
-const neverExpires = 0xffff_ffff;
 /** CONNECT has no packet identifier, and 0 is nobody else's. */
 const connectId = 0;
 
@@ -58,6 +72,7 @@ export class MqttConnection {
   readonly #questions = new Map<number, Question>();
   /** QoS 2 identifiers whose PUBLISH arrived and whose PUBREL has not. */
   readonly #received = new Set<number>();
+  readonly #aliases = new Map<number, string>();
   readonly #end: (failure: CommandError | null) => void;
   #failure: CommandError | null = null;
   #isLeaving = false;
@@ -109,12 +124,25 @@ export class MqttConnection {
   }
 
   /** Resolves to the granted QoS, or a reason code of 0x80 or above, of each filter. */
-  async subscribe(filters: readonly string[], qos: QoS): Promise<readonly number[]> {
-    const options = { qos, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
-    const subscriptions = filters.map((filter) => ({ filter, ...options }));
+  async subscribe(
+    filters: readonly string[],
+    options: { readonly qos: QoS; readonly retainAsPublished?: boolean },
+    properties?: SubscribeProperties,
+  ): Promise<readonly number[]> {
+    const { qos, retainAsPublished = false } = options;
+    const plain = { qos, noLocal: false, retainAsPublished, retainHandling: 0 } as const;
+    const subscriptions = filters.map((filter) => ({ filter, ...plain }));
     const packetId = this.#nextId();
-    const packet: Packet = { type: PacketType.Subscribe, packetId, subscriptions };
+    const list = properties === undefined ? {} : { properties };
+    const packet: Packet = { type: PacketType.Subscribe, packetId, subscriptions, ...list };
     return (await this.#ask(packet, packetId, PacketType.Suback)).reasonCodes;
+  }
+
+  async unsubscribe(filters: readonly string[], properties?: UnsubscribeProperties): Promise<void> {
+    const packetId = this.#nextId();
+    const list = properties === undefined ? {} : { properties };
+    const packet: Packet = { type: PacketType.Unsubscribe, packetId, filters: [...filters], ...list };
+    await this.#ask(packet, packetId, PacketType.Unsuback);
   }
 
   /** Reads nothing more until `resume`. */
@@ -129,7 +157,10 @@ export class MqttConnection {
   /** Sends DISCONNECT and waits until the broker has it, two seconds at most. */
   async disconnect(): Promise<void> {
     if (this.#failure === null && !this.#isLeaving) {
-      this.#send({ type: PacketType.Disconnect, reasonCode: ReasonCode.NormalDisconnection }).catch(() => undefined);
+      const { disconnectProperties: properties } = this.#options;
+      const list = properties === undefined ? {} : { properties };
+      const packet: Packet = { type: PacketType.Disconnect, reasonCode: ReasonCode.NormalDisconnection, ...list };
+      this.#send(packet).catch(() => undefined);
       this.#isLeaving = true;
       clearInterval(this.#pings);
       this.#stream.end();
@@ -140,7 +171,7 @@ export class MqttConnection {
   }
 
   async #connect(): Promise<void> {
-    const { version, clientId, cleanStart, keepAliveSeconds, username, password } = this.#options;
+    const { version, clientId, cleanStart, keepAliveSeconds, username, password, will, properties } = this.#options;
     const connack = await this.#ask(
       {
         type: PacketType.Connect,
@@ -150,7 +181,8 @@ export class MqttConnection {
         keepAlive: keepAliveSeconds,
         ...(username !== undefined && { username }),
         ...(password !== undefined && { password }),
-        ...(version === 5 && !cleanStart && { properties: { sessionExpiryInterval: neverExpires } }),
+        ...(will !== undefined && { will }),
+        ...(properties !== undefined && { properties }),
       },
       connectId,
       PacketType.Connack,
@@ -248,7 +280,16 @@ export class MqttConnection {
       this.#received.add(packetId);
       this.#reply(PacketType.Pubrec, packetId);
     }
+    this.#resolveAlias(message);
     if (!isRepeated) this.#listener.message(message, this);
+  }
+
+  /** An alias brings its topic along, or stands for the one it had last. */
+  #resolveAlias(message: PublishPacket): void {
+    const alias = message.properties?.topicAlias;
+    if (alias === undefined) return;
+    if (message.topic !== '') this.#aliases.set(alias, message.topic);
+    message.topic = this.#aliases.get(alias) ?? '';
   }
 
   #release(packetId: number): void {

@@ -1,7 +1,7 @@
 /** The command line of `pipit store`. What the commands do is loaded with the broker, when one runs. */
 
 import { type Command, Option } from 'commander';
-import { wholeNumber } from './client-options.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export const sortKeys = ['bytes', 'queued', 'in-flight', 'subscriptions', 'offline', 'name'] as const;
 

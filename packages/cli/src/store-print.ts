@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { linesOf } from './pub.ts';
+import { linesOf } from './lines.ts';
 
 /** Lines are written together up to so many characters. */
 const chunkLength = 64 * 1024;

@@ -1,21 +1,34 @@
-/** `pipit sub`: subscribes and prints what arrives, byte for byte as mosquitto_sub does. */
+/** `pipit sub`: subscribes and prints what arrives. */
 
 import type { PublishPacket } from '@pipit/protocol';
-import { ReasonCode, topicFilterProblem } from '@pipit/protocol';
+import { filterMatches, ReasonCode, topicFilterProblem } from '@pipit/protocol';
 import { type ClientArguments, connectionOptions, targetOf } from './client-options.ts';
 import { exitCodes, usageError } from './command-error.ts';
 import { dial } from './dial.ts';
+import { MessagePrinter, type PrintArguments } from './message-printer.ts';
 import { MqttConnection } from './mqtt-connection.ts';
 import { refusalName } from './packet-text.ts';
 
-export interface SubArguments extends ClientArguments {
+export interface SubArguments extends ClientArguments, PrintArguments {
   /** Filters. */
   readonly topic?: readonly string[];
-  readonly verbose?: true;
+  /** Filters of messages to leave out. */
+  readonly filterOut?: readonly string[];
+  /** Filters. */
+  readonly unsubscribe?: readonly string[];
   /** Messages after which to end. */
   readonly count?: number;
   /** Seconds after which to end, whatever came. */
   readonly wait?: number;
+  /** False: `-R`. */
+  readonly retained: boolean;
+  readonly retainedOnly?: true;
+  readonly removeRetained?: true;
+  readonly retainAsPublished?: true;
+  /** Percent. */
+  readonly randomFilter?: number;
+  /** `-E` */
+  readonly exitAfterSubscribe?: true;
 }
 
 /** Resolves to the exit code: after `count` messages, `wait` seconds, a signal, or when every filter was refused. Rejects with a CommandError. */
@@ -24,42 +37,84 @@ export async function subscribeCommand(options: SubArguments): Promise<number> {
   const target = targetOf(options);
   const settings = connectionOptions(options);
   const enough = Promise.withResolvers<number>();
+  const reception = new Reception(options, () => enough.resolve(0));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => enough.resolve(0));
   process.stdout.on('error', () => enough.resolve(exitCodes.failure));
   if (options.wait !== undefined) setTimeout(() => enough.resolve(exitCodes.timeout), options.wait * 1000);
 
-  let left = options.count ?? Number.POSITIVE_INFINITY;
   const open = async (): Promise<MqttConnection> =>
     MqttConnection.open(await dial(target), settings, {
-      message: (message, connection) => {
-        print(message, options.verbose === true, connection);
-        left -= 1;
-        if (left > 0) return;
-        enough.resolve(0);
-        // At once: what comes after the last one wanted stays with the session.
-        void connection.disconnect();
-      },
+      message: (message, connection) => reception.message(message, connection),
       trace: options.debug === true ? (line) => console.error(line) : () => undefined,
     });
   const connection = await Promise.race([enough.promise, open()]);
-  if (typeof connection === 'number') return told(connection);
-  const exitCode = await Promise.race([enough.promise, failureOf(connection), refusal(connection, filters, options)]);
+  if (typeof connection === 'number') return told(connection, options);
+  const exitCode = await Promise.race([
+    enough.promise,
+    failureOf(connection),
+    subscribed(connection, filters, options),
+  ]);
+  await Promise.race([Promise.all(reception.removals), connection.ended]);
   await connection.disconnect();
-  return told(exitCode);
+  return told(exitCode, options);
 }
 
-function filtersOf({ topic = [], url }: SubArguments): readonly string[] {
+/** What becomes of each message. */
+class Reception {
+  /** Retained messages being cleared. */
+  readonly removals: Promise<unknown>[] = [];
+  readonly #options: SubArguments;
+  readonly #printer: MessagePrinter;
+  readonly #over: () => void;
+  #left: number;
+
+  /** `over` is called when no more is wanted. Throws a CommandError for what is no format. */
+  constructor(options: SubArguments, over: () => void) {
+    this.#options = options;
+    this.#printer = new MessagePrinter(options);
+    this.#over = over;
+    this.#left = options.count ?? Number.POSITIVE_INFINITY;
+  }
+
+  message(message: PublishPacket, connection: MqttConnection): void {
+    const { retainedOnly, filterOut = [], removeRetained, retained, randomFilter = 100 } = this.#options;
+    const { topic, retain } = message;
+    if (this.#left <= 0) return;
+    if (retainedOnly === true && !retain) return this.#end(connection);
+    if (filterOut.some((filter) => filterMatches(filter, topic))) return;
+    if (removeRetained === true && retain) this.#remove(topic, connection);
+    if (!retained && retain) return;
+    if (randomFilter < 100 && Math.random() * 100 >= randomFilter) return;
+    this.#printer.print(message, connection);
+    this.#left -= 1;
+    if (this.#left <= 0) this.#end(connection);
+  }
+
+  #remove(topic: string, connection: MqttConnection): void {
+    const removal = connection.publish({ topic, payload: new Uint8Array(0), qos: 1, retain: true });
+    this.removals.push(removal.catch(() => undefined));
+  }
+
+  #end(connection: MqttConnection): void {
+    this.#left = 0;
+    this.#over();
+    // At once: what comes after the last one wanted stays with the session.
+    if (this.removals.length === 0) void connection.disconnect();
+  }
+}
+
+function filtersOf({ topic = [], url, unsubscribe = [], filterOut = [] }: SubArguments): readonly string[] {
   const filters = url === undefined || url.topic === '' ? topic : [url.topic, ...topic];
-  if (filters.length === 0) throw usageError('a topic filter is needed (-t).');
-  for (const filter of filters) {
+  if (filters.length === 0 && unsubscribe.length === 0) throw usageError('a topic filter is needed (-t or -U).');
+  for (const filter of [...filters, ...unsubscribe, ...filterOut]) {
     const problem = topicFilterProblem(filter);
     if (problem !== undefined) throw usageError(`${filter}: ${problem}.`);
   }
   return filters;
 }
 
-function told(exitCode: number): number {
-  if (exitCode === exitCodes.timeout) console.error('Timed out');
+function told(exitCode: number, { quiet }: SubArguments): number {
+  if (exitCode === exitCodes.timeout && quiet !== true) console.error('Timed out');
   return exitCode;
 }
 
@@ -69,29 +124,34 @@ async function failureOf(connection: MqttConnection): Promise<never> {
   return new Promise(() => undefined);
 }
 
-/** Subscribes. Resolves only when all filters were refused, to the last reason code. */
-async function refusal(
+/** Subscribes, then unsubscribes. Resolves when that is all, or when all filters were refused: to the last reason code. */
+async function subscribed(
   connection: MqttConnection,
   filters: readonly string[],
-  { qos, protocolVersion }: SubArguments,
+  options: SubArguments,
 ): Promise<number> {
-  const reasonCodes = await connection.subscribe(filters, qos);
-  const refused = reasonCodes.filter((reasonCode) => reasonCode >= ReasonCode.UnspecifiedError);
-  reasonCodes.forEach((reasonCode, index) => {
-    if (reasonCode < ReasonCode.UnspecifiedError) return;
-    console.error(`Error: the broker refused ${filters[index]}: ${refusalName(reasonCode, protocolVersion)}`);
-  });
-  if (refused.length === filters.length) return refused.at(-1) as number;
-  return new Promise(() => undefined);
+  const { unsubscribe = [], property = {}, exitAfterSubscribe } = options;
+  const refusal = filters.length === 0 ? 0 : await refusalOf(connection, filters, options);
+  if (refusal !== 0) return refusal;
+  if (unsubscribe.length > 0) await connection.unsubscribe(unsubscribe, property.unsubscribe);
+  return exitAfterSubscribe === true ? 0 : new Promise(() => undefined);
 }
 
-/** The payload as it is and a newline; an empty one only shows when `isVerbose`, as mosquitto_sub has it. */
-function print({ topic, payload }: PublishPacket, isVerbose: boolean, connection: MqttConnection): void {
-  if (payload.length === 0 && !isVerbose) return;
-  const prefix = isVerbose ? `${topic} ` : '';
-  const text = payload.length === 0 ? '(null)' : payload;
-  const line = Buffer.concat([Buffer.from(prefix), Buffer.from(text), Buffer.from('\n')]);
-  if (process.stdout.write(line)) return;
-  connection.pause();
-  process.stdout.once('drain', () => connection.resume());
+/** 0 when a filter was granted. */
+async function refusalOf(
+  connection: MqttConnection,
+  filters: readonly string[],
+  { qos, protocolVersion, property = {}, retainAsPublished, quiet }: SubArguments,
+): Promise<number> {
+  const reasonCodes = await connection.subscribe(
+    filters,
+    { qos, retainAsPublished: retainAsPublished === true },
+    property.subscribe,
+  );
+  const refused = reasonCodes.filter((reasonCode) => reasonCode >= ReasonCode.UnspecifiedError);
+  reasonCodes.forEach((reasonCode, index) => {
+    if (reasonCode < ReasonCode.UnspecifiedError || quiet === true) return;
+    console.error(`Error: the broker refused ${filters[index]}: ${refusalName(reasonCode, protocolVersion)}`);
+  });
+  return refused.length === filters.length ? (refused.at(-1) as number) : 0;
 }

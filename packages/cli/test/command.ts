@@ -27,10 +27,10 @@ export class RunningCommand {
   stderr = '';
   readonly #closed: Promise<unknown[]>;
 
-  constructor(args: readonly string[], cwd: string) {
+  constructor(args: readonly string[], cwd: string, environment: Readonly<Record<string, string>> = {}) {
     this.process = spawn(process.execPath, ['--conditions=pipit-source', program, ...args], {
       cwd,
-      env: { ...process.env, NODE_COMPILE_CACHE: cache },
+      env: { ...process.env, NODE_COMPILE_CACHE: cache, ...environment },
     });
     this.#closed = once(this.process, 'close');
     this.process.stdout.setEncoding('latin1').on('data', (text: string) => {
@@ -70,8 +70,12 @@ export function start(...args: string[]): RunningCommand {
 }
 
 /** Runs a command to its end, with `input` as its stdin. */
-export function run(args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> {
-  const command = new RunningCommand(args, scratch);
+export function run(
+  args: readonly string[],
+  input: string | Uint8Array = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const command = new RunningCommand(args, scratch, environment);
   command.process.stdin.on('error', () => undefined).end(input);
   return command.outcome();
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -116,6 +118,113 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
     assert.equal((await rest.outcome()).stdout, 'end\n');
   });
 
+  test('JSON lines go out and in again: any bytes, QoS, RETAIN, properties', async () => {
+    const file = join(folder, 'any');
+    writeFileSync(file, Buffer.from([0, 255, 10]));
+    const copied = await startSub(...tcp, '-t', 'copy/#', '-q', '1', '-C', '3', '-F', '%t %q %C %P %x');
+    const original = await startSub(...tcp, '-t', 'lines/#', '-q', '1', '-C', '3', '--json');
+    const properties = ['-D', 'publish', 'content-type', 'text', '-D', 'publish', 'user-property', 'k', 'ä'];
+    await run(['pub', ...tcp, '-t', 'lines/1', '-m', 'ä', '-q', '1', ...properties]);
+    await run(['pub', ...tcp, '-t', 'lines/2', '-f', file]);
+    await run(['pub', ...tcp, '-t', 'lines/3', '-n']);
+    const { stdout } = await original.outcome();
+    const text = Buffer.from(stdout, 'latin1').toString();
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => ({ ...JSON.parse(line), time: 'now' }));
+    const plain = { time: 'now', qos: 0, retain: false };
+    assert.deepEqual(lines, [
+      {
+        ...plain,
+        topic: 'lines/1',
+        payload: 'ä',
+        qos: 1,
+        properties: { contentType: 'text', userProperties: [['k', 'ä']] },
+      },
+      { ...plain, topic: 'lines/2', payloadBase64: 'AP8K' },
+      { ...plain, topic: 'lines/3', payload: '' },
+    ]);
+    const sent = await run(['pub', ...tcp, '--json'], text.replaceAll('lines/', 'copy/'));
+    assert.deepEqual(sent, { exitCode: 0, stdout: '', stderr: '' });
+    const again = Buffer.from((await copied.outcome()).stdout, 'latin1').toString();
+    assert.equal(again, 'copy/1 1 text k:ä c3a4\ncopy/2 0   00ff0a\ncopy/3 0   \n');
+  });
+
+  test('a line that is no message ends pub --json with its number', async () => {
+    for (const [line, why] of [
+      ['{', 'it is not a JSON object'],
+      ['{"payload":"x"}', 'it has no topic, and there is no -t'],
+      ['{"topic":"a/#"}', 'Topic name contains a wildcard'],
+      ['{"topic":"a","qos":3}', 'qos has to be 0, 1 or 2'],
+      ['{"topic":"a","payload":1}', 'payload has to be a text'],
+    ]) {
+      const outcome = await run(['pub', ...tcp, '--json'], `{"topic":"a"}\n${line}\n`);
+      assert.deepEqual(outcome, { exitCode: 1, stdout: '', stderr: `Error: line 2 of the input: ${why}.\n` });
+    }
+  });
+
+  test('the password comes from a file or the environment, without its line end', async () => {
+    const file = join(folder, 'password');
+    writeFileSync(file, 'secret\n');
+    // What is sent is shown by a broker that says what it got: CONNECT in a server of the test.
+    const seen: string[] = [];
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (bytes) => {
+        seen.push(bytes.toString('latin1'));
+        socket.destroy();
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const to = ['-h', '127.0.0.1', '-p', `${(server.address() as AddressInfo).port}`, '-t', 'a', '-m', 'x'];
+    await run(['pub', ...to, '-u', 'me', '--password-file', file]);
+    await run(['pub', ...to], '', { PIPIT_USERNAME: 'someone', PIPIT_PASSWORD: 'hidden' });
+    await run(['pub', ...to, '-P', 'given'], '', { PIPIT_USERNAME: 'someone', PIPIT_PASSWORD: 'hidden' });
+    server.close();
+    const ends = ['\0\x02me\0\x06secret', '\0\x07someone\0\x06hidden', '\0\x07someone\0\x05given'];
+    assert.deepEqual(
+      seen.map((text, i) => text.endsWith(ends[i] as string)),
+      [true, true, true],
+      seen.join('\n'),
+    );
+  });
+
+  test('--quiet says nothing, and ends as ever', async () => {
+    const refused = await run(['pub', ...tcp, '-t', 'secret/x', '-m', 'x', '-q', '1', '--quiet']);
+    assert.deepEqual(refused, { exitCode: 0x87, stdout: '', stderr: '' });
+    assert.deepEqual(await run(['sub', ...tcp, '-t', 'silence', '-W', '1', '--quiet']), {
+      exitCode: 27,
+      stdout: '',
+      stderr: '',
+    });
+  });
+
+  test('TLS options lead to a connection, or to a sentence', async () => {
+    const [, port = ''] = secure;
+    const to = ['pub', '-p', port, '-t', 'a', '-m', 'x'];
+    for (const options of [
+      ['--cafile', `${certificates}/ca.pem`, '--tls-version', 'tlsv1.3'],
+      ['--capath', certificates],
+      ['--cafile', `${certificates}/ca.pem`, '--tls-alpn', 'mqtt'],
+      [
+        '--cafile',
+        `${certificates}/ca.pem`,
+        '--tls-version',
+        'tlsv1.2',
+        '--ciphers',
+        'ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256',
+      ],
+    ]) {
+      assert.deepEqual(await run([...to, ...options]), { exitCode: 0, stdout: '', stderr: '' }, options.join(' '));
+    }
+    for (const options of [['--tls-use-os-certs'], ['--psk', 'aabb', '--psk-identity', 'me']]) {
+      const { exitCode, stderr } = await run([...to, ...options]);
+      assert.equal(exitCode, 1, options.join(' '));
+      assert.match(stderr, /^Error: [^\n]+\n$/);
+    }
+  });
+
   test('say why the broker refused, and exit with its code', async () => {
     const cases: readonly [args: string[], exitCode: number, stderr: string][] = [
       [
@@ -156,8 +265,8 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
 
   const mistakes: readonly [args: string[], stderr: RegExp][] = [
     [['pub', '-m', 'x'], /^Error: a topic is needed \(-t\)\.\n$/],
-    [['pub', '-t', 'a'], /^Error: one of -m, -n, -f, -s and -l is needed\.\n$/],
-    [['pub', '-t', 'a', '-m', 'x', '-n'], /^Error: one of -m, -n, -f, -s and -l is needed\.\n$/],
+    [['pub', '-t', 'a'], /^Error: one of -m, -n, -f, -s, -l and --json is needed\.\n$/],
+    [['pub', '-t', 'a', '-m', 'x', '-n'], /^Error: one of -m, -n, -f, -s, -l and --json is needed\.\n$/],
     [['pub', '-t', 'a/#', '-m', 'x'], /^Error: Topic name contains a wildcard\.\n$/],
     [['pub', '-t', 'a', '-f', '/nowhere'], /^Error: \/nowhere cannot be read: .*\n$/],
     [['pub', '-t', 'a', '-m', 'x', '-q', '3'], /argument '3' is invalid\. It has to be a whole number from 0 to 2\./],
@@ -167,10 +276,10 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
     [['sub', '-L', 'http://x'], /argument 'http:\/\/x' is invalid\. It has to look like mqtt:/],
   ];
   for (const [args, pattern] of mistakes) {
-    test(`exit with 2 and a sentence for: ${args.join(' ')}`, async () => {
+    test(`exit with 1 and a sentence for: ${args.join(' ')}`, async () => {
       const { exitCode, stdout, stderr } = await run(args);
       assert.match(stderr, pattern);
-      assert.deepEqual({ exitCode, stdout }, { exitCode: 2, stdout: '' });
+      assert.deepEqual({ exitCode, stdout }, { exitCode: 1, stdout: '' });
     });
   }
 });

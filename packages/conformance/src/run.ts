@@ -63,8 +63,9 @@ export function isMeant(each: Case, only: readonly string[] | undefined): boolea
 function refusalOf(version: ProtocolVersion, first: Packet | undefined, peer: Peer): Refusal {
   if (first === undefined) {
     // Who does not know a version may close; but some MQTT there has to be, and 3.1.1 is what all know.
-    const isUnknown = peer.end === 'closed' && version !== 4;
-    const note = peer.end === 'closed' ? 'CONNECT closes the connection' : `no connection (${peer.end})`;
+    const isClosed = ['closed', 'ECONNRESET', 'EPIPE'].includes(peer.end ?? '');
+    const isUnknown = isClosed && version !== 4;
+    const note = isClosed ? 'CONNECT closes the connection' : `no connection (${peer.end})`;
     return { version, outcome: isUnknown ? 'not applicable' : 'fail', note };
   }
   const isUnknown = first.type === PacketType.Connack && first.reasonCode === (version === 5 ? 0x84 : 1);
