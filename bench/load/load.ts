@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly pid: number | null;
   readonly warmUpMs: number;
   readonly measureMs: number;
+  /** How long nothing may arrive before what is missing counts as lost; default 5,000. */
+  readonly silenceMs?: number;
 }
 
 export interface LoadResult {
@@ -46,8 +48,7 @@ export interface LoadResult {
 }
 
 const connectingMax = 200;
-/** How long nothing may arrive before what is missing counts as lost. */
-const silenceMs = 5000;
+const defaultSilenceMs = 5000;
 
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const load = new Load(options);
@@ -211,6 +212,7 @@ class Load implements LoadOwner {
   /** Waits until everything sent has arrived and was acknowledged, or nothing comes any more. */
   async #drain(): Promise<void> {
     if (this.#options.scenario.durable === 'absent') await this.#connectSubscribers();
+    const { silenceMs = defaultSilenceMs } = this.#options;
     let seen = -1;
     for (let silence = 0; silence < silenceMs && !this.#isDone; silence += 20) {
       await this.#pass(20);

@@ -1,6 +1,6 @@
 /** What a process has used so far, from Linux's /proc. On other systems, and for brokers elsewhere, nothing is known. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Usage {
   /** User and system time of all threads. */
@@ -14,15 +14,31 @@ const ticksPerSecond = 100;
 
 export function usageOf(pid: number | null): Usage | null {
   if (pid === null) return null;
-  let stat: string;
-  let status: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    return { cpuSeconds: exactCpuSeconds(pid) ?? tickedCpuSeconds(pid), rssBytes: residentBytes(status) };
   } catch {
     return null;
   }
-  return { cpuSeconds: cpuTicks(stat) / ticksPerSecond, rssBytes: residentBytes(status) };
+}
+
+/** To the nanosecond, if the kernel counts it: the sum over the threads there are. */
+function exactCpuSeconds(pid: number): number | null {
+  let nanoseconds = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    } catch (error) {
+      // A thread that has just ended, or a kernel without these figures.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || thread === String(pid)) return null;
+    }
+  }
+  return nanoseconds > 0 ? nanoseconds / 1e9 : null;
+}
+
+/** In hundredths. */
+function tickedCpuSeconds(pid: number): number {
+  return cpuTicks(readFileSync(`/proc/${pid}/stat`, 'latin1')) / ticksPerSecond;
 }
 
 /** utime and stime, the 14th and 15th field; the second one, the name, may hold anything. */

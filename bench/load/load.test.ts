@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { createBroker } from '@pipit/broker';
+import { Framer, PacketType, viewOf } from '@pipit/protocol';
+import { type Scenario, scenario } from '../scenarios.ts';
+import { type LoadResult, runLoad } from './load.ts';
+
+const timeout = { timeout: 60_000 };
+const certificates = resolve(import.meta.dirname, '../../packages/broker/test/node/certificates');
+const caFile = join(certificates, 'ca.pem');
+const times = { warmUpMs: 50, measureMs: 150 };
+
+async function measured(settings: Partial<Scenario>): Promise<LoadResult> {
+  const tls = {
+    cert: readFileSync(join(certificates, 'server.pem')),
+    key: readFileSync(join(certificates, 'server-key.pem')),
+  };
+  const broker = createBroker({ listeners: [{ type: 'auto', host: '127.0.0.1', port: 0, tls }] });
+  await broker.start();
+  try {
+    const chosen = scenario('test', 'test', settings);
+    const port = broker.listeners[0]?.port as number;
+    const address = { transport: chosen.transport, host: '127.0.0.1', port, path: '/mqtt', caFile };
+    return await runLoad({ scenario: chosen, address, pid: process.pid, ...times });
+  } finally {
+    await broker.stop();
+  }
+}
+
+function assertWhole(result: LoadResult): void {
+  const { lost, outOfOrder, unacknowledged, sentPerSecond, receivedPerSecond } = result;
+  assert.deepEqual({ lost, outOfOrder, unacknowledged }, { lost: 0, outOfOrder: 0, unacknowledged: 0 });
+  assert.ok(sentPerSecond > 0 && receivedPerSecond > 0, JSON.stringify(result));
+}
+
+test('every transport, QoS and version comes through whole', timeout, async () => {
+  for (const transport of ['tcp', 'tls', 'ws'] as const) {
+    for (const qos of [0, 1, 2] as const) assertWhole(await measured({ transport, qos, payloadBytes: 300 }));
+  }
+  const v5 = await measured({ version: 5, qos: 1, userProperties: 3, publishers: 3, subscribers: 3, window: 1 });
+  assertWhole(v5);
+  assert.ok((v5.cpuUsPerMessage ?? 0) > 0 || process.platform !== 'linux');
+});
+
+test('one message to many is that many deliveries, and a group shares them', timeout, async () => {
+  const fanOut = await measured({ shape: 'fan-out', subscribers: 20, qos: 1 });
+  assertWhole(fanOut);
+  assert.ok(fanOut.receivedPerSecond > 10 * fanOut.sentPerSecond, JSON.stringify(fanOut));
+  const shared = await measured({ shape: 'shared', publishers: 10, subscribers: 3, qos: 1 });
+  assertWhole(shared);
+  assert.ok(shared.receivedPerSecond < 2 * shared.sentPerSecond, JSON.stringify(shared));
+});
+
+test('at a rate, messages are sent when they are due', timeout, async () => {
+  const { sentPerSecond, ...rest } = await measured({ qos: 1, rate: 2000 });
+  assertWhole({ sentPerSecond, ...rest });
+  assert.ok(sentPerSecond > 1000 && sentPerSecond < 3000, `${sentPerSecond} a second`);
+});
+
+test('a session that is away gets everything afterwards', timeout, async () => {
+  const { receivedPerSecond, latencyUs, lost, outOfOrder, sentPerSecond } = await measured({
+    shape: 'fan-in',
+    publishers: 5,
+    qos: 1,
+    durable: 'absent',
+    // So few that none is dropped for want of room in the queue.
+    rate: 5000,
+  });
+  assert.deepEqual(
+    { receivedPerSecond, latencyUs, lost, outOfOrder },
+    { receivedPerSecond: 0, latencyUs: null, lost: 0, outOfOrder: 0 },
+  );
+  assert.ok(sentPerSecond > 0);
+});
+
+test('sees what a broker loses, sends twice and sends out of order', timeout, async () => {
+  for (const [fault, seen] of [
+    ['loses', { lost: true, outOfOrder: true }],
+    ['repeats', { lost: false, outOfOrder: true }],
+    ['swaps', { lost: false, outOfOrder: true }],
+    ['none', { lost: false, outOfOrder: false }],
+  ] as const) {
+    const { lost, outOfOrder } = await throughFault(fault);
+    assert.deepEqual({ lost: lost > 0, outOfOrder: outOfOrder > 0 }, seen, fault);
+  }
+});
+
+type Fault = 'loses' | 'repeats' | 'swaps' | 'none';
+
+/** A pair of QoS 0 through something that does not treat every tenth message as it should. */
+async function throughFault(fault: Fault): Promise<LoadResult> {
+  let subscriber: Socket | null = null;
+  let count = 0;
+  let late: Uint8Array | null = null;
+  const pass = (packet: Uint8Array): void => {
+    const isTenth = ++count % 10 === 0;
+    if (isTenth && fault === 'loses') return;
+    if (isTenth && fault === 'swaps') {
+      late = packet;
+      // Should it be the last one.
+      setTimeout(passLate, 50);
+      return;
+    }
+    subscriber?.write(packet);
+    if (isTenth && fault === 'repeats') subscriber?.write(packet);
+    passLate();
+  };
+  const passLate = (): void => {
+    if (late !== null) subscriber?.write(late);
+    late = null;
+  };
+  const server = createServer((socket) => {
+    const framer = new Framer(1 << 20);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      framer.feed(chunk as Uint8Array, viewOf(chunk as Uint8Array), 0, chunk.length);
+      while (framer.next()) {
+        const { bytes, start, body, end } = framer;
+        const type = (bytes[start] as number) >> 4;
+        if (type === PacketType.Connect) socket.write(Uint8Array.of(0x20, 2, 0, 0));
+        else if (type === PacketType.Subscribe) {
+          subscriber = socket;
+          socket.write(Uint8Array.of(0x90, 3, bytes[body] as number, bytes[body + 1] as number, 0));
+        } else if (type === PacketType.Publish) pass(bytes.slice(start, end));
+      }
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const address = { transport: 'tcp', host: '127.0.0.1', port, path: '/', caFile: null } as const;
+    // At a rate: what is lost must not leave the load waiting for it.
+    const paced = scenario('test', 'test', { rate: 2000 });
+    return await runLoad({ scenario: paced, address, pid: null, ...times, silenceMs: 300 });
+  } finally {
+    server.close();
+  }
+}
