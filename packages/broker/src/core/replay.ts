@@ -107,6 +107,8 @@ export class Replay {
   private phase: Phase = Phase.Searching;
   /** What was found and is only in the store; and how many of it were given. */
   private found: Found[] = [];
+  /** Those of them that the store was asked for. */
+  private asked: readonly Found[] = [];
   private given = 0;
   /** What they cost, together. */
   bytes = 0;
@@ -208,7 +210,7 @@ export class Replay {
     if (!this.fetch(state)) state.wake(this.session);
   }
 
-  /** False: what was found is no more, and the search goes on. */
+  /** False: nothing has to be asked for. */
   private fetch(state: State): boolean {
     const { retained, fetches } = state;
     this.found = this.found.filter(({ entry, order }) => retained.orderOf(entry) === order);
@@ -216,11 +218,18 @@ export class Replay {
       this.letGo(state);
       return false;
     }
+    // What is in memory may not be on the disk yet; when the answer comes it may be nowhere else.
+    for (const each of this.found) each.value = retained.value(each.entry);
+    this.asked = this.found.filter(({ value }) => value === null);
+    fetches.activeBytes += this.bytes;
+    if (this.asked.length === 0) {
+      this.phase = Phase.Giving;
+      return false;
+    }
     this.phase = Phase.Fetching;
     const number = state.nextToken();
     fetches.open.set(number, this);
-    fetches.activeBytes += this.bytes;
-    const messages = this.found.map(({ entry }) => ({ topic: retained.topic(entry), id: retained.id(entry) }));
+    const messages = this.asked.map(({ entry }) => ({ topic: retained.topic(entry), id: retained.id(entry) }));
     const givesUp = state.now - this.failingSince >= state.limits.unreadableMsMax;
     state.effects.push({ kind: 'fetch', request: { number, messages, givesUp } });
     return true;
@@ -230,7 +239,7 @@ export class Replay {
     if (this.isClosed || !this.session.isOnline) return this.letGo(state);
     this.phase = Phase.Giving;
     this.failingSince = Number.POSITIVE_INFINITY;
-    for (const [index, each] of this.found.entries()) {
+    for (const [index, each] of this.asked.entries()) {
       const stored = messages[index];
       if (stored == null || state.retained.orderOf(each.entry) !== each.order) continue;
       each.value = messageFromStored(stored, state.topics.borrow(stored.topic), state.recordOffsetMs);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Packet, PacketType } from '@pipit/protocol';
 import { puback, publish, suback, subscribe, subscribeWith } from './packets.ts';
+import type { StoreDouble } from './store-double.ts';
 import { type Client, retainedKinds, World } from './world.ts';
 
 const lasting = (receiveMaximum: number) => ({
@@ -176,3 +177,24 @@ for (const [store, limits, where] of retainedKinds) {
     });
   });
 }
+
+test('a value that was in memory when others were asked for, and was not on the disk then, is given all the same', () => {
+  const world = new World({ store: 'late', limits: { retainedBytesInMemoryMax: 0 } });
+  const store = world.store as StoreDouble;
+  const publisher = world.connect({ clientId: 'publisher' });
+  publisher.publishWhole(publish({ topic: 't/1', payload: 'old', retain: true, qos: 1, packetId: 1 }), 0x10);
+  const reader = world.connect({ clientId: 'reader' });
+  store.isCommitStalled = true;
+  store.isPagingStalled = true;
+  publisher.send(publish({ topic: 't/2', payload: 'new', retain: true }));
+  reader.send(subscribe(1, { filter: 't/#', qos: 0 }));
+  world.settle();
+  assert.equal(store.fetchesWaiting.length, 1);
+  store.isCommitStalled = false;
+  world.settle();
+  store.isPagingStalled = false;
+  const retained = (topic: string, payload: string) => publish({ topic, payload, retain: true });
+  reader.expect(suback(1, 0), retained('t/1', 'old'), retained('t/2', 'new'));
+  assert.deepEqual(store.retainedTopics, ['t/1', 't/2']);
+  world.end();
+});

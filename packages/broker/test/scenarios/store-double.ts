@@ -13,6 +13,7 @@ import {
   type FetchRequest,
   type PageRequest,
   type StoredDelivery,
+  type StoredMessage,
   type StoredState,
   storedCost,
 } from '../../src/core/index.ts';
@@ -28,9 +29,13 @@ export class StoreDouble {
   private readonly kept = new KeptState();
   private waitingCommit: Batch | null = null;
   private readonly waitingPages: PageRequest[] = [];
-  private readonly waitingFetches: FetchRequest[] = [];
+  private readonly waitingFetches: {
+    readonly request: FetchRequest;
+    readonly found: readonly (StoredMessage | null)[];
+  }[] = [];
   private failures = 0;
   private isDamaged = false;
+  private readonly lost = new Set<string>();
   /** Refuse every commit until it is set back. */
   isBroken = false;
   /** Answer nothing until it is set back. */
@@ -62,8 +67,13 @@ export class StoreDouble {
     this.waitingPages.push(request);
   }
 
+  /** Answered later, with what lasts now. */
   fetch(request: FetchRequest): void {
-    this.waitingFetches.push(request);
+    const kept = this.kept.fetch(request);
+    const found = this.log === null ? kept : this.log.fetch(request.messages);
+    assert.ok(typeof found !== 'string', String(found));
+    if (!this.isDamaged) assert.deepEqual(found, kept);
+    this.waitingFetches.push({ request, found });
   }
 
   /** Answers one thing that waits. False when nothing does. */
@@ -108,23 +118,23 @@ export class StoreDouble {
   }
 
   private answerFetch(core: Core, now: number): boolean {
-    const request = this.waitingFetches.shift();
-    if (request === undefined) return false;
+    const fetch = this.waitingFetches.shift();
+    if (fetch === undefined) return false;
+    const { request } = fetch;
     if (this.isPagingBroken) {
       core.fetched(request.number, null, 'unreadable', now);
       return true;
     }
     const isLost = (topic: string) => this.unreadableTopics.has(topic);
+    const isGone = (topic: string) => isLost(topic) || this.lost.has(topic);
     if (request.messages.some(({ topic }) => isLost(topic)) && !request.givesUp) {
       core.fetched(request.number, null, 'unreadable', now);
       return true;
     }
-    const kept = this.kept
-      .fetch(request)
-      .map((message) => (message !== null && isLost(message.topic) ? null : message));
-    const found = this.log === null ? kept : this.log.fetch(request.messages);
-    assert.ok(typeof found !== 'string', String(found));
-    if (!this.isDamaged) assert.deepEqual(found, kept);
+    // Damage is found when it is read.
+    const read = this.log !== null && this.isDamaged ? this.log.fetch(request.messages) : fetch.found;
+    assert.ok(typeof read !== 'string', String(read));
+    const found = read.map((message) => (message !== null && isGone(message.topic) ? null : message));
     this.fetched += found.filter((message) => message !== null).length;
     core.fetched(request.number, found, null, now);
     return true;
@@ -142,7 +152,7 @@ export class StoreDouble {
 
   /** Fetches not answered yet: the topics each asks for. */
   get fetchesWaiting(): string[][] {
-    return this.waitingFetches.map(({ messages }) => messages.map(({ topic }) => topic));
+    return this.waitingFetches.map(({ request: { messages } }) => messages.map(({ topic }) => topic));
   }
 
   /** Page requests not answered yet. */
@@ -161,6 +171,7 @@ export class StoreDouble {
 
   /** Damage: the retained message of this topic is gone. */
   loseRetained(topic: string): void {
+    this.lost.add(topic);
     this.kept.retained.delete(topic);
   }
 
