@@ -79,6 +79,8 @@ export class Recovery {
   private doubtful: Found[] = [];
   /** How many records their batch has beside them. */
   private doubtfulLost = 0;
+  /** Its commit record. */
+  private doubtfulCommit: Commit | null = null;
   private readonly gaps: Gap[] = [];
   /** Segments with batches that were written to another one. */
   private readonly misplaced = new Set<number>();
@@ -192,6 +194,7 @@ export class Recovery {
     if (inside.length !== commit.records || bytes !== commit.bytes) {
       this.doubtful = inside;
       this.doubtfulLost = commit.records - inside.length;
+      this.doubtfulCommit = commit;
       return;
     }
     for (const found of inside) this.apply(found);
@@ -223,9 +226,15 @@ export class Recovery {
   /** A batch begins at `start`, and the one before it ended at `previousEnd`: all before that lasted. */
   private resolve(previousEnd: LogPosition, start: LogPosition): void {
     for (const found of this.doubtful) if (isBefore(found, previousEnd)) this.apply(found);
-    if (!isBefore(previousEnd, this.lastCommitEnd)) this.lostRecords += this.doubtfulLost;
+    if (!isBefore(previousEnd, this.lastCommitEnd)) {
+      this.lostRecords += this.doubtfulLost;
+      this.commit = this.doubtfulCommit ?? this.commit;
+    }
+    // Also when nothing behind it counts: the next batch must not say that it never lasted.
+    if (isBefore(this.end, previousEnd)) this.end = previousEnd;
     this.doubtful = [];
     this.doubtfulLost = 0;
+    this.doubtfulCommit = null;
     if (isBefore(previousEnd, start)) this.abandoned.push({ from: previousEnd, to: start });
     // What an older segment had, if it is not there any more, was cleaned.
     const isKnown = this.segments.oldest !== null && previousEnd.segment >= this.segments.oldest.number;
