@@ -17,7 +17,7 @@ interface OpenFile {
   readonly fd: number;
   /** Operations that use it now: it is not closed before they end. */
   users: number;
-  /** Its name may be lost in a power cut: the directory is synced with it. */
+  /** Opened for writing and not synced since: its name may be lost in a power cut, so the directory is synced with it. */
   isNew: boolean;
 }
 
@@ -213,10 +213,9 @@ export class FileDisk implements Disk {
   }
 
   #closeOldest(files: Map<string, OpenFile>, filesMax: number): void {
-    for (const [file, { fd, users, isNew }] of files) {
+    for (const [file, { fd, users }] of files) {
       if (files.size <= filesMax) return;
-      // A new file that was not synced yet must stay known as new.
-      if (users > 0 || (isNew && files === this.#writing)) continue;
+      if (users > 0) continue;
       files.delete(file);
       fs.close(fd, ignore);
     }

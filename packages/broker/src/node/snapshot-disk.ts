@@ -1,64 +1,65 @@
 /**
  * The files of a store as they are at one moment, for reading only: the log may grow and be cleaned meanwhile.
  *
- * All segments are opened at once, because a broker removes old ones: what is open stays readable. It moves what lives in an old
- * segment to the newest before it removes the old one, so files that were all there at one moment hold everything.
+ * All segments are opened at once, because a broker removes old ones: what is open stays readable. A broker moves what lives in an
+ * old segment to the newest before it removes the old one. So all files of one listing hold everything, if no newer one has
+ * appeared by the time the last of them is open.
  */
 
-import fs, { type FileHandle } from 'node:fs/promises';
+import fs from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { Disk, DiskFile, DiskOperation, DiskResult } from '../store/disk.ts';
 import { segmentNumber } from '../store/segments.ts';
 
 /** So often the files may change while they are opened. */
-const attemptsMax = 100;
+const attemptsMax = 1_000;
 
 export class SnapshotDisk implements Disk {
   readonly #directory: string;
-  #files = new Map<string, FileHandle>();
+  readonly #files = new Map<string, number>();
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
   perform(operation: DiskOperation, answer: (result: DiskResult) => void): void {
-    this.#perform(operation).then(answer, (error: Error) => answer({ kind: 'failed', reason: error.message }));
+    if (operation.kind === 'read') return this.#read(operation, answer);
+    // Never from within the call.
+    setImmediate(() => answer(operation.kind === 'list' ? this.#list() : failed('these files are only read')));
   }
 
   close(done: () => void): void {
-    void this.#closeAll().then(done);
+    this.#keep(new Set());
+    done();
   }
 
-  async #perform(operation: DiskOperation): Promise<DiskResult> {
-    switch (operation.kind) {
-      case 'list':
-        return { kind: 'listed', files: await this.#open() };
-      case 'read':
-        return { kind: 'read', bytes: await this.#read(operation) };
-      default:
-        return { kind: 'failed', reason: 'these files are only read' };
+  #list(): DiskResult {
+    try {
+      return { kind: 'listed', files: this.#open() };
+    } catch (error) {
+      return failed((error as Error).message);
     }
   }
 
-  async #open(): Promise<DiskFile[]> {
+  /** Synchronous, to be done before much has changed. */
+  #open(): DiskFile[] {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      await this.#closeAll();
-      const before = await this.#names();
+      const names = this.#names();
+      // What an earlier attempt has opened need not be there any more.
+      this.#keep(new Set(names));
       const files: DiskFile[] = [];
-      for (const name of before) {
-        const bytes = await this.#openOne(name);
+      for (const name of names) {
+        const bytes = this.#openOne(name);
         if (bytes !== null) files.push({ name, bytes });
       }
-      const after = await this.#names();
-      const isSame = before.length === files.length && before.join() === after.join();
-      if (isSame) return files;
+      if (files.length === names.length && newest(this.#names()) === newest(names)) return files;
     }
     throw new Error(`the files changed ${attemptsMax} times while they were opened`);
   }
 
   /** In the order of the log, so that the sizes are those of one moment of it. */
-  async #names(): Promise<string[]> {
-    const entries = await fs.readdir(this.#directory, { recursive: true, withFileTypes: true });
+  #names(): string[] {
+    const entries = fs.readdirSync(this.#directory, { recursive: true, withFileTypes: true });
     return entries
       .filter((entry) => entry.isFile())
       .map((entry) => relative(this.#directory, join(entry.parentPath, entry.name)).replaceAll(sep, '/'))
@@ -66,37 +67,52 @@ export class SnapshotDisk implements Disk {
   }
 
   /** Its bytes; null when it is gone. A segment that may not be opened is listed all the same: reading it will fail. */
-  async #openOne(name: string): Promise<number | null> {
+  #openOne(name: string): number | null {
     const path = join(this.#directory, name);
     try {
-      if (segmentNumber(name) === null) return (await fs.stat(path)).size;
-      const file = await fs.open(path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'EACCES') return null;
-        throw error;
-      });
-      if (file === null) return (await fs.stat(path)).size;
-      this.#files.set(name, file);
-      return (await file.stat()).size;
+      if (segmentNumber(name) === null) return fs.statSync(path).size;
+      let file = this.#files.get(name);
+      if (file === undefined) {
+        file = fs.openSync(path, 'r');
+        this.#files.set(name, file);
+      }
+      return fs.fstatSync(file).size;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES') return fs.statSync(path).size;
+      if (code === 'ENOENT') return null;
       throw error;
     }
   }
 
-  async #read({ file, at, length }: Extract<DiskOperation, { kind: 'read' }>): Promise<Uint8Array> {
+  #read({ file, at, length }: Extract<DiskOperation, { kind: 'read' }>, answer: (result: DiskResult) => void): void {
     const open = this.#files.get(file);
-    if (open === undefined) throw new Error(`${file} may not be read`);
+    if (open === undefined) return void setImmediate(() => answer(failed(`${file} may not be read`)));
     const bytes = new Uint8Array(length);
-    let read = 0;
-    for (let count = -1; read < length && count !== 0; read += count) {
-      ({ bytesRead: count } = await open.read(bytes, read, length - read, at + read));
-    }
-    return bytes.subarray(0, read);
+    const proceed = (from: number): void => {
+      fs.read(open, bytes, from, length - from, at + from, (error, count) => {
+        if (error !== null) return answer(failed(error.message));
+        if (count > 0 && from + count < length) return proceed(from + count);
+        answer({ kind: 'read', bytes: bytes.subarray(0, from + count) });
+      });
+    };
+    proceed(0);
   }
 
-  async #closeAll(): Promise<void> {
-    const files = [...this.#files.values()];
-    this.#files = new Map();
-    for (const file of files) await file.close();
+  /** Closes all others. */
+  #keep(names: ReadonlySet<string>): void {
+    for (const [name, file] of this.#files) {
+      if (names.has(name)) continue;
+      fs.closeSync(file);
+      this.#files.delete(name);
+    }
   }
+}
+
+function newest(names: readonly string[]): string | undefined {
+  return names.filter((name) => segmentNumber(name) !== null).at(-1);
+}
+
+function failed(reason: string): DiskResult {
+  return { kind: 'failed', reason };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,6 +40,22 @@ function real(directory: string): DiskFixture {
 
 diskSuite('the simulated disk', () => Promise.resolve(simulated(new SimulatedDisk(new Prng(1)))));
 diskSuite('files', () => Promise.resolve(real(mkdtempSync(join(tmpdir(), 'pipit-disk-')))));
+
+test('files that were appended to and never synced do not stay open', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pipit-disk-'));
+  const disk = new FileDisk(directory);
+  for (let file = 0; file < 50; file++) {
+    const bytes = Uint8Array.of(file);
+    await new Promise((done) => disk.perform({ kind: 'append', file: `${file}`, bytes }, done));
+  }
+  const isOurs = (descriptor: string): boolean => {
+    const path = `/proc/self/fd/${descriptor}`;
+    return existsSync(path) && readlinkSync(path).startsWith(directory);
+  };
+  assert.equal(readdirSync('/proc/self/fd').filter(isOurs).length, 4);
+  await new Promise<void>((done) => disk.close(done));
+  await rm(directory, { recursive: true });
+});
 
 test('the simulated disk forgets what was not synced, and nothing that was', () => {
   let forgotten = 0;
