@@ -25,18 +25,18 @@ function delivery(sequence: number): Delivery {
 /** Seals at `now`; what it wrote, and the tokens that came free. */
 function seal(journal: Journal, now = 0): { kinds: string[] | null; freed: number[] } {
   const freed: number[] = [];
-  const batch = journal.seal(now, 1_000 + now, 500, ({ publishes }) =>
-    freed.push(...publishes.map(({ token }) => token)),
-  );
+  const batch = journal.seal(now, 1_000 + now, 500, ({ publishes }) => {
+    for (const { token } of publishes) freed.push(token);
+  });
   return { kinds: batch === null ? null : batch.changes.map(({ kind }) => kind), freed };
 }
 
 function commit(journal: Journal, error: string | null, now = 0): number[] {
   const freed: number[] = [];
   assert.ok(journal.inFlight);
-  journal.committed(journal.inFlight, error, now, ({ publishes }) =>
-    freed.push(...publishes.map(({ token }) => token)),
-  );
+  journal.committed(journal.inFlight, error, now, ({ publishes }) => {
+    for (const { token } of publishes) freed.push(token);
+  });
   return freed;
 }
 
@@ -70,6 +70,19 @@ test('a failed batch is tried again in order, with what came since, not before i
   assert.deepEqual(journal.inFlight?.changes, [unretained('a'), unretained('b')]);
   assert.deepEqual(commit(journal, null, 1_200), [1]);
   assert.deepEqual([journal.isFailing, journal.committedNumber], [false, 2]);
+});
+
+test('more may wait for one batch than a call takes arguments', () => {
+  const journal = new Journal();
+  const count = 200_000;
+  journal.record(unretained('a'));
+  for (let token = 1; token <= count; token++) journal.holdPublish({ token, reasonCode: 0 });
+  seal(journal);
+  commit(journal, 'full');
+  journal.holdPublish({ token: count + 1, reasonCode: 0 });
+  seal(journal, 1_000);
+  const freed = commit(journal, null, 1_000);
+  assert.deepEqual([freed.length, freed[0], freed.at(-1)], [count + 1, 1, count + 1]);
 });
 
 test('what is settled before it is sealed is not written; what was written and is settled then, is', () => {

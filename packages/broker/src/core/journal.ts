@@ -29,6 +29,12 @@ export interface HeldPublish {
 class Waiters {
   connections: Connection[] = [];
   publishes: HeldPublish[] = [];
+
+  /** One by one: there may be more of them than a call takes arguments. */
+  add({ connections, publishes }: Waiters): void {
+    for (const connection of connections) this.connections.push(connection);
+    for (const publish of publishes) this.publishes.push(publish);
+  }
 }
 
 /** What a note costs beside the message it holds, roughly. */
@@ -223,8 +229,7 @@ export class Journal {
     this.retrying = null;
     const waiters = this.open;
     this.open = new Waiters();
-    this.sealed.connections.push(...waiters.connections);
-    this.sealed.publishes.push(...waiters.publishes);
+    this.sealed.add(waiters);
     for (const connection of waiters.connections) connection.sealHeld();
     if (changes.length === 0) {
       this.committedNumber = this.number - 1;

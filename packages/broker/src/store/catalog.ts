@@ -169,14 +169,9 @@ export class Catalog {
     return count;
   }
 
-  /** Forgets whatever stands in a segment that could not be read. How many things that were. */
-  forgetSegment(segment: number): number {
-    let count = 0;
-    const isIn = (place: Place | null): boolean => {
-      const isHit = place?.segment === segment;
-      if (isHit) count++;
-      return isHit;
-    };
+  /** Forgets whatever stands in a segment that could not be read. */
+  forgetSegment(segment: number): void {
+    const isIn = (place: Place | null): boolean => place?.segment === segment;
     for (const session of [...this.sessions.values()]) {
       if (isIn(session.place)) this.forget(session);
       else this.forgetPlacesOf(session, isIn);
@@ -185,7 +180,6 @@ export class Catalog {
       if (isIn(place) || isIn(this.messagePlace(messageId))) this.unretain(topic);
     }
     this.endBatch();
-    return count;
   }
 
   // ── Sessions

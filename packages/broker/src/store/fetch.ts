@@ -109,7 +109,7 @@ class Fetch {
   private failed({ segment, items }: Range, reason: string): void {
     if (!this.givesUp || items.length === 1) {
       this.error ??= reason;
-      this.unreadable.push(...items);
+      for (const item of items) this.unreadable.push(item);
       return;
     }
     for (const index of items) {
