@@ -63,5 +63,6 @@ export { readStore, StoreReader } from './node/store-reader.ts';
 export { repairStore } from './node/store-repair.ts';
 export type { ClaimHandler, MessageHandler, Subscription } from './node/subscription.ts';
 export type { TlsOptions } from './node/tls-options.ts';
+export type { Loss } from './store/catalog.ts';
 export type { LogReport } from './store/contents.ts';
 export type { Damage } from './store/set-aside.ts';

@@ -76,7 +76,7 @@ class Data {
   tell(): string[] {
     if (this.#found === null) return [this.#promise];
     const { report, durationMs } = this.#found;
-    const { damage, ...found } = report;
+    const { damage, losses: _, ...found } = report;
     this.#log.logger.info({ ...found, durationMs }, 'store-loaded');
     this.#damaged(damage);
     const line = damageLine(report, this.#directory);

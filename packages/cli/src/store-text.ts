@@ -1,9 +1,10 @@
 /** What a store holds, as text for a terminal. */
 
-import type { Damage, LogReport, SessionSummary, StoreReader } from '@pipit/broker';
+import type { Damage, LogReport, Loss, SessionSummary, StoreReader } from '@pipit/broker';
 import type { InspectArguments } from './store-options.ts';
 
 const remainsMax = 10;
+const lossesMax = 50;
 const columnGap = '  ';
 
 /** A line each for the directory, its log, and what is in it. */
@@ -128,7 +129,7 @@ export async function damageLines(report: LogReport, reader: StoreReader | null)
     lines.push(`${kind}: ${file}, bytes ${from} to ${to} (${size(to - from)}): ${kinds[kind]}${kept}`);
     const held = reader === null || kind === 'unfinished' ? [] : await reader.remains(each);
     for (const words of held.slice(0, remainsMax)) lines.push(`  it seems to have held: ${shown(words)}`);
-    lines.push(...more(held.length - remainsMax, 'record').map((line) => `  ${line}`));
+    if (held.length > remainsMax) lines.push(`  and ${amount(held.length - remainsMax)} records more`);
   }
   return [...lines, ...lossLines(report)];
 }
@@ -142,13 +143,26 @@ const kinds: Readonly<Record<Damage['kind'], string>> = {
     'behind the last whole batch; as a rule one that was being written when the broker died, never acknowledged',
 };
 
-function lossLines({ lostRecords, isLossUnknown, lostSessions, lostMessages }: LogReport): string[] {
+function lossLines(report: LogReport): string[] {
+  const { lostRecords, isLossUnknown, lostSessions, lostMessages, losses } = report;
   const lines: string[] = [];
   if (lostRecords > 0) lines.push(`lost: ${count(lostRecords, 'record')}`);
   if (isLossUnknown) lines.push('lost: ends of batches too, and with them nobody knows how many records more');
+  const named = losses.slice(0, lossesMax).map((loss) => `  ${shown(lossWords(loss))}`);
   if (lostSessions > 0) lines.push(`lost with them: ${count(lostSessions, 'session')}, with all there was of them`);
   if (lostMessages > 0) lines.push(`lost with them: ${count(lostMessages, 'queued or retained message')}`);
-  return lines;
+  return [...lines, ...named, ...others(losses.length - named.length)];
+}
+
+function lossWords(loss: Loss): string {
+  switch (loss.kind) {
+    case 'session':
+      return `a session whose name is lost, ${count(loss.messages, 'message')}, subscribed to ${loss.filters.join(', ') || 'nothing'}`;
+    case 'queued':
+      return `message ${loss.sequence} for session ${loss.session}`;
+    case 'retained':
+      return `the retained message of ${loss.topic}`;
+  }
 }
 
 // ── Words and numbers
@@ -193,6 +207,10 @@ function count(value: number, what: string): string {
 
 function more(left: number, what: string): string[] {
   return left > 0 ? [`and ${count(left, `more ${what}`)} (--top shows more)`] : [];
+}
+
+function others(left: number): string[] {
+  return left > 0 ? [`  and ${amount(left)} more (--json has them)`] : [];
 }
 
 /** What others have named may hold control characters, which a terminal would obey. */

@@ -34,6 +34,29 @@ interface SharedMessage {
   references: number;
 }
 
+/** What is lost although its own record was not: what it belongs to was, or what it names. */
+export type Loss =
+  /** Its key is lost with its record. */
+  | { readonly kind: 'session'; readonly filters: readonly string[]; readonly messages: number }
+  | { readonly kind: 'queued'; readonly session: string; readonly sequence: number }
+  | { readonly kind: 'retained'; readonly topic: string };
+
+/** Losses by name, at most: all of them are counted. */
+const namedLossesMax = 1_000;
+
+export class Losses {
+  readonly named: Loss[] = [];
+  sessions = 0;
+  /** Queued and retained ones. */
+  messages = 0;
+
+  add(loss: Loss): void {
+    if (loss.kind === 'session') this.sessions++;
+    this.messages += loss.kind === 'session' ? loss.messages : 1;
+    if (this.named.length < namedLossesMax) this.named.push(loss);
+  }
+}
+
 export class CatalogSession {
   readonly incarnation: number;
   /** Null while its own record was not seen. */
@@ -123,14 +146,10 @@ export class Catalog {
     return place !== null && place.segment === segment && place.offset === offset;
   }
 
-  /**
-   * After the last record was read: what is incomplete goes. Returns how many sessions were lost with their own record, and what
-   * they had.
-   */
-  settle(): { sessions: number; entries: number } {
+  /** After the last record was read: what is incomplete goes, and is lost. */
+  settle(): Losses {
     this.isRecovering = false;
-    let entries = 0;
-    let sessions = 0;
+    const losses = new Losses();
     for (const session of [...this.sessions.values()]) {
       for (const [sequence, { place }] of session.sent ?? []) {
         if (session.entries.get(sequence) !== null) continue;
@@ -138,35 +157,35 @@ export class Catalog {
         session.sent?.delete(sequence);
       }
       if (session.place !== null) continue;
-      entries += session.entries.count;
+      const { entries, subscriptions } = session;
       // A few left-overs of a session that ended are no loss.
-      if (session.entries.count > 0 || session.subscriptions !== null) sessions++;
+      if (entries.count > 0 || subscriptions !== null) {
+        losses.add({ kind: 'session', filters: [...(subscriptions?.keys() ?? [])], messages: entries.count });
+      }
       this.forget(session);
     }
-    entries += this.loseMessages();
+    this.loseMessages(losses);
     for (const [id, { references }] of this.messages) if (references === 0) this.dropMessage(id);
     this.endBatch();
-    return { sessions, entries };
+    return losses;
   }
 
-  /** Gives up what names a message that was never found. How much that was. */
-  private loseMessages(): number {
+  /** Gives up what names a message that was never found. */
+  private loseMessages(losses: Losses): void {
     const missing = new Set([...this.messages].filter(([, { place }]) => place === null).map(([id]) => id));
-    if (missing.size === 0) return 0;
-    let count = 0;
+    if (missing.size === 0) return;
     for (const session of this.sessions.values()) {
       for (const { sequence, messageId } of [...session.entries.above(Number.NEGATIVE_INFINITY)]) {
         if (!missing.has(messageId)) continue;
         this.dequeue(session, sequence);
-        count++;
+        losses.add({ kind: 'queued', session: session.key ?? '', sequence });
       }
     }
     for (const [topic, { messageId }] of this.retained) {
       if (!missing.has(messageId)) continue;
       this.unretain(topic);
-      count++;
+      losses.add({ kind: 'retained', topic });
     }
-    return count;
   }
 
   /** Forgets whatever stands in a segment that could not be read. */

@@ -4,7 +4,7 @@
  */
 
 import type { StoredState } from '../core/index.ts';
-import { Catalog } from './catalog.ts';
+import { Catalog, type Loss } from './catalog.ts';
 import type { DiskFile } from './disk.ts';
 import { Loader } from './load.ts';
 import { failureOf, Operations } from './operations.ts';
@@ -31,6 +31,8 @@ export interface LogReport {
   readonly lostSessions: number;
   /** Queued and retained messages that are lost. */
   readonly lostMessages: number;
+  /** The first thousand of both, as far as they have names. */
+  readonly losses: readonly Loss[];
 }
 
 export interface Opened {
@@ -88,7 +90,8 @@ export class LogContents {
         lostRecords: recovered.lostRecords,
         isLossUnknown: recovered.isLossUnknown,
         lostSessions: lost.sessions,
-        lostMessages: lost.entries + unreadable,
+        lostMessages: lost.messages + unreadable,
+        losses: lost.named,
       };
       finished({ state, report, recovered, files }, '');
     });

@@ -210,6 +210,51 @@ function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : 1;
 }
 
+test('what is lost with a session record, or with a message that others name, is told by name', () => {
+  const bench = new LogBench(5, small);
+  const session = (key: string, incarnation: number): Change => {
+    const rest = { clientId: key, principal: null, expirySeconds: 60, will: null, closedAtClock: 1 };
+    return { kind: 'session', session: { key, incarnation, ...rest } };
+  };
+  const message = {
+    id: 10,
+    topic: 'shared',
+    qos: 1,
+    retain: true,
+    properties: new Uint8Array(0),
+    payload: new Uint8Array(100),
+    expiryAt: -1,
+    expiresAtClock: Number.POSITIVE_INFINITY,
+    publisher: null,
+  } as const;
+  const queued = (key: string, incarnation: number, sequence: number, id: number): Change => {
+    const state = { qos: 1, retain: false, identifiers: null, group: null, packetId: 0, released: false } as const;
+    const delivery = { sequence, message: { ...message, id }, ...state };
+    return { kind: 'queued', key, incarnation, delivery };
+  };
+  bench.commit([session('gone', 1)]);
+  bench.commit([session('there', 2)]);
+  const options = { qos: 1, noLocal: false, retainAsPublished: false, identifier: 0, shareName: undefined } as const;
+  bench.commit([{ kind: 'subscribed', key: 'gone', subscription: { filter: 'a/#', ...options } }]);
+  bench.commit([queued('gone', 1, 1, 20), queued('gone', 1, 2, 21), queued('there', 2, 1, 22)]);
+  const shared = bench.disk.bytes;
+  bench.commit([queued('there', 2, 2, 10), { kind: 'retained', topic: 'shared', message }]);
+  bench.commit([queued('there', 2, 3, 30)]);
+  bench.disk.kill();
+  const name = segmentFile(1);
+  // The first record of the log is a session, the first of its batch a message for two.
+  bench.disk.flipBit(name, headerBytes + 1, 0);
+  bench.disk.flipBit(name, shared + headerBytes + 20, 0);
+  bench.restart();
+  assert.deepEqual(bench.report.losses, [
+    { kind: 'session', filters: ['a/#'], messages: 2 },
+    { kind: 'queued', session: 'there', sequence: 2 },
+    { kind: 'retained', topic: 'shared' },
+  ]);
+  const { lostSessions, lostMessages, lostRecords } = bench.report;
+  assert.deepEqual([lostSessions, lostMessages, lostRecords], [1, 4, 2]);
+});
+
 test('asked to, a log writes damaged segments anew: the next start finds nothing wrong, and nothing more is missing', () => {
   let rewritten = 0;
   for (let seed = 1; seed <= 10; seed++) {
