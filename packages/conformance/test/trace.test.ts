@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { brokerCases } from '@pipit/conformance';
+import { allClientCases, brokerCases } from '@pipit/conformance';
+
+/** For brokers and for clients: what all of them need. */
+const all: readonly { readonly id: string; readonly statements: readonly string[] }[] = [
+  ...brokerCases,
+  ...allClientCases,
+];
 
 const spec = join(import.meta.dirname, '../../../spec');
 const shown = new Map<string, string[]>();
@@ -19,18 +25,18 @@ for (const table of ['mqtt5', 'mqtt311', 'mqtt31']) {
 }
 
 test('ids of cases are unique', () => {
-  assert.equal(new Set(brokerCases.map(({ id }) => id)).size, brokerCases.length);
+  assert.equal(new Set(all.map(({ id }) => id)).size, all.length);
 });
 
 test('every case that a table names shows the statement', () => {
   const wrong = [...shown].flatMap(([statement, ids]) =>
-    ids.filter((id) => !brokerCases.some((each) => each.id === id && each.statements.includes(statement))),
+    ids.filter((id) => !all.some((each) => each.id === id && each.statements.includes(statement))),
   );
   assert.deepEqual(wrong, []);
 });
 
 test('every statement that a case shows is in a table, which names the case', () => {
-  const missing = brokerCases.flatMap(({ id, statements }) =>
+  const missing = all.flatMap(({ id, statements }) =>
     statements
       .filter((statement) => /^MQTT|^3\.1\//.test(statement))
       .filter((statement) => shown.get(statement)?.includes(id) !== true)

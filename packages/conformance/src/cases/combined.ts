@@ -35,6 +35,32 @@ export const combinedCases: readonly Case[] = [
     },
   ),
   ...cases(
+    'MQTT-3.3.2-7 sent',
+    'Aliases towards a client end with its connection: on the next each topic comes before its alias',
+    async (bench) => {
+      bench.needsQoS(1);
+      const topics = [bench.topic(), bench.topic()];
+      const clientId = bench.clientId();
+      const options = { clientId, durable: true, properties: { topicAliasMaximum: 5 } };
+      const publisher = await bench.client();
+      for (let connection = 0; connection < 3; connection++) {
+        const peer = await bench.client(options);
+        if (connection === 0) for (const topic of topics) await peer.subscribed(topic, 1);
+        const known = new Map<number, string>();
+        for (const topic of [...topics, ...topics]) {
+          await publisher.published(topic, topic, { qos: 1 });
+          const message = await peer.receive();
+          const alias = message.properties?.topicAlias;
+          const meant = message.topic === '' ? known.get(alias ?? 0) : message.topic;
+          expectEqual(meant, topic, `topic on connection ${connection + 1}`);
+          if (alias !== undefined && message.topic !== '') known.set(alias, message.topic);
+        }
+        await peer.ping();
+        await peer.drop();
+      }
+    },
+  ),
+  ...cases(
     '5.0/3.1.2.11.4 resumed-smaller',
     'A session resumed with a smaller Maximum Packet Size is sent nothing larger',
     async (bench) => {
