@@ -105,16 +105,19 @@ export class KeptState {
     switch (change.kind) {
       case 'session': {
         const { session } = change;
-        const known = this.sessions.get(session.key);
+        const known = this.find(session.key, session.incarnation);
         this.lastId = Math.max(this.lastId, session.incarnation, session.will?.message.id ?? 0);
-        if (known?.session.incarnation === session.incarnation) known.session = session;
-        else
-          this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
+        // What is left of an ended session has another key.
+        if (known !== undefined && known.session.key !== session.key) this.sessions.delete(known.session.key);
+        const fresh = { subscriptions: new Map(), queue: new Map(), received: new Set<number>() };
+        this.sessions.set(session.key, { ...(known ?? fresh), session });
         return;
       }
-      case 'session-ended':
-        if (this.sessions.get(change.key)?.session.incarnation === change.incarnation) this.sessions.delete(change.key);
+      case 'session-ended': {
+        const known = this.find(change.key, change.incarnation);
+        if (known !== undefined) this.sessions.delete(known.session.key);
         return;
+      }
       case 'subscribed':
         this.sessions.get(change.key)?.subscriptions.set(subscriptionKey(change.subscription), change.subscription);
         return;
@@ -129,10 +132,16 @@ export class KeptState {
         this.retained.delete(change.topic);
         return;
       default: {
-        const kept = this.sessions.get(change.key);
-        if (kept?.session.incarnation === change.incarnation) this.applyToLine(kept, change);
+        const kept = this.find(change.key, change.incarnation);
+        if (kept !== undefined) this.applyToLine(kept, change);
       }
     }
+  }
+
+  private find(key: string, incarnation: number): KeptSession | undefined {
+    const is = (kept: KeptSession | undefined): boolean => kept?.session.incarnation === incarnation;
+    const known = this.sessions.get(key);
+    return is(known) ? known : [...this.sessions.values()].find(is);
   }
 
   private applyToLine(kept: KeptSession, change: Extract<Change, { incarnation: number }>): void {

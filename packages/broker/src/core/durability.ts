@@ -10,11 +10,12 @@ import { dropDelivery, fits } from './line.ts';
 import type { Delivery } from './message.ts';
 import { Counter } from './metrics.ts';
 import { restoreDelivery, restoreMessage } from './paging.ts';
+import { Passing } from './passing.ts';
 import type { StoredDelivery, StoredSession, StoredState, StoredSubscription } from './ports.ts';
 import { Queue } from './queue.ts';
 import { restoreRetained } from './retaining.ts';
-import { Session } from './session.ts';
-import { expireSession } from './sessions.ts';
+import { isEstateKey, Session } from './session.ts';
+import { closeEstate, expireSession } from './sessions.ts';
 import type { State } from './state.ts';
 import { scheduleWill } from './will.ts';
 
@@ -129,6 +130,9 @@ export function* restore(state: State, stored: StoredState): Generator<void> {
   }
   // A will joins the end of its receivers' lines: only now are they what they were.
   for (const { session } of loaded) scheduleWill(state, session);
+  for (const { session } of loaded) {
+    if (session.isEstate && new Passing(state, session, closeEstate).start()) closeEstate(state, session);
+  }
 }
 
 function restoreSession(state: State, stored: StoredSession, subscriptions: readonly StoredSubscription[]): Session {
@@ -147,6 +151,8 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
       delaySeconds: stored.will.delaySeconds,
     };
   }
+  session.isEstate = isEstateKey(stored.key);
+  if (session.isEstate) return session;
   for (const { filter, shareName, ...options } of subscriptions)
     state.router.subscribe(session, filter, shareName, options);
   session.deadline = Deadline.of(session, expireSession);
@@ -156,7 +162,7 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
 
 function restoreQueue(state: State, session: Session, count: number, bytes: number, after: number): void {
   session.queue = Queue.stored(session.total, count, bytes, after);
-  if (session.groups !== null) session.queue.tailShared = count;
+  if (session.groups !== null || session.isEstate) session.queue.tailShared = count;
   // The power went while the oldest were being dropped, or the limit is lower now.
   if (state.options.queueOverflow !== 'drop-oldest' || fits(state, session, 0, -1)) return;
   session.queue.isOver = true;

@@ -46,7 +46,10 @@ export type BrokerEvent =
   | { type: 'subscribe-refused'; clientId: string; filter: string; reasonCode: number; reason: string; count: number }
   | { type: 'dropped'; clientId: string; topic: string; reason: DropReason; count: number }
   | { type: 'session-created'; clientId: string }
-  /** `awayMs`: how long it had no connection; `dropped`: how many messages ended with it, and of how many `bytes`. */
+  /**
+   * `awayMs`: how long it had no connection; `dropped`: how many messages ended with it, and of how many `bytes`. None yet, when
+   * it has shared ones that move on for longer than this turn: what nobody takes is told as dropped at the end of that.
+   */
   | {
       type: 'session-ended';
       clientId: string;

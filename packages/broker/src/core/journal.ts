@@ -128,6 +128,13 @@ export class Journal {
     this.record({ kind: 'session-ended', key: session.key, incarnation: session.incarnation });
   }
 
+  /** The session has another key from now on. */
+  renamed(session: Session, oldKey: string): void {
+    if (!session.isRecorded) return;
+    this.ending.set(oldKey, this.number);
+    this.touch(session);
+  }
+
   /** Whether a power cut now would bring back an ended session of this key. */
   isEnding(key: string): boolean {
     return this.ending.has(key);

@@ -16,9 +16,7 @@ const retryMaxMs = 30_000;
 
 /** Asks for what is next in the tail, once. */
 export function requestPage(state: State, session: Session, queue: Queue): void {
-  // What was taken out of the tail is in every page until that lasts.
-  if ((state.journal?.committedNumber ?? 0) >= queue.gapBatch) ask(state, session, queue, queue.loadedThrough, null);
-  else state.journal?.awaitCommit(session);
+  ask(state, session, queue, queue.loadedThrough, null);
 }
 
 /** Asks for what stands in the tail above `after`, for shared messages to be looked for: it stays there. */
@@ -30,6 +28,11 @@ export function requestShared(state: State, passing: Passing, queue: Queue, afte
 function ask(state: State, session: Session, queue: Queue, after: number, passing: Passing | null): void {
   const { journal, limits } = state;
   if (journal === null || queue.page !== 0 || queue.retry?.isArmed === true) return;
+  if (journal.committedNumber < queue.gapBatch) {
+    // What was taken out of the tail is in every page until that lasts.
+    journal.awaitCommit(session);
+    return;
+  }
   queue.page = state.nextToken();
   const { key, incarnation } = session;
   state.pages.set(queue.page, { session, queue, passing });

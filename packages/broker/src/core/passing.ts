@@ -3,8 +3,8 @@
  * of QoS 1 without PUBACK. A QoS 2 message once sent stays with its session [MQTT-4.8.2-5].
  *
  * In steps under the turn's budget: first what is in flight, then what waits in memory, then what is only in the store, page by
- * page. A member that is online and has room takes them; what nobody takes stays. When the session has ended nothing can stay,
- * and one that is away and lasts takes them, too.
+ * page. A member that is online and has room takes them; what nobody takes stays. What an ended session left behind (its estate)
+ * cannot stay: one that is away and lasts takes it, too, and what nobody takes is dropped.
  */
 
 import { FlightState } from '@pipit/protocol';
@@ -19,27 +19,32 @@ import { type State, Sweep } from './state.ts';
 
 export class Passing {
   readonly session: Session;
-  readonly sweep = new Sweep(() => this.step());
+  readonly sweep = new Sweep(() => this.goOn());
   /** How far the tail of the queue was looked through: a sequence; and how far it will be. */
   after: number;
   private readonly through: number;
   private readonly state: State;
+  private readonly ended: ((state: State, session: Session) => void) | null;
   /** The last packet id looked at. */
   private flight = 0;
   private page: readonly StoredDelivery[] = [];
   private at = 0;
 
-  constructor(state: State, session: Session) {
+  /** `ended` is called when it is over, unless that is so at once. */
+  constructor(state: State, session: Session, ended: ((state: State, session: Session) => void) | null) {
     this.state = state;
+    this.ended = ended;
     this.session = session;
     this.after = session.queue?.loadedThrough ?? 0;
     this.through = session.sequence;
   }
 
-  /** Begins, with as much as this turn allows. */
-  start(): void {
-    this.session.passing = this;
+  /** Begins, with as much as this turn allows. True when that is all. */
+  start(): boolean {
+    const { session } = this;
+    session.passing = this;
     if (this.step()) this.state.wake(this.sweep);
+    return session.passing === null;
   }
 
   /** The session has a connection again, or is gone: what did not move yet stays. */
@@ -57,23 +62,25 @@ export class Passing {
     if (isEnd) this.after = this.through;
   }
 
+  private goOn(): boolean {
+    const { session } = this;
+    if (session.passing !== this) return false;
+    const isCut = this.step();
+    if (session.passing === null) this.ended?.(this.state, session);
+    return isCut;
+  }
+
   /** True when the budget cut it short. */
   private step(): boolean {
-    if (this.session.passing !== this) return false;
     return this.passFlights() || this.passPrefix() || this.passTail();
   }
 
-  /** What ends now cannot wait for the next turn. */
-  private get isCut(): boolean {
-    return this.state.isSpent && !this.session.isEnded;
-  }
-
   private passFlights(): boolean {
-    const { session } = this;
+    const { state, session } = this;
     const { window } = session;
     if (window === null) return false;
     for (let id = window.nextAfter(this.flight); id !== 0; id = window.nextAfter(id)) {
-      if (this.isCut) return true;
+      if (state.isSpent) return true;
       this.flight = id;
       const delivery = window.itemOf(id);
       if (delivery === null || window.stateOf(id) !== FlightState.AwaitPuback || !this.mayPass(delivery)) continue;
@@ -84,13 +91,13 @@ export class Passing {
   }
 
   private passPrefix(): boolean {
-    const { session } = this;
+    const { state, session } = this;
     const { queue } = session;
     if (queue === null) return false;
     let isCut = false;
     const goes = (delivery: Delivery): boolean => {
       if (delivery.group === null || isCut) return false;
-      isCut = this.isCut;
+      isCut = state.isSpent;
       if (isCut || !this.mayPass(delivery)) return false;
       this.pass(delivery);
       return true;
@@ -103,13 +110,13 @@ export class Passing {
   private passTail(): boolean {
     const { state, session } = this;
     const { queue } = session;
-    // What is only in the store ends with its session.
-    if (queue === null || queue.tailShared === 0 || session.isEnded) return this.finish();
+    if (queue === null || queue.tailShared === 0) return this.finish();
     for (; this.at < this.page.length; this.at++) {
-      if (this.isCut) return true;
+      if (state.isSpent) return true;
       const stored = this.page[this.at] as StoredDelivery;
       this.after = stored.sequence;
-      if (stored.group === null) continue;
+      // It may have come into memory meanwhile, and gone from there.
+      if (stored.group === null || stored.sequence <= queue.loadedThrough) continue;
       const delivery = restoreDelivery(state, stored);
       if (!this.mayPass(delivery)) continue;
       queue.takeOut(delivery.message.cost);
@@ -117,6 +124,7 @@ export class Passing {
       queue.gapBatch = state.journal?.number ?? 0;
       this.pass(delivery);
     }
+    this.after = Math.max(this.after, queue.loadedThrough);
     if (this.after >= this.through || queue.tailShared === 0) return this.finish();
     requestShared(state, this, queue, this.after);
     return false;
@@ -126,7 +134,7 @@ export class Passing {
     const { state, session } = this;
     session.passing = null;
     releaseQueue(session);
-    if (session.queue !== null) state.wake(session);
+    if (session.queue !== null && !session.isEstate) state.wake(session);
     return false;
   }
 
@@ -137,7 +145,7 @@ export class Passing {
   private takes({ session, qos }: Member, { message }: Delivery): boolean {
     const { state, session: from } = this;
     if (session === from || !session.mayReceive(message.topic.name)) return false;
-    if (from.isEnded) return session.isOnline || (session.lasts && qos > 0 && message.qos > 0);
+    if (from.isEstate) return session.isOnline || (session.lasts && qos > 0 && message.qos > 0);
     return session.isOnline && (qos === 0 || session.hasRoom || fits(state, session, message.cost));
   }
 

@@ -16,14 +16,23 @@ import type { Queue, QueueTotal } from './queue.ts';
 import type { Replay } from './replay.ts';
 import type { SharedGroup } from './shared-group.ts';
 
+/** The key of what an ended session leaves behind: no client id has a U+0000 [MQTT-1.5.4-2]. */
+export function estateKey(incarnation: number): string {
+  return `\u0000${incarnation}`;
+}
+
+export function isEstateKey(key: string): boolean {
+  return key.startsWith('\u0000');
+}
+
 export interface Will {
   readonly message: Message;
   readonly delaySeconds: number;
 }
 
 export class Session {
-  /** Its name in the session table; the client id unless the verdict chose another. */
-  readonly key: string;
+  /** Its name in the session table; the client id unless the verdict chose another. One of its own once it is an estate. */
+  key: string;
   readonly clientId: string;
   /** Who created it. Nobody else may resume it. */
   readonly principal: string | null;
@@ -45,6 +54,8 @@ export class Session {
   will: Will | null = null;
   willDeadline: Deadline | null = null;
   isEnded = false;
+  /** It has ended for its client, and is here until its shared messages have moved on. */
+  isEstate = false;
   /** It would have outlived a connection at some time: its end is told, as its beginning was. */
   hasLasted = false;
   /** The store has a record of it. */

@@ -5,13 +5,14 @@
  * session gives back everything it held: subscriptions, queue, packet ids, its place in shared groups, its will.
  */
 
+import { FlightState } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import type { BrokerEvent } from './events.ts';
 import { Counter } from './metrics.ts';
 import { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
-import { Session, type Will } from './session.ts';
+import { estateKey, Session, type Will } from './session.ts';
 import type { State } from './state.ts';
 import { revoke } from './sweeps.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
@@ -82,7 +83,7 @@ export function detach(state: State, session: Session, keepsWill: boolean): void
   state.deadlines.arm(session.deadline, state.now + session.expirySeconds * 1000);
   state.journal?.touch(session);
   scheduleWill(state, session);
-  if (session.groups !== null) new Passing(state, session).start();
+  if (session.groups !== null) new Passing(state, session, null).start();
 }
 
 export function expireSession(state: State, session: Session): void {
@@ -90,7 +91,7 @@ export function expireSession(state: State, session: Session): void {
   endSession(state, session, 'expired');
 }
 
-/** Ends a session without a connection. Its will, if it has one, is published now. */
+/** Ends a session without a connection. Its will, if it has one, is published now; its shared messages go to others. */
 export function endSession(state: State, session: Session, reason: EndReason): void {
   if (session.isEnded) return;
   session.isEnded = true;
@@ -99,21 +100,73 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   state.router.forget(session);
   publishWill(state, session);
   session.passing?.stop();
-  new Passing(state, session).start();
-  state.journal?.ended(session);
-  const dropped = (session.queue?.count ?? 0) + (session.window?.inUse ?? 0);
-  for (const delivery of session.queue ?? []) delivery.isSettled = true;
-  if (session.hasLasted || dropped > 0) {
-    const bytes = (session.queue?.bytes ?? 0) + session.flightBytes;
-    const awayMs = Math.round(state.now - session.closedAt);
-    if (session.hasLasted) state.metrics.drop('session-ended', dropped);
-    state.metrics.count(Counter.EndedBytes, bytes);
-    state.tell({ type: 'session-ended', clientId: session.clientId, reason, awayMs, dropped, bytes });
-  }
-  session.queue?.clear();
-  session.queue = null;
-  session.dropFlights();
   session.received = null;
   for (const replay of session.replays ?? []) replay.close(state);
   session.replays = null;
+  const { clientId, hasLasted } = session;
+  const awayMs = Math.round(state.now - session.closedAt);
+  const isOver = !mayShare(session) || leaveEstate(state, session);
+  const { dropped, bytes } = isOver ? discard(state, session) : { dropped: 0, bytes: 0 };
+  if (isOver && !hasLasted && dropped === 0) return;
+  if (hasLasted) state.metrics.drop('session-ended', dropped);
+  state.tell({ type: 'session-ended', clientId, reason, awayMs, dropped, bytes });
+}
+
+/** Whether anything of it may move on to another member of a shared subscription. */
+function mayShare({ queue, window }: Session): boolean {
+  if (queue !== null && (queue.tailShared > 0 || [...queue].some(({ group }) => group !== null))) return true;
+  for (let id = window?.nextAfter(0) ?? 0; id !== 0; id = window?.nextAfter(id) ?? 0) {
+    if (window?.itemOf(id)?.group != null && window.stateOf(id) === FlightState.AwaitPuback) return true;
+  }
+  return false;
+}
+
+/**
+ * What a session leaves behind moves on in steps. Meanwhile it stands in the session table, and in the store, under a key that no
+ * client can have: its client may begin anew, and a power cut loses nothing. True when this turn was enough.
+ */
+function leaveEstate(state: State, session: Session): boolean {
+  const { key } = session;
+  session.key = estateKey(session.incarnation);
+  session.isEnded = false;
+  session.isEstate = true;
+  session.local = null;
+  session.permissions = null;
+  // Whatever it did before, it lasts now.
+  session.expirySeconds = Math.max(1, session.expirySeconds);
+  state.sessions.set(session.key, session);
+  const { journal } = state;
+  const { queue } = session;
+  journal?.renamed(session, key);
+  if (journal !== null && queue !== null) {
+    // The store finds it under the new key only when that lasts.
+    queue.page = 0;
+    queue.gapBatch = journal.number;
+  }
+  return new Passing(state, session, closeEstate).start();
+}
+
+/** All that could move has: the rest is dropped. */
+export function closeEstate(state: State, session: Session): void {
+  const { dropped: count } = discard(state, session);
+  if (count === 0) return;
+  const event = { type: 'dropped', clientId: session.clientId, topic: '', reason: 'session-ended', count } as const;
+  state.metrics.drop('session-ended', count);
+  state.events.count(event, state.deadlines, state.now);
+}
+
+/** Forgets a session, here and in the store, with what it still has. */
+function discard(state: State, session: Session): { dropped: number; bytes: number } {
+  const { queue, window } = session;
+  session.isEnded = true;
+  state.sessions.delete(session.key);
+  state.journal?.ended(session);
+  const dropped = (queue?.count ?? 0) + (window?.inUse ?? 0);
+  const bytes = (queue?.bytes ?? 0) + session.flightBytes;
+  state.metrics.count(Counter.EndedBytes, bytes);
+  for (const delivery of queue ?? []) delivery.isSettled = true;
+  queue?.clear();
+  session.queue = null;
+  session.dropFlights();
+  return { dropped, bytes };
 }

@@ -80,9 +80,9 @@ export class SysTopics {
     const { metrics, sessions } = state;
     let connected = 0;
     let remote = 0;
-    for (const { connection, local } of sessions.values()) {
+    for (const { connection, local, isEstate } of sessions.values()) {
       if (connection !== null) connected++;
-      if (local === null) remote++;
+      if (local === null && !isEstate) remote++;
     }
     this.clientsMaximum = Math.max(this.clientsMaximum, connected);
     const number = (name: string, value: number): readonly [string, string] => [name, String(Math.round(value))];

@@ -221,6 +221,8 @@ export class Catalog {
     const session = this.sessionFor(incarnation);
     this.mark(place);
     this.unmark(session.place);
+    // What is left of an ended session has another key: the old one is free for the next.
+    if (session.key !== null && this.sessionsByKey.get(session.key) === session) this.sessionsByKey.delete(session.key);
     session.key = key;
     session.place = place;
     this.sessionsByKey.set(key, session);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Packet, PacketType } from '@pipit/protocol';
+import { encodePacket, type Packet, PacketType, viewOf } from '@pipit/protocol';
 import { puback, publish, suback, subscribe } from './packets.ts';
 import { type Client, type StoreKind, storeKinds, World, type WorldOptions } from './world.ts';
 
@@ -200,3 +200,85 @@ test('a page that cannot be read holds up nothing: it is asked for again, and th
   assert.deepEqual([...before, ...drain(second)], shared);
   world.end();
 });
+
+for (const store of storeKinds) {
+  describe(`a session with shared messages ends, store: ${store}`, () => {
+    for (const how of ['expires', 'is ended by Clean Start']) {
+      for (const turnDeliveriesMax of [20_000, 3]) {
+        test(`when it ${how} they move on, ${turnDeliveriesMax} a turn, and what was its own is told`, () => {
+          const { world, first } = loaded({ store, limits: { turnDeliveriesMax } });
+          // Nobody is online when it is left; somebody who lasts is a member.
+          join(world, 'second', 65_535, { sessionExpiryInterval: 100_000 }).drop();
+          if (how !== 'expires') world.connect({ clientId: 'first', cleanStart: true });
+          else {
+            first.drop();
+            world.advance(1_000_000);
+          }
+          const second = world.connect({ clientId: 'second', cleanStart: false, properties: expiry });
+          assert.deepEqual(drain(second), shared);
+          world.advance(20_000);
+          const ended = world.takeEvents('session-ended').filter(({ clientId }) => clientId === 'first');
+          const told = world.takeEvents('dropped').filter(({ reason }) => reason === 'session-ended');
+          const count = [...ended.map(({ dropped }) => dropped), ...told.map((each) => each.count)];
+          assert.equal(
+            count.reduce((sum, each) => sum + each, 0),
+            own.length,
+          );
+          assert.equal(world.core.metrics.drops.get('session-ended'), own.length);
+          assert.equal(world.core.state.queueTotal.messages, 0);
+          assert.deepEqual(
+            [...world.core.state.sessions.keys()].filter((key) => key.startsWith('\u0000')),
+            [],
+          );
+          for (const client of world.clients) client.takeAll();
+        });
+      }
+    }
+
+    test('one that does not last: all it had moves on, in as many turns as it takes, and its client begins anew at once', () => {
+      const world = new World({ store, limits: { turnDeliveriesMax: 2 } });
+      const first = join(world, 'first', 5, {});
+      const publisher = world.connect({ clientId: 'publisher' });
+      for (const i of upTo(30)) {
+        publisher.publishWhole(publish({ topic: 's', qos: 1, packetId: 1, payload: `${i}` }));
+      }
+      const second = join(world, 'second', 65_535);
+      world.core.closed(first.connection, world.now, 'reset');
+      const again = world.connect({ clientId: 'first', cleanStart: true });
+      assert.deepEqual(drain(second), upTo(30));
+      again.expectNothing();
+      first.takeAll();
+      world.end();
+    });
+  });
+}
+
+for (const store of keeping) {
+  test(`the power goes while an ended session’s messages move: its client has begun anew, and nothing is lost, ${store}`, () => {
+    for (const turns of upTo(16)) {
+      const { world } = loaded({ store, limits: { turnDeliveriesMax: 3 } });
+      join(world, 'second', 1, { sessionExpiryInterval: 100_000 }).drop();
+      const connecting = world.open();
+      connecting.isDeaf = true;
+      const connect = { clientId: 'first', version: 5, cleanStart: true, keepAlive: 0, properties: expiry } as const;
+      const bytes = encodePacket({ type: PacketType.Connect, ...connect }, 5, 'client');
+      world.core.received(connecting.connection, bytes, viewOf(bytes), 0, bytes.length, world.now);
+      for (let i = 0; i < turns; i++) {
+        world.turn();
+        world.store?.answer(world.core, world.now);
+      }
+      const next = new World({ store, after: world });
+      const [first, second] = ['first', 'second'].map((clientId) =>
+        drain(next.connect({ clientId, cleanStart: false, properties: expiry })),
+      ) as [number[], number[]];
+      // Either the old session is there as it was, or all that is shared has moved.
+      if (first.length > 0) assert.deepEqual([first, second], [upTo(30), []]);
+      else assert.deepEqual(second, shared, `after ${turns} turns`);
+      assert.deepEqual(
+        (next.store?.sessionKeys ?? []).filter((key) => key.startsWith('\u0000')),
+        [],
+      );
+      next.end();
+    }
+  });
+}

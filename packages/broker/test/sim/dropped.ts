@@ -19,7 +19,6 @@ export function settleLeftovers(oracle: Oracle): void {
 /** A shared message moves on from the member that left. */
 function redispatched(oracle: Oracle, choice: Choice): void {
   const { model } = oracle;
-  const leaving = oracle.leaving?.clientId === choice.from ? oracle.leaving : model.sessions.get(choice.from ?? '');
   const isMovable = (owed: Owed): boolean =>
     owed.group === choice.group &&
     owed.routing.topic === choice.topic &&
@@ -28,10 +27,13 @@ function redispatched(oracle: Oracle, choice: Choice): void {
     owed.routing.expiresAt > oracle.world.now() &&
     (owed.phase === 'waiting' || (owed.phase === 'sent' && owed.qos === 1));
   if (choice.clientId === null) return;
-  const line = leaving?.line ?? [];
+  const leaving = oracle.leaving?.clientId === choice.from ? oracle.leaving : undefined;
+  const estates = choice.isEstate ? model.estates.filter(({ clientId }) => clientId === choice.from) : [];
+  const from = [leaving, ...estates, model.sessions.get(choice.from ?? '')];
+  const line = from.find((each) => each?.line.some(isMovable))?.line ?? [];
   const at = line.findIndex(isMovable);
   const owed = line[at];
-  if (leaving === undefined || owed === undefined)
+  if (owed === undefined)
     return oracle.fail(
       `#${choice.number} of ${choice.group} moved that nobody had: ${line.map(({ routing, group, phase }) => `#${routing.number} ${group} ${phase}`).join(', ')}`,
     );
@@ -40,7 +42,6 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   if (session === undefined || subscription === undefined)
     return oracle.fail(`a message of ${choice.group} moved to a stranger`);
   line.splice(at, 1);
-  oracle.moved++;
   oracle.world.mark(
     owed.phase === 'sent' ? 'shared message moved after it was sent' : 'shared message moved before it was sent',
   );
@@ -51,6 +52,8 @@ function redispatched(oracle: Oracle, choice: Choice): void {
 export function dropped(oracle: Oracle, drop: Drop): void {
   const { clientId, topic, reason } = drop;
   const { world, leaving, model } = oracle;
+  if (reason === 'session-ended') return leftBehind(oracle, drop);
+  if (reason === 'expired' && expiredInEstate(oracle, drop)) return;
   const session = model.sessions.get(clientId) ?? (leaving?.clientId === clientId ? leaving : undefined);
   // Brought back by a power cut although it does not last: it is gone before anybody can come for it.
   if (session === undefined && world.isThere(clientId)) return;
@@ -98,6 +101,23 @@ export function dropped(oracle: Oracle, drop: Drop): void {
     default:
       return oracle.fail(`a message for ${clientId} was dropped: ${reason}`);
   }
+}
+
+/** What nobody took of an ended session's shared messages is told with their number at the end. */
+function leftBehind(oracle: Oracle, { clientId, count }: Drop): void {
+  const { model, world } = oracle;
+  const estates = model.estates.filter((each) => each.clientId === clientId && each.line.length >= count);
+  const estate = estates.find(({ line }) => line.length === count) ?? estates[0];
+  if (estate === undefined) return oracle.fail(`${count} messages of ${clientId} were dropped that it did not have`);
+  world.mark('estate with something nobody took');
+  model.estates.splice(model.estates.indexOf(estate), 1);
+}
+
+function expiredInEstate(oracle: Oracle, { clientId, topic }: Drop): boolean {
+  const { model, world } = oracle;
+  const isGone = ({ routing, group, phase }: Owed): boolean =>
+    routing.topic === topic && routing.expiresAt <= world.now() && group !== null && phase !== 'released';
+  return model.estates.some((estate) => estate.clientId === clientId && take(estate.line, isGone));
 }
 
 /** Takes the first that suits, or the last, out of a list. */

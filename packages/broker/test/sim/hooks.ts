@@ -44,7 +44,7 @@ function listenToGroups({ state }: Core, oracle: Oracle): void {
     group.choose = (of, message, from) => {
       const member = choose(of, message, from);
       const { topic, qos } = message;
-      oracle.chosen(key, topic.name, qos, member?.session.clientId ?? null, from?.clientId ?? null);
+      oracle.chosen(key, topic.name, qos, member?.session.clientId ?? null, from);
       return member;
     };
     return isNew;

@@ -123,6 +123,8 @@ function judgeDisconnect(oracle: Oracle, view: View, event: Disconnected): void 
 
 export function sessionEnded(oracle: Oracle, clientId: string, reason: string): void {
   const session = oracle.model.sessions.get(clientId);
+  // One that does not last has ended with its connection.
+  if (session === undefined && oracle.leaving?.clientId === clientId) noteEstate(oracle, oracle.leaving);
   if (session === undefined) return;
   if (reason === 'expired') {
     oracle.world.mark('session expired');
@@ -142,6 +144,23 @@ export function end(oracle: Oracle, session: ModelSession): void {
   session.isEnded = true;
   oracle.leaving = session;
   oracle.model.sessions.delete(session.clientId);
+  noteEstate(oracle, session);
+}
+
+function noteEstate({ model, world }: Oracle, session: ModelSession): void {
+  const known = model.estates.filter(({ clientId }) => clientId === session.clientId);
+  if (world.estatesOf(session.clientId) > known.length) model.estates.push(session);
+}
+
+/** What the core has passed on to the end owes nobody anything any more. */
+export function judgeEstates(oracle: Oracle): void {
+  const { model, world } = oracle;
+  for (const estate of [...model.estates]) {
+    const { clientId, line } = estate;
+    if (world.estatesOf(clientId) >= model.estates.filter((each) => each.clientId === clientId).length) continue;
+    model.estates.splice(model.estates.indexOf(estate), 1);
+    oracle.expect(!line.some(({ qos }) => qos > 0), `shared messages of ${clientId} are lost with its session`);
+  }
 }
 
 export function willFired(oracle: Oracle, clientId: string, isPublished: boolean): void {

@@ -38,6 +38,7 @@ export const markNames = [
   'a lasting session resumed for the last time',
   'shared message moved before it was sent',
   'shared message moved after it was sent',
+  'estate with something nobody took',
   'subscription revoked',
   'queued message dropped for a lost right',
   'stranger refused',

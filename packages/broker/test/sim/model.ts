@@ -179,12 +179,15 @@ export class View {
 
 export interface Snapshot {
   readonly sessions: ReadonlyMap<string, ModelSession>;
+  readonly estates: readonly ModelSession[];
   readonly retained: ReadonlyMap<string, Routing>;
 }
 
 /** Everything the broker knows. */
 export class Model {
   sessions = new Map<string, ModelSession>();
+  /** Ended sessions of which the core has not yet passed on everything that is shared, in the order of their ends. */
+  estates: ModelSession[] = [];
   retained = new Map<string, Routing>();
   readonly rules = new Map<string, readonly Rule[]>();
   /** By number: every message there was, and every will. */
@@ -204,7 +207,8 @@ export class Model {
       const isKept = session.hasLasted || session.will !== null;
       if (isKept) sessions.set(key, session.copy());
     }
-    return { sessions, retained: new Map(this.retained) };
+    const estates = this.estates.filter(({ hasLasted }) => hasLasted).map((session) => session.copy());
+    return { sessions, estates, retained: new Map(this.retained) };
   }
 
   /** After a power cut: what lasted, every connection closed now. */
@@ -215,6 +219,7 @@ export class Model {
       copy.closedAt = Number.isFinite(session.closedAt) ? session.closedAt : now;
       this.sessions.set(key, copy);
     }
+    this.estates = (snapshot?.estates ?? []).map((session) => session.copy());
     this.retained = new Map(snapshot?.retained ?? []);
   }
 

@@ -8,6 +8,7 @@
 
 import { type DisconnectPacket, type Packet, PacketType } from '@pipit/protocol';
 import type { BrokerEvent, Limits, QueueOverflow } from '../../src/core/index.ts';
+import type { Session } from '../../src/core/session.ts';
 import { describe, describeEvent } from './describe.ts';
 import type { Disk } from './disk.ts';
 import { dropped, settleLeftovers } from './dropped.ts';
@@ -30,8 +31,9 @@ export interface Choice {
   readonly qos: number;
   /** null: nobody could be chosen. */
   readonly clientId: string | null;
-  /** The member that had it and left; null: it was just published. */
+  /** The member that had it and left; null: it was just published. `isEstate`: its session has ended. */
   readonly from: string | null;
+  readonly isEstate: boolean;
   /** Which message it is, when its member left and it moves; null: the one that is being handed on. */
   number: number | null;
 }
@@ -45,6 +47,8 @@ export interface OracleWorld {
   readonly now: () => number;
   /** Whether the core still has a session of this client. */
   readonly isThere: (clientId: string) => boolean;
+  /** How many ended sessions of this client the core has not passed on yet. */
+  readonly estatesOf: (clientId: string) => number;
   /** Whether the core has this packet id in use towards the client. */
   readonly isInFlight: (clientId: string, packetId: number) => boolean;
   readonly mark: (name: MarkName) => void;
@@ -67,8 +71,6 @@ export class Oracle {
   kicked: string | null = null;
   /** When the turn before this one was over: what is seen new was made since. */
   turnBegan = 0;
-  /** Shared messages that moved in this turn: they move all at once. */
-  moved = 0;
 
   // What is being handled, and what the core has told meanwhile.
   context: { readonly view: View; readonly packet: Packet } | null = null;
@@ -190,8 +192,9 @@ export class Oracle {
     this.isRouting = true;
   }
 
-  chosen(group: string, topic: string, qos: number, clientId: string | null, from: string | null): void {
+  chosen(group: string, topic: string, qos: number, clientId: string | null, from: Session | null): void {
     this.world.trace(`  ! ${group} gives a message on ${topic} to ${clientId}`);
-    this.choices.push({ group, topic, qos, clientId, from, number: null });
+    const isEstate = from?.isEstate === true;
+    this.choices.push({ group, topic, qos, clientId, from: from?.clientId ?? null, isEstate, number: null });
   }
 }

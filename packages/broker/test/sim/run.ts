@@ -97,7 +97,7 @@ function debtsOf({ clients, model }: Simulation): number {
 /** QoS 0 messages may have been among what was held when a connection ended. */
 function isOwed({ model, disk }: Simulation): boolean {
   const counts = ({ qos }: Owed): boolean => qos > 0 || disk === null;
-  return [...model.sessions.values()].some((session) => session.line.some(counts));
+  return model.estates.length > 0 || [...model.sessions.values()].some((session) => session.line.some(counts));
 }
 
 /** At rest the core and the model know the same. */

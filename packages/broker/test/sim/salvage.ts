@@ -17,13 +17,16 @@ export interface Expected {
 
 export function salvage(model: Model, found: KeptState, expected: Expected): Snapshot {
   const sessions = new Map<string, ModelSession>();
+  const estates: ModelSession[] = [];
   for (const [key, kept] of found.sessions) {
     const isKnown = expected.kept.sessions.get(key)?.session.incarnation === kept.session.incarnation;
     const known = isKnown ? expected.snapshot?.sessions.get(key) : undefined;
-    sessions.set(key, sessionOf(model, found, kept, known));
+    const made = sessionOf(model, found, kept, known);
+    if (key.startsWith('\u0000')) estates.push(made);
+    else sessions.set(key, made);
   }
   const retained = [...found.retained].map(([topic, message]) => [topic, routingOf(model, found, message)] as const);
-  return { sessions, retained: new Map(retained) };
+  return { sessions, estates, retained: new Map(retained) };
 }
 
 function sessionOf(

@@ -28,7 +28,7 @@ import type { Engine } from './engine.ts';
 import { type Faults, faultsOf } from './faults.ts';
 import { listen, watchFrames } from './hooks.ts';
 import { Link } from './link.ts';
-import { end } from './lives.ts';
+import { end, judgeEstates } from './lives.ts';
 import { noteMade } from './made.ts';
 import { Marks } from './marks.ts';
 import { Model, type Snapshot, View } from './model.ts';
@@ -90,6 +90,8 @@ export class Simulation {
       queueOverflow: options.queueOverflow,
       now: () => this.schedule.now,
       isThere: (clientId) => this.core.state.sessions.has(clientId),
+      estatesOf: (clientId) =>
+        [...this.core.state.sessions.values()].filter((each) => each.isEstate && each.clientId === clientId).length,
       isInFlight: (clientId, packetId) =>
         (this.core.state.sessions.get(clientId)?.window?.stateOf(packetId) ?? 0) !== 0,
       mark: (name) => this.marks.add(name),
@@ -354,8 +356,7 @@ export class Simulation {
     const deliveries = sent < this.deliveries ? sent : sent - this.deliveries;
     this.deliveries = sent;
     const atom = this.model.sessions.size + 4;
-    const most = 2 * this.limits.turnDeliveriesMax + (this.inputs + 2) * atom + this.oracle.moved;
-    this.oracle.moved = 0;
+    const most = 2 * this.limits.turnDeliveriesMax + (this.inputs + 2) * atom;
     this.inputs = 0;
     this.oracle.expect(
       this.oracle.isStopping || deliveries <= most,
@@ -366,6 +367,7 @@ export class Simulation {
   /** After a turn nothing that was due now is left over. */
   private judgeTurn(): void {
     this.noteMade();
+    judgeEstates(this.oracle);
     const isBusy = this.core.deadline() <= this.coreNow;
     for (const session of this.model.sessions.values()) {
       const { view } = session;

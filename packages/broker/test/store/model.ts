@@ -89,10 +89,10 @@ export class Model {
     switch (change.kind) {
       case 'session': {
         const { session } = change;
-        const known = this.sessions.get(session.key);
-        if (known?.session.incarnation === session.incarnation) known.session = session;
-        else
-          this.sessions.set(session.key, { session, subscriptions: new Map(), queue: new Map(), received: new Set() });
+        const known = this.find(session.key, session.incarnation);
+        if (known !== undefined) this.sessions.delete(known.session.key);
+        const fresh = { subscriptions: new Map(), queue: new Map(), received: new Set<number>() };
+        this.sessions.set(session.key, { ...(known ?? fresh), session });
         return;
       }
       case 'retained':
@@ -102,8 +102,17 @@ export class Model {
         this.retained.delete(change.topic);
         return;
       default:
-        this.changeSession(this.sessions.get(change.key), change);
+        this.changeSession(
+          'incarnation' in change ? this.find(change.key, change.incarnation) : this.sessions.get(change.key),
+          change,
+        );
     }
+  }
+
+  private find(key: string, incarnation: number): Known | undefined {
+    const is = (known: Known | undefined): boolean => known?.session.incarnation === incarnation;
+    const known = this.sessions.get(key);
+    return is(known) ? known : [...this.sessions.values()].find(is);
   }
 
   private changeSession(
@@ -113,7 +122,7 @@ export class Model {
     if (known === undefined) return;
     switch (change.kind) {
       case 'session-ended':
-        this.sessions.delete(change.key);
+        this.sessions.delete(known.session.key);
         return;
       case 'subscribed':
         known.subscriptions.set(name(change.subscription), change.subscription);
