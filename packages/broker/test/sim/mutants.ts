@@ -116,6 +116,18 @@ const faults: readonly Fault[] = [
     replace: 'return entry;',
   },
   {
+    name: 'a retained value read from the store is sent although another came meanwhile',
+    file: 'broker/src/core/replay.ts',
+    find: 'const isCurrent = retained.orderOf(entry) === order && retained.expiresAt(entry) > state.now;',
+    replace: 'const isCurrent = retained.orderOf(entry) > 0 && retained.expiresAt(entry) > state.now;',
+  },
+  {
+    name: 'a retained value is let go before it lasts',
+    file: 'broker/src/core/retained.ts',
+    find: 'if (this.orderOf(entry) > this.lastingOrder) return;',
+    replace: '',
+  },
+  {
     name: 'a PUBCOMP after a resume lets too many out',
     file: sending,
     find: 'if (delivery?.isUncounted !== true) returnQuota(session);',
