@@ -1,6 +1,7 @@
 /** What `pub` and `rpc` are to send: one message of an option, or one for each line of the input. */
 
-import { createReadStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublishProperties, QoS } from '@pipit/protocol';
 import { encodeUtf8, topicNameProblem } from '@pipit/protocol';
@@ -24,8 +25,6 @@ export interface MessageArguments extends ClientArguments {
   readonly repeatDelay?: number;
 }
 
-const stdinFd = 0;
-
 /** Throws a CommandError for options that leave open what to send, and while reading for lines that are no messages. */
 export function outgoing(options: MessageArguments): AsyncIterable<OutgoingMessage> {
   const { message, file, nullMessage, stdin, lines, json } = options;
@@ -34,7 +33,7 @@ export function outgoing(options: MessageArguments): AsyncIterable<OutgoingMessa
   if (json === true) return jsonMessages(options);
   const head = headOf(options);
   if (lines === true) return lineMessages(head);
-  return repeated({ ...head, payload: payloadOf(options) }, options);
+  return stdin === true ? wholeInput(head, options) : repeated({ ...head, payload: payloadOf(options) }, options);
 }
 
 interface Head {
@@ -59,16 +58,17 @@ function topicOf({ topic, url }: MessageArguments): string | undefined {
 
 function payloadOf({ message, nullMessage, file }: MessageArguments): Uint8Array {
   if (message !== undefined) return encodeUtf8(message);
-  return nullMessage === true ? new Uint8Array(0) : readWhole(file);
+  if (nullMessage === true || file === undefined) return new Uint8Array(0);
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw usageError(`${file} cannot be read: ${(error as Error).message}.`);
+  }
 }
 
-/** The file's bytes, or those of stdin without a path. */
-function readWhole(path: string | undefined): Uint8Array {
-  try {
-    return readFileSync(path ?? stdinFd);
-  } catch (error) {
-    throw usageError(`${path ?? 'stdin'} cannot be read: ${(error as Error).message}.`);
-  }
+/** Not by its descriptor: what does not block has nothing to read yet when the input comes late. */
+async function* wholeInput(head: Head, options: MessageArguments): AsyncGenerator<OutgoingMessage> {
+  yield* repeated({ ...head, payload: await buffer(process.stdin) }, options);
 }
 
 async function* repeated(
@@ -82,13 +82,13 @@ async function* repeated(
 }
 
 async function* lineMessages(head: Head): AsyncGenerator<OutgoingMessage> {
-  for await (const payload of linesOf(createReadStream('', { fd: stdinFd }))) yield { ...head, payload };
+  for await (const payload of linesOf(process.stdin)) yield { ...head, payload };
 }
 
 async function* jsonMessages(options: MessageArguments): AsyncGenerator<OutgoingMessage> {
   const defaults = { topic: topicOf(options), qos: options.qos, retain: options.retain === true };
   let number = 0;
-  for await (const line of linesOf(createReadStream('', { fd: stdinFd }))) {
+  for await (const line of linesOf(process.stdin)) {
     number++;
     if (line.length === 0) continue;
     const message = messageOf(Buffer.from(line).toString(), defaults);

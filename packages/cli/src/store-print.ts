@@ -1,13 +1,11 @@
 /** Lines to stdout and files, as fast as they are taken, and from stdin. */
 
-import { createReadStream } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { linesOf } from './lines.ts';
 
 /** Lines are written together up to so many characters. */
 const chunkLength = 64 * 1024;
-const stdinFd = 0;
 
 /** Resolves once all of it has left. */
 export async function print(lines: readonly string[]): Promise<void> {
@@ -38,5 +36,5 @@ async function* chunks(lines: Iterable<string> | AsyncIterable<string>): AsyncGe
 }
 
 export async function* stdinLines(): AsyncGenerator<string> {
-  for await (const line of linesOf(createReadStream('', { fd: stdinFd }))) yield Buffer.from(line).toString();
+  for await (const line of linesOf(process.stdin)) yield Buffer.from(line).toString();
 }

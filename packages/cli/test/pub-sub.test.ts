@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type RunningCommand, run, startServe, startSub } from './command.ts';
+import { type RunningCommand, run, start, startServe, startSub } from './command.ts';
 
 const certificates = `${import.meta.dirname}/../../broker/test/node/certificates`;
 const tls = ['--cert', `${certificates}/server.pem`, '--key', `${certificates}/server-key.pem`];
@@ -56,6 +56,21 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
         assert.match(stderr, new RegExp(`received PUBLISH \\(d0, q${qos}, r0, m\\d+, '${topic}'`));
     });
   }
+
+  test('pub takes input that comes late, whole or by lines', async () => {
+    for (const [option, input, count] of [
+      ['-s', 'late', 1],
+      ['-l', 'late\nlines\n', 2],
+    ] as const) {
+      const sub = await startSub(...tcp, '-t', `late/${option}`, '-C', `${count}`);
+      const pub = start('pub', ...tcp, '-t', `late/${option}`, '-q', '1', option, '-d');
+      await pub.until('stderr', /received CONNACK/);
+      pub.process.stdin.end(input);
+      const { exitCode, stderr } = await pub.outcome();
+      assert.equal(exitCode, 0, stderr);
+      assert.equal((await sub.outcome()).stdout, `${input.trimEnd()}\n`);
+    }
+  });
 
   test('reach the broker by Unix socket, TLS, WebSocket and URL', async () => {
     const ways = [['--unix', socket], secure, webSocket, ['-L', `mqtt://user:p%40ss@127.0.0.1:${tcp[1]}/ways/#`]];
