@@ -9,6 +9,7 @@ import {
 } from '@pipit/protocol';
 import type { Interest } from './interests.ts';
 
+const aliasPropertyBytes = 3;
 const noProperties: PublishProperties = Object.freeze({});
 
 /** Where an acknowledgement that is not automatic goes. */
@@ -54,9 +55,10 @@ export class Message {
     if (this.#properties !== null) return this.#properties;
     if (this.packet === null) return noProperties;
     const packet = decodeServerPacket(this.packet, 0, this.packet.length, 5) as PublishPacket;
-    this.#properties = packet.properties ?? noProperties;
+    const { topicAlias: _, ...properties } = packet.properties ?? {};
     this.packet = null;
-    return this.#properties;
+    this.#properties = properties;
+    return properties;
   }
 
   /** The payload as UTF-8. Throws DecodeError when it is not. */
@@ -82,8 +84,9 @@ export class Message {
 
 /** The message in a frame, copied, for a topic whose name is known. `bytes` must not be a Buffer: its slice is no copy. */
 export function messageOf(frame: PublishFrame, topic: string): Message {
-  const { bytes, payloadStart, end, propertiesStart, propertiesEnd } = frame;
-  if (propertiesStart === propertiesEnd) {
+  const { bytes, payloadStart, end, propertiesStart, propertiesEnd, topicAlias } = frame;
+  // An alias is between the server and us: a message that has nothing else has no properties.
+  if (propertiesEnd - propertiesStart === (topicAlias === 0 ? 0 : aliasPropertyBytes)) {
     return new Message(topic, bytes.slice(payloadStart, end), frame.qos, frame.retain, frame.dup);
   }
   const packet = bytes.slice(frame.start, end);

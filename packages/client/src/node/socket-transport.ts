@@ -1,5 +1,5 @@
 /** TCP, TLS and Unix sockets of Node. */
-import { connect as connectSocket, isIP, type Socket } from 'node:net';
+import { connect as connectSocket, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { Link, LinkOwner, Transport } from '../client/transport.ts';
 
@@ -9,20 +9,30 @@ export type TlsOptions = Omit<ConnectionOptions, 'host' | 'port' | 'path' | 'soc
 /** What closing may take before the socket is destroyed. */
 const closeTimeoutMs = 2_000;
 
+/**
+ * Where every TCP and Unix socket reads into, one after the other: what is kept of it is copied before the next read. A buffer a
+ * read would cost more than most reads do.
+ */
+const readBytes = new Uint8Array(256 * 1024);
+
 /** `mqtt://host[:1883]` */
 export const tcp: Transport = {
   open: (url, owner) =>
-    new SocketLink(
-      connectSocket({ host: hostOf(url), port: Number(url.port || 1883), noDelay: true, keepAlive: true }),
-      'connect',
-      owner,
-    ),
+    plain({ host: hostOf(url), port: Number(url.port || 1883), noDelay: true, keepAlive: true }, owner),
 };
 
 /** `unix:/path` */
 export const unix: Transport = {
-  open: (url, owner) => new SocketLink(connectSocket({ path: decodeURIComponent(url.pathname) }), 'connect', owner),
+  open: (url, owner) => plain({ path: decodeURIComponent(url.pathname) }, owner),
 };
+
+function plain(target: NetConnectOpts, owner: LinkOwner): Link {
+  const callback = (length: number, buffer: Uint8Array): boolean => {
+    owner.received(length === buffer.length ? buffer : buffer.subarray(0, length));
+    return true;
+  };
+  return new SocketLink(connectSocket({ ...target, onread: { buffer: readBytes, callback } }), 'connect', owner);
+}
 
 /** `mqtts://host[:8883]` */
 export function tls(options: TlsOptions = {}): Transport {

@@ -139,7 +139,13 @@ test('Topic aliases of the server are resolved, and do not outlive the connectio
     publish({ topic: 'one', properties: { topicAlias: 2 } }),
     publish({ topic: '', properties: { topicAlias: 2 } }),
   );
-  assert.deepEqual(world.got(), ['one ', 'one ']);
+  const seen = world.messages.splice(0).map(({ topic, properties }) => [topic, properties]);
+  assert.deepEqual(seen, [
+    ['one', {}],
+    ['one', {}],
+  ]);
+  world.send(publish({ topic: '', properties: { topicAlias: 2, contentType: 'c' } }));
+  assert.deepEqual(world.messages.shift()?.properties, { contentType: 'c' });
   world.cut();
   world.redial();
   world.accept();

@@ -1,0 +1,100 @@
+/**
+ * One library in one role in a process of its own: publishes, or receives. Says `ready` when it may begin, reads a line, and ends
+ * on a line of JSON with its CPU time a message and its memory.
+ */
+import { once } from 'node:events';
+import { type Contender, contender, type Library } from './contender.ts';
+
+export interface WorkerOptions {
+  readonly library: Library;
+  readonly role: 'publish' | 'receive';
+  readonly url: string;
+  readonly version: 4 | 5;
+  readonly qos: 0 | 1;
+  /** Messages under way at once, for who publishes. */
+  readonly window: number;
+  readonly warmUp: number;
+  readonly messages: number;
+}
+
+export interface WorkerResult {
+  readonly cpuMicrosPerMessage: number;
+  readonly messages: number;
+  /** Resident, in megabytes, after the warm-up and at the end. */
+  readonly memoryBefore: number;
+  readonly memoryAfter: number;
+}
+
+const payload = new Uint8Array(64).fill(0x78);
+const topic = 'bench/client';
+
+/** CPU and memory from the end of the warm-up on. */
+class Meter {
+  #cpu = process.cpuUsage();
+  #memory = 0;
+
+  begin(): void {
+    globalThis.gc?.();
+    this.#memory = process.memoryUsage().rss;
+    this.#cpu = process.cpuUsage();
+  }
+
+  end(messages: number): WorkerResult {
+    const { user, system } = process.cpuUsage(this.#cpu);
+    globalThis.gc?.();
+    const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
+    return {
+      cpuMicrosPerMessage: (user + system) / messages,
+      messages,
+      memoryBefore: megabytes(this.#memory),
+      memoryAfter: megabytes(process.memoryUsage().rss),
+    };
+  }
+}
+
+function publishing(client: Contender, { qos, window }: WorkerOptions, count: number): Promise<void> {
+  return new Promise((finished) => {
+    let asked = 0;
+    let answered = 0;
+    const next = (): void => {
+      asked++;
+      client.publish(topic, payload, qos, done);
+    };
+    const done = (): void => {
+      answered++;
+      if (asked < count) next();
+      else if (answered === count) finished();
+    };
+    for (let i = 0; i < Math.min(window, count); i++) next();
+  });
+}
+
+async function main(options: WorkerOptions): Promise<WorkerResult> {
+  const { library, role, url, version, qos, warmUp, messages } = options;
+  const client = await contender(library, url, version);
+  const meter = new Meter();
+  if (role === 'publish') {
+    console.log('ready');
+    await once(process.stdin, 'data');
+    await publishing(client, options, warmUp);
+    meter.begin();
+    await publishing(client, options, messages);
+    const result = meter.end(messages);
+    await client.end();
+    return result;
+  }
+  const finished = Promise.withResolvers<WorkerResult>();
+  let received = 0;
+  await client.subscribe(topic, qos, () => {
+    received++;
+    if (received === warmUp) meter.begin();
+    if (received === warmUp + messages) finished.resolve(meter.end(messages));
+  });
+  console.log('ready');
+  const result = await finished.promise;
+  await client.end();
+  return result;
+}
+
+console.log(JSON.stringify(await main(JSON.parse(process.argv[2] as string) as WorkerOptions)));
+process.exit();
