@@ -188,7 +188,11 @@ export class Log {
       };
       // The rest of an unfinished batch is no damage: it may stand until its segment's time comes.
       const damaged = recovered.damage.filter(({ kind }) => kind !== 'unfinished').map(({ segment }) => segment);
-      const cleanedThrough = options.rewritesDamaged ? damaged.reduce((a, b) => Math.max(a, b), 0) : 0;
+      const lastDamaged = damaged.reduce((a, b) => Math.max(a, b), 0);
+      // What is lost may have left records in any later segment, which would be reported again at every start.
+      const isLossy = report.lostSessions + report.lostMessages > 0;
+      const rewritten = isLossy ? this.lastNumber : lastDamaged;
+      const cleanedThrough = options.rewritesDamaged ? rewritten : 0;
       this.cleaner = new Cleaner(operations, segments, catalog, setAside, { ...options, cleanedThrough }, told);
     });
   }
