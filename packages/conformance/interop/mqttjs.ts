@@ -44,9 +44,14 @@ export const mqttJs: ClientDriver = (settings, received) => {
   return {
     connected,
     publish: async (topic, payload, { qos, retain = false, properties = {} }) => {
-      const { subscriptionIdentifiers } = properties;
+      const { subscriptionIdentifiers, messageExpiryInterval, responseTopic } = properties;
       const [subscriptionIdentifier] = subscriptionIdentifiers ?? [];
-      const list = subscriptionIdentifier === undefined ? {} : { properties: { subscriptionIdentifier } };
+      const given = {
+        ...(subscriptionIdentifier !== undefined && { subscriptionIdentifier }),
+        ...(messageExpiryInterval !== undefined && { messageExpiryInterval }),
+        ...(responseTopic !== undefined && { responseTopic }),
+      };
+      const list = Object.keys(given).length === 0 ? {} : { properties: given };
       await client.publishAsync(topic, Buffer.from(payload), { qos, retain, ...list });
     },
     subscribe: async (filter, qos) => {

@@ -1,6 +1,6 @@
 /** Enhanced authentication as a client does it: section 4.12. */
 import { PacketType, type ReasonCode } from '@pipit/protocol';
-import { expectEqual, NotApplicable } from '../outcome.ts';
+import { expectEqual, expectTrue, NotApplicable } from '../outcome.ts';
 import type { PacketOf, Peer } from '../peer.ts';
 import type { ClientBench } from './client-bench.ts';
 import { type ClientCase, clientCases, publishing, roundTrip, text } from './client-case.ts';
@@ -44,11 +44,15 @@ export const authenticationCases: readonly ClientCase[] = [
       peer.expectNothing('nothing before CONNACK');
     },
   ),
-  ...clientCases('MQTT-4.12.0-3', 'AUTH in answer to a challenge has code 0x18', async (bench) => {
-    const { peer } = await begun(bench);
-    sendAuth(peer, 0x18);
-    expectAuth(await peer.take(PacketType.Auth, 'AUTH'), 0x18);
-  }),
+  ...clientCases(
+    ['MQTT-4.12.0-3', 'MQTT-4.12.0-5 client', 'MQTT-3.15.2-1 sent'],
+    'AUTH in answer to a challenge has code 0x18',
+    async (bench) => {
+      const { peer } = await begun(bench);
+      sendAuth(peer, 0x18);
+      expectAuth(await peer.take(PacketType.Auth, 'AUTH'), 0x18);
+    },
+  ),
   ...clientCases('MQTT-4.12.0-7', 'Without a method there is no AUTH', async (bench) => {
     const { client, peer } = await bench.connected();
     await roundTrip(client, peer);
@@ -72,6 +76,20 @@ export const authenticationCases: readonly ClientCase[] = [
       sendAuth(peer, 0x00);
       await done;
       await bench.silence(peer);
+    },
+  ),
+  ...clientCases(
+    ['MQTT-3.15.2-2 client', 'MQTT-3.15.2-3 client'],
+    'AUTH leaves text out that the server has no room for',
+    async (bench) => {
+      const { client, peer } = await begun(bench);
+      const maximumPacketSize = 30;
+      bench.welcome(peer, { properties: { authenticationMethod: method, maximumPacketSize } });
+      await bench.accepted(client);
+      if (client.reauthenticate === undefined) throw new NotApplicable('the client cannot re-authenticate');
+      client.reauthenticate(text('again')).catch(() => {});
+      const { bytes } = await peer.takeFirst('AUTH');
+      expectTrue(bytes.length <= maximumPacketSize, `an AUTH of ${maximumPacketSize} bytes at most`, bytes);
     },
   ),
 ];

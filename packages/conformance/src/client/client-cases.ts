@@ -5,6 +5,8 @@ import type { Peer } from '../peer.ts';
 import { authenticationCases } from './client-authentication.ts';
 import type { ClientBench } from './client-bench.ts';
 import { type ClientCase, clientCases, publishing, roundTrip, takePublishes, text } from './client-case.ts';
+import { conductCases } from './client-conduct.ts';
+import { deliveryCases } from './client-delivery.ts';
 import { errorCases } from './client-errors.ts';
 
 const payloads = (packets: readonly PublishPacket[]): string[] =>
@@ -133,22 +135,30 @@ const limits: readonly ClientCase[] = [
     // One that has it does not decode, which fails the case.
     for (let last = ''; last !== 'y'; ) last = payloads([await peer.takePublish()])[0] as string;
   }),
-  ...clientCases('MQTT-3.3.4-7', 'No more PUBLISHes are open than the Receive Maximum of the server', async (bench) => {
-    const { client, peer } = await bench.connected({}, { properties: { receiveMaximum: 2 } });
-    for (let i = 0; i < 4; i++) publishing(client, 't', `${i}`, 1);
-    const [first] = await takePublishes(peer, 2);
-    await bench.silence(peer, 'two PUBLISHes at a time');
-    peer.ack(PacketType.Puback, (first as PublishPacket).packetId);
-    await takePublishes(peer, 1);
-    await bench.silence(peer, 'two PUBLISHes at a time');
-  }),
-  ...clientCases('MQTT-3.3.4-8', 'At Receive Maximum other packets are not held back', async (bench) => {
-    const { client, peer } = await bench.connected({}, { properties: { receiveMaximum: 1 } });
-    for (let i = 0; i < 2; i++) publishing(client, 't', `${i}`, 1);
-    await takePublishes(peer, 1);
-    client.subscribe('t', 0).catch(() => {});
-    await peer.take(PacketType.Subscribe, 'SUBSCRIBE');
-  }),
+  ...clientCases(
+    ['MQTT-3.3.4-7', 'MQTT-4.9.0-1 client', 'MQTT-4.9.0-2 client'],
+    'No more PUBLISHes are open than the Receive Maximum of the server',
+    async (bench) => {
+      const { client, peer } = await bench.connected({}, { properties: { receiveMaximum: 2 } });
+      for (let i = 0; i < 4; i++) publishing(client, 't', `${i}`, 1);
+      const [first] = await takePublishes(peer, 2);
+      await bench.silence(peer, 'two PUBLISHes at a time');
+      peer.ack(PacketType.Puback, (first as PublishPacket).packetId);
+      await takePublishes(peer, 1);
+      await bench.silence(peer, 'two PUBLISHes at a time');
+    },
+  ),
+  ...clientCases(
+    ['MQTT-3.3.4-8', 'MQTT-4.9.0-3 client'],
+    'At Receive Maximum other packets are not held back',
+    async (bench) => {
+      const { client, peer } = await bench.connected({}, { properties: { receiveMaximum: 1 } });
+      for (let i = 0; i < 2; i++) publishing(client, 't', `${i}`, 1);
+      await takePublishes(peer, 1);
+      client.subscribe('t', 0).catch(() => {});
+      await peer.take(PacketType.Subscribe, 'SUBSCRIBE');
+    },
+  ),
 ];
 
 /** A client that was cut off with four messages open, and the connection by which it is back. */
@@ -162,22 +172,26 @@ async function resumed(bench: ClientBench): Promise<{ first: PublishPacket[]; ag
 }
 
 const exchanges: readonly ClientCase[] = [
-  ...clientCases(['MQTT-2.2.1-3', 'MQTT3-2.3.1-2'], 'Packet identifiers are not 0 and not in use', async (bench) => {
-    const { client, peer } = await bench.connected();
-    const count = 40;
-    for (let i = 0; i < count; i++) {
-      if (i % 4 === 3) client.subscribe(`f/${i}`, 0).catch(() => {});
-      else publishing(client, 't', `${i}`, i % 2 === 0 ? 1 : 2);
-    }
-    const ids = new Set<number>();
-    for (let i = 0; i < count; i++) {
-      const packet = await peer.takeOrEnd(`packet ${i + 1} of ${count}`);
-      if (packet?.type !== PacketType.Publish && packet?.type !== PacketType.Subscribe)
-        throw new Mismatch('PUBLISH or SUBSCRIBE', words(packet));
-      expectTrue(packet.packetId !== 0 && !ids.has(packet.packetId), 'an identifier not in use', packet);
-      ids.add(packet.packetId);
-    }
-  }),
+  ...clientCases(
+    ['MQTT-2.2.1-3', 'MQTT-4.3.2-1 client', 'MQTT-4.3.3-1 client', 'MQTT3-2.3.1-2'],
+    'Packet identifiers are not 0 and not in use',
+    async (bench) => {
+      const { client, peer } = await bench.connected();
+      const count = 40;
+      for (let i = 0; i < count; i++) {
+        if (i % 4 === 3) client.subscribe(`f/${i}`, 0).catch(() => {});
+        else publishing(client, 't', `${i}`, i % 2 === 0 ? 1 : 2);
+      }
+      const ids = new Set<number>();
+      for (let i = 0; i < count; i++) {
+        const packet = await peer.takeOrEnd(`packet ${i + 1} of ${count}`);
+        if (packet?.type !== PacketType.Publish && packet?.type !== PacketType.Subscribe)
+          throw new Mismatch('PUBLISH or SUBSCRIBE', words(packet));
+        expectTrue(packet.packetId !== 0 && !ids.has(packet.packetId), 'an identifier not in use', packet);
+        ids.add(packet.packetId);
+      }
+    },
+  ),
   ...clientCases(
     ['MQTT-2.2.1-3 wrap', 'MQTT3-2.3.1-2 wrap', 'MQTT3-2.3.1-3 wrap'],
     'After 65,535 messages identifiers start again: not with 0, and not with the one that is still in use',
@@ -274,7 +288,7 @@ const exchanges: readonly ClientCase[] = [
     expectEqual((await again.takePublish('the message again')).dup, true, 'DUP');
   }),
   ...clientCases(
-    ['MQTT-4.3.3-5 client', 'MQTT3-4.3.3-1 client'],
+    ['MQTT-4.3.3-5 client', 'MQTT-4.3.3-6 client', 'MQTT3-4.3.3-1 client'],
     'Without PUBCOMP the PUBREL is sent again, not the PUBLISH',
     async (bench) => {
       const { client, peer } = await bench.connected(bench.durable);
@@ -305,7 +319,7 @@ const exchanges: readonly ClientCase[] = [
     },
   ),
   ...clientCases(
-    ['MQTT-3.14.4-1 client', 'MQTT-3.14.4-2 client', 'MQTT3-3.14.4-1', 'MQTT3-3.14.4-2'],
+    ['MQTT-3.14.4-1 client', 'MQTT-3.14.4-2 client', 'MQTT-3.14.2-1 sent', 'MQTT3-3.14.4-1', 'MQTT3-3.14.4-2'],
     'After DISCONNECT nothing is sent, and the connection closed',
     async (bench) => {
       const { client, peer } = await bench.connected();
@@ -324,5 +338,7 @@ export const allClientCases: readonly ClientCase[] = [
   ...authenticationCases,
   ...limits,
   ...exchanges,
+  ...deliveryCases,
+  ...conductCases,
   ...errorCases,
 ];

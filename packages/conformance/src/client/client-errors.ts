@@ -12,6 +12,12 @@ const illegal: readonly (readonly [ids: readonly string[], what: string, bytes: 
     'PUBLISH of QoS 3',
     (version) => frame(0x36, field('t'), uint16(1), none(version)),
   ],
+  [['MQTT-3.14.1-1 client'], 'DISCONNECT with flags 1', () => Uint8Array.of(0xe1, 0)],
+  [
+    ['MQTT-4.13.2-1 client', 'MQTT3-4.8.0-1 client'],
+    'UNSUBSCRIBE, which only a client may send',
+    (version) => frame(0xa2, uint16(1), none(version), field('t')),
+  ],
   [
     ['MQTT-1.5.4-1 client', 'MQTT3-1.5.3-1 client'],
     'a topic that is not UTF-8',
