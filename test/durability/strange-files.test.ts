@@ -137,7 +137,8 @@ test('an empty or torn lock is no obstacle', async () => {
 });
 
 test('foreign files are left alone', async () => {
-  const names = ['notes.txt', 'segment-1.log', 'segment-0000000001.log.bak', '.DS_Store', 'quarantine/of the operator'];
+  const segmentLike = ['segment-1.log', 'segment-0000000001.log.bak', 'segment-9999999999.log'];
+  const names = ['notes.txt', ...segmentLike, '.DS_Store', 'quarantine/of the operator'];
   const directory = changed('foreign', (path) => {
     mkdirSync(join(path, 'quarantine'), { recursive: true });
     mkdirSync(join(path, 'folder', 'deep'), { recursive: true });

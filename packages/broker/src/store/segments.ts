@@ -16,6 +16,8 @@ export interface Segment {
 }
 
 const namePattern = /^segment-(\d{10})\.log$/;
+/** Places are kept in 32 bits. What bears a higher number is none of ours, and so there is room above whatever is found. */
+const foundNumberMax = 4_000_000_000;
 
 export function segmentFile(number: number): string {
   return `segment-${String(number).padStart(10, '0')}.log`;
@@ -24,7 +26,7 @@ export function segmentFile(number: number): string {
 /** The number in the name of a segment's file; null for any other file. */
 export function segmentNumber(file: string): number | null {
   const digits = namePattern.exec(file)?.[1];
-  return digits === undefined ? null : Number(digits);
+  return digits === undefined || Number(digits) > foundNumberMax ? null : Number(digits);
 }
 
 export class Segments {
