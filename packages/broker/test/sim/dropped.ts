@@ -111,6 +111,17 @@ function leftBehind(oracle: Oracle, { clientId, count }: Drop): void {
   if (estate === undefined) return oracle.fail(`${count} messages of ${clientId} were dropped that it did not have`);
   world.mark('estate with something nobody took');
   model.estates.splice(model.estates.indexOf(estate), 1);
+  for (const { group, phase, qos, routing } of estate.line) {
+    const mayMove = phase === 'waiting' || (phase === 'sent' && qos === 1);
+    if (group === null || !mayMove || routing.qos === 0 || routing.expiresAt <= world.now()) continue;
+    const takers = estate.heirs
+      .get(group)
+      ?.filter(({ session, subscription }) => !session.isEnded && session.subscriptions.get(group) === subscription);
+    oracle.expect(
+      !takers?.length,
+      `#${routing.number} was dropped with the session of ${clientId}, and ${group} has takers`,
+    );
+  }
 }
 
 function expiredInEstate(oracle: Oracle, { clientId, topic }: Drop): boolean {

@@ -149,7 +149,17 @@ export function end(oracle: Oracle, session: ModelSession): void {
 
 function noteEstate({ model, world }: Oracle, session: ModelSession): void {
   const known = model.estates.filter(({ clientId }) => clientId === session.clientId);
-  if (world.estatesOf(session.clientId) > known.length) model.estates.push(session);
+  if (world.estatesOf(session.clientId) <= known.length) return;
+  model.estates.push(session);
+  for (const { routing } of session.line) {
+    for (const [group, members] of model.groupsOf(routing.topic)) {
+      const heirs = members.filter((each) => each.session.lasts && each.session.permissions === null);
+      session.heirs.set(
+        group,
+        heirs.filter((each) => each.subscription.qos > 0),
+      );
+    }
+  }
 }
 
 /** What the core has passed on to the end owes nobody anything any more. */

@@ -87,6 +87,8 @@ export class ModelSession {
   /** Its name among the sets of permissions; null: everything is allowed. */
   permissions: string | null = null;
   isEnded = false;
+  /** When it ended: by group, those who would take its shared messages whether they are there or not. */
+  heirs = new Map<string, { readonly session: ModelSession; readonly subscription: Subscription }[]>();
 
   constructor(clientId: string, generation: number, principal: string | null) {
     this.clientId = clientId;

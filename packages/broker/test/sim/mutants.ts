@@ -99,9 +99,27 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'shared messages lost with their member',
+    file: 'broker/src/core/passing.ts',
+    find: 'deliver(state, session, state.publication, qos, retainAsPublished, identifiers, group);',
+    replace: '',
+  },
+  {
+    name: 'what an ended session leaves is not on the disk',
     file: sessions,
-    find: 'settle(state, session, delivery);\n    redispatch(state, session, delivery);',
-    replace: 'settle(state, session, delivery);',
+    find: 'journal?.renamed(session, key);',
+    replace: 'journal?.ended(session);',
+  },
+  {
+    name: 'the oldest displaced where the newest should go',
+    file: 'broker/src/core/line.ts',
+    find: "state.options.queueOverflow !== 'drop-oldest' || ",
+    replace: '',
+  },
+  {
+    name: 'a full queue refuses nobody',
+    file: 'broker/src/core/refusal.ts',
+    find: "state.options.queueOverflow !== 'refuse' || ",
+    replace: "state.options.queueOverflow === 'refuse' || ",
   },
   {
     name: 'a revoked right goes on',

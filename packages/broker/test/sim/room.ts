@@ -16,7 +16,8 @@ export function isFull(
   const bytes = session.line.reduce((sum, owed) => sum + costOf(owed.routing), more);
   if (messages > queueMessagesMax || bytes > queueBytesMax) return true;
   // A session that ends counts until its will is published.
-  const sessions = new Set([...model.sessions.values(), ...(leaving === null ? [] : [leaving])]);
+  const ended = leaving === null ? model.estates : [...model.estates, leaving];
+  const sessions = new Set([...model.sessions.values(), ...ended]);
   const all = [...sessions].flatMap(({ line }) => line);
   // Where copies for groups will go is not known before.
   const planned = routing === undefined ? 0 : model.sessions.size + model.groupsOf(routing.topic).size;
