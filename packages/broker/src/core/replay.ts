@@ -276,7 +276,7 @@ export class Replay {
     state.fetches.release(state, this.bytes);
   }
 
-  /** The session is left by its peer: nothing is kept for it but what it was found. */
+  /** The session is left by its peer: values are let go; what was found is asked for again when it is resumed. */
   leave(state: State): void {
     if (this.retry !== null) state.deadlines.disarm(this.retry);
     if (this.phase !== Phase.Fetching) this.letGo(state);

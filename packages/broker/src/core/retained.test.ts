@@ -231,3 +231,53 @@ test('what has no room: one topic too many, or bytes too many; replacing counts 
   // Levels take room, too.
   assert.ok(!store.hasRoom(message('/', 99), 2, bytes * 2));
 });
+
+test('what is counted in memory is what may go cold and is there, whatever happens', () => {
+  const payload = 200;
+  const max = 3 * (message('a', payload).cost + 48 + 1024);
+  const step = fc.record({
+    kind: fc.constantFrom('put', 'put', 'put', 'restore', 'delete', 'warm', 'sealed', 'lasts'),
+    name: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', '$SYS/x'),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const store = new RetainedStore(max);
+      /** In which batch each was stored, and how far these are. */
+      const batches = new Map<string, number>();
+      let sealed = 0;
+      let lasting = 0;
+      for (const { kind, name: of } of steps) {
+        const entry = store.find(of);
+        if (kind === 'put') {
+          store.put(message(of, payload));
+          batches.set(of, sealed + 1);
+        } else if (kind === 'restore' && of !== '$SYS/x') {
+          store.restore(of, 1, message(of, payload).cost);
+          batches.set(of, 0);
+        } else if (kind === 'delete' && entry >= 0) store.delete(entry);
+        else if (kind === 'warm' && entry >= 0 && store.value(entry) === null) store.warm(entry, message(of, payload));
+        else if (kind === 'sealed') {
+          sealed++;
+          store.sealed();
+        } else if (kind === 'lasts') {
+          lasting = sealed;
+          store.lasts();
+        }
+        let bytes = 0;
+        let isStuck = false;
+        for (const { topic, entry: each, value } of store) {
+          const doesLast = (batches.get(topic) ?? 0) <= lasting;
+          assert.ok(value !== null || doesLast, `${topic} is not on the disk yet, and not in memory`);
+          if (topic === '$SYS/x') assert.notEqual(value, null);
+          else if (value !== null) {
+            bytes += store.cost(each) + 1024;
+            isStuck ||= !doesLast;
+          }
+        }
+        assert.equal(store.bytesInMemory, bytes);
+        assert.ok(bytes <= max || isStuck, 'only what does not last yet is above the limit');
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

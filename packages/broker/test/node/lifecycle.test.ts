@@ -165,6 +165,30 @@ test('stopping while the store loads ends the start, too', timeout, async () => 
   assert.deepEqual(broker.listeners, []);
 });
 
+test(
+  'a large store is taken over in steps, between which the process goes on; stopping ends that, too',
+  timeout,
+  async () => {
+    const store = new SlowStore();
+    let taken = 0;
+    function* retained(): StoredState['retained'] extends Iterable<infer One> ? Generator<One> : never {
+      for (taken = 0; taken < 100_000; taken++) {
+        yield { topic: `t/${taken}`, id: taken + 1, cost: 200, expiresAtClock: Number.POSITIVE_INFINITY };
+      }
+    }
+    const wall = Date.now();
+    store.load = () => Promise.resolve({ wall, clock: wall, lastId: 100_000, sessions: [], retained: retained() });
+    const broker = createBroker({ store, listeners: [{ type: 'tcp', port: 0 }] });
+    const refused = assert.rejects(broker.start(), { message: 'The broker was stopped while it started.' });
+    while (taken < 5_000) await new Promise((done) => setImmediate(done));
+    assert.ok(taken < 10_000, `${taken} at once`);
+    await broker.stop();
+    await refused;
+    assert.ok(taken < 20_000);
+    assert.deepEqual(store.calls, ['close']);
+  },
+);
+
 test('a long queue comes back from the store in pages', timeout, async () => {
   const store = new SlowStore();
   const broker = createBroker({ store, sysIntervalMs: null, limits: { queuePrefixMessages: 5 } });
