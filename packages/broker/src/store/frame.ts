@@ -22,6 +22,7 @@ const placeInMark = Int8Array.from({ length: 256 }, (_, value) =>
   [24, 16, 8, 0].findIndex((shift) => ((mark >>> shift) & 0xff) === value),
 );
 const maskBytes = 4;
+const longBodyBytes = 256 * 1024;
 export const headerBytes = 16;
 export const formatVersion = 1;
 
@@ -52,8 +53,9 @@ export function enterBody(reader: ByteReader, start: number, end: number): ByteR
   if (bytes[start + 6] === 0) return reader.enter(at, end);
   if (end - at < maskBytes) throw new RangeError('a mask of less than four bytes');
   const body = bytes.slice(at + maskBytes, end);
-  combine(body, 0, body.length, view.getUint32(at));
-  return new ByteReader(body, viewOf(body)).enter(0, body.length);
+  const bodyView = viewOf(body);
+  combine(bodyView, 0, body.length, view.getUint32(at));
+  return new ByteReader(body, bodyView).enter(0, body.length);
 }
 
 // ── Masks
@@ -80,7 +82,7 @@ function mask(writer: ByteWriter, start: number): void {
   // A mask hides what is in the body. What it makes with the header in front of it is left to chance, and tried again.
   for (let attempt = 0; ; attempt++) {
     const next = freeMask(view, bodyAt, length, word, attempt);
-    combine(bytes, bodyAt, length, word ^ next);
+    combine(view, bodyAt, length, word ^ next);
     word = next;
     view.setUint32(at, word);
     seal(writer, start);
@@ -90,32 +92,47 @@ function mask(writer: ByteWriter, start: number): void {
 
 /**
  * A mask with which the mark stands nowhere in bytes[start, end), which are combined with `word` now. Four bytes in a row rule out
- * one mask. So there are free ones among all 2^32, and one is found by going where the fewest are ruled out, byte by byte.
+ * one mask. So there are free ones among all 2^32, and one is found by going where the fewest are ruled out, digit by digit: of 16
+ * bits when there is much to go through, else of 8. Another one at each attempt.
  */
 function freeMask(view: DataView, start: number, end: number, word: number, attempt: number): number {
+  const digitBits = end - start > longBodyBytes ? 16 : 8;
+  const digits = 2 ** digitBits;
+  const ruledOut = new Uint32Array(digits);
   let found = 0;
-  for (let shift = 24; shift >= 0; shift -= 8) {
-    const ruledOut = new Uint32Array(256);
+  for (let shift = 32 - digitBits; shift >= 0; shift -= digitBits) {
+    const known = shift + digitBits;
+    ruledOut.fill(0);
     for (let at = start; at + markBytes <= end; at++) {
       const turn = ((at - start) & 3) * 8;
       const each = turnedRight(view.getUint32(at) ^ mark, turn) ^ word;
-      if (shift === 24 || (each ^ found) >>> (shift + 8) === 0) (ruledOut[(each >>> shift) & 0xff] as number)++;
+      if (known < 32 && each >>> known !== found >>> known) continue;
+      const digit = (each >>> shift) & (digits - 1);
+      ruledOut[digit] = (ruledOut[digit] as number) + 1;
     }
-    const fewest = ruledOut.reduce((low, count) => Math.min(low, count));
-    let skip = shift === 0 ? attempt : 0;
-    found |= ruledOut.findIndex((count) => count === fewest && skip-- === 0) << shift;
+    found |= fewestOf(ruledOut, shift === 0 ? attempt : 0) << shift;
   }
   return found >>> 0;
+}
+
+/** The index of the lowest count, after so many others that are as low. */
+function fewestOf(counts: Uint32Array, skipped: number): number {
+  let fewest = counts[0] as number;
+  for (let index = 1; index < counts.length; index++) fewest = Math.min(fewest, counts[index] as number);
+  let index = counts.indexOf(fewest);
+  for (let left = skipped; left > 0; left--) index = counts.indexOf(fewest, index + 1);
+  return index;
 }
 
 function turnedRight(word: number, bits: number): number {
   return bits === 0 ? word : (word >>> bits) | (word << (32 - bits));
 }
 
-/** Combines bytes[start, end) with the four bytes of the mask, again and again. */
-function combine(bytes: Uint8Array, start: number, end: number, word: number): void {
-  for (let at = start; at < end; at++)
-    bytes[at] = (bytes[at] as number) ^ ((word >>> (24 - ((at - start) & 3) * 8)) & 0xff);
+/** Combines the bytes in [start, end) with the four of the mask, again and again. */
+function combine(view: DataView, start: number, end: number, word: number): void {
+  let at = start;
+  for (; at + maskBytes <= end; at += maskBytes) view.setUint32(at, view.getUint32(at) ^ word);
+  for (let shift = 24; at < end; at++, shift -= 8) view.setUint8(at, view.getUint8(at) ^ ((word >>> shift) & 0xff));
 }
 
 // ── Finding
