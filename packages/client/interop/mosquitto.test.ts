@@ -1,0 +1,108 @@
+/** The client against Mosquitto: the same messages as against Pipit, and a session over a restart of the server. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { connect, type Status } from '@pipit/client';
+
+const folder = mkdtempSync(join(tmpdir(), 'pipit-mosquitto-'));
+const running = new Set<ChildProcess>();
+after(() => {
+  for (const child of running) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Starts Mosquitto and resolves when it listens. */
+async function start(tcp: number, ws: number): Promise<ChildProcess> {
+  const config = join(folder, 'mosquitto.conf');
+  const websockets = `listener ${ws} 127.0.0.1\nprotocol websockets\n`;
+  writeFileSync(config, `allow_anonymous true\npersistence false\nlistener ${tcp} 127.0.0.1\n${websockets}`);
+  const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
+  running.add(child);
+  const failed = new Promise<never>((_, reject) => {
+    child.once('error', () => reject(new Error('there is no mosquitto; apt-get install mosquitto')));
+    child.once('exit', (code) => reject(new Error(`mosquitto ended with ${code}`)));
+  });
+  failed.catch(() => undefined);
+  const listening = async (port: number): Promise<void> => {
+    for (;;) {
+      const socket = connectSocket({ port, host: '127.0.0.1' });
+      const isOpen = await new Promise((done) => {
+        socket.once('connect', () => done(true));
+        socket.once('error', () => done(false));
+      });
+      socket.destroy();
+      if (isOpen) return;
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  };
+  await Promise.race([Promise.all([listening(tcp), listening(ws)]), failed]);
+  return child;
+}
+
+const tcp = await freePort();
+const ws = await freePort();
+let mosquitto = await start(tcp, ws);
+
+for (const url of [`mqtt://127.0.0.1:${tcp}`, `ws://127.0.0.1:${ws}`]) {
+  for (const version of [4, 5] as const) {
+    test(`${url.slice(0, url.indexOf(':'))}, version ${version}: every QoS and size, once and in order`, async () => {
+      const client = connect(url, { version });
+      const subscription = await client.subscribe('t/#', { qos: 2 });
+      const payloads = ['', 'a', 'x'.repeat(20_000)];
+      const answers = payloads.flatMap((payload, i) =>
+        ([0, 1, 2] as const).map((qos) => client.publish(`t/${i}`, payload, { qos })),
+      );
+      const seen = new Map<number, string[]>();
+      for (let i = 0; i < 9; i++) {
+        const { value } = await subscription.next();
+        seen.set(value.qos, [...(seen.get(value.qos) ?? []), value.text()]);
+      }
+      assert.deepEqual([...seen.keys()].sort(), [0, 1, 2]);
+      for (const each of seen.values()) assert.deepEqual(each, payloads);
+      await Promise.all(answers);
+      await client.end();
+    });
+  }
+}
+
+test('Request and response, aliases and a thousand messages 100 deep', async () => {
+  const client = connect(`mqtt://127.0.0.1:${tcp}`);
+  await client.respond('double', (request) => `${Number(request.text()) * 2}`);
+  assert.equal((await client.request('double', '21')).text(), '42');
+  const subscription = await client.subscribe('many', { qos: 1 });
+  const answers = Array.from({ length: 1_000 }, (_, i) => client.publish('many', `${i}`, { qos: 1 }));
+  for (let i = 0; i < 1_000; i++) assert.equal((await subscription.next()).value.text(), `${i}`);
+  await Promise.all(answers);
+  await client.end();
+});
+
+test('A server that was killed and forgot everything: subscriptions are made again, QoS 1 arrives', async () => {
+  const client = connect(`mqtt://127.0.0.1:${tcp}`, { reconnect: { minMs: 10, maxMs: 100 } });
+  const states: Status['state'][] = [];
+  client.onStatus(({ state }) => states.push(state));
+  const subscription = await client.subscribe('t', { qos: 1 });
+  const gone = new Promise((done) => mosquitto.once('close', done));
+  mosquitto.kill('SIGKILL');
+  await gone;
+  const answer = client.publish('t', 'after', { qos: 1 });
+  mosquitto = await start(tcp, ws);
+  await answer;
+  await client.publish('t', 'last', { qos: 1 });
+  const seen = [(await subscription.next()).value.text()];
+  if (seen[0] === 'after') seen.push((await subscription.next()).value.text());
+  assert.equal(seen.at(-1), 'last');
+  assert.ok(states.includes('waiting'));
+  await client.end();
+});
