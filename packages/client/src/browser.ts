@@ -25,6 +25,7 @@ export type {
   PublishOptions,
   WillOptions,
 } from './client/connect-options.ts';
+export type { OutboxStore, StoredMessage } from './client/outbox-store.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
 export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
 export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';

@@ -26,6 +26,7 @@ export type {
   PublishOptions,
   WillOptions,
 } from './client/connect-options.ts';
+export type { OutboxStore, StoredMessage } from './client/outbox-store.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
 export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
 export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';
@@ -47,6 +48,7 @@ export type { Message } from './core/message.ts';
 export type { ClientLimits, ReconnectPolicy } from './core/options.ts';
 export { defaultLimits, defaultReconnect } from './core/options.ts';
 export type { Cause, Status, Why } from './core/status.ts';
+export { type OutboxFolderOptions, outboxFolder } from './node/outbox-folder.ts';
 export { type TlsOptions, tcp, tls, unix } from './node/socket-transport.ts';
 export { type WebSocketOptions, webSocket } from './node/websocket-transport.ts';
 

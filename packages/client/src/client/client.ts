@@ -16,6 +16,7 @@ import type { Status } from '../core/status.ts';
 import { encodeText } from './codec.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
+import { DurableOutbox } from './durable-outbox.ts';
 import type { Platform } from './platform.ts';
 import { answering, Requester, type RequestOptions, type Responder } from './request-response.ts';
 import { settle } from './settling.ts';
@@ -37,6 +38,7 @@ export class Client implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #statuses: Statuses;
   readonly #subscriptions = new Set<Subscription>();
+  readonly #outbox: DurableOutbox | null;
   #requester: Requester | null = null;
   #isEnding = false;
 
@@ -58,6 +60,7 @@ export class Client implements AsyncDisposable {
       delivered: (message) => this.#delivered(message),
       perform: (effect) => this.#perform(effect),
     });
+    this.#outbox = options.outbox === undefined ? null : new DurableOutbox(options.outbox, this.#stored);
     this.#core.start(platform.now());
     this.#driver.wake();
   }
@@ -143,6 +146,7 @@ export class Client implements AsyncDisposable {
     }
     for await (const { state } of this.#statuses) if (state === 'ended') break;
     await this.#driver.gone();
+    await this.#outbox?.close();
   }
 
   /** Lets go of everything at once: no goodbye, so the server publishes the will. */
@@ -150,6 +154,7 @@ export class Client implements AsyncDisposable {
     this.#isEnding = true;
     this.#core.destroy();
     this.#driver.wake();
+    this.#outbox?.close().catch((error: unknown) => this.#report(error));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -175,6 +180,9 @@ export class Client implements AsyncDisposable {
     }
     const own = bytes === payload ? copied(bytes) : bytes;
     const message = new Outgoing(topic, own, qos, retain, properties);
+    if (qos > 0 && this.#outbox !== null) {
+      return this.#within(message, this.#outbox.publish(message, options.until ?? 'answered'), options);
+    }
     const answer = new Promise<PublishResult>((resolve, reject) => {
       message.resolve = resolve;
       message.reject = reject;
@@ -244,6 +252,19 @@ export class Client implements AsyncDisposable {
       this.#subscriptions.delete(subscription);
       const call = new UnsubscribeCall();
       await this.#ask(call, () => this.#core.unsubscribe(subscription.interests, call, this.#platform.now()));
+    },
+  };
+
+  readonly #stored = {
+    now: (): number => this.#platform.now(),
+    failed: (error: unknown): void => this.#report(error),
+    publish: (message: Outgoing): void => {
+      this.#core.publish(message, this.#platform.now());
+      this.#driver.wake();
+    },
+    restore: (messages: readonly Outgoing[]): void => {
+      this.#core.sender.restore(messages);
+      this.#driver.wake();
     },
   };
 

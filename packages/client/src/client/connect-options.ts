@@ -11,6 +11,7 @@ import {
 import type { Status } from '../core/status.ts';
 import type { Client } from './client.ts';
 import { encodeText } from './codec.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import type { Transports } from './transport.ts';
 
@@ -64,6 +65,8 @@ export interface ConnectOptions {
   readonly birth?: (client: Client, status: Extract<Status, { state: 'connected' }>) => unknown;
   /** What a handler, or `birth`, threw. Default: it is thrown where nobody catches it. */
   readonly onError?: (error: unknown) => void;
+  /** Keeps QoS 1 and 2 messages while the process is gone; in Node `outboxFolder(path)`. Default: they are kept in memory only. */
+  readonly outbox?: OutboxStore;
   /** Beside or instead of those that are there by default. */
   readonly transports?: Transports;
   readonly platform?: Platform;
@@ -126,6 +129,14 @@ export interface PublishOptions {
   readonly signal?: AbortSignal;
   /** Gives up waiting after so long. */
   readonly timeoutMs?: number;
+}
+
+export interface PublishOptions {
+  /**
+   * With an `outbox` and QoS 1 or 2: resolve when the message is stored, and not only when the server has taken it. It is sent
+   * then whatever happens to this process; a refusal is told to `onError`.
+   */
+  readonly until?: 'stored' | 'answered';
 }
 
 export interface EndOptions {

@@ -51,8 +51,8 @@ export class Outgoing extends Call<PublishResult> {
   expiresAt = Number.POSITIVE_INFINITY;
   /** How many connections in a row ended with this message the oldest one unanswered. */
   attempts = 0;
-  /** Its place in a durable outbox; 0: it has none. */
-  place = 0;
+  /** It waits in the outbox. */
+  isQueued = false;
 
   constructor(topic: string, payload: Uint8Array, qos: QoS, retain: boolean, properties: PublishProperties | null) {
     super();

@@ -186,7 +186,7 @@ export class Core {
   /** Gives up a call that has no answer; a subscription that was asked for is taken back. */
   abort(call: Settled, failure: MqttError, now: number): void {
     if (call.isSettled) return;
-    if (call instanceof Outgoing) this.sender.abort(call, failure, this.sender.isWaiting(call));
+    if (call instanceof Outgoing) this.sender.abort(call, failure);
     else {
       this.answers.fail(call, failure);
       if (call instanceof SubscribeCall) this.#interests.remove(call.interests, null);

@@ -33,18 +33,14 @@ export class Outbox {
 
   push(message: Outgoing): void {
     this.#messages.push(message);
-    this.count++;
-    this.bytes += bytesOf(message);
+    this.#count(message);
   }
 
   /** Puts messages in front of all others, in their order. Limits do not apply: they have been accepted before. */
   putBack(messages: readonly Outgoing[]): void {
     this.#messages = [...messages, ...this.#messages.slice(this.#head)];
     this.#head = 0;
-    for (const message of messages) {
-      this.count++;
-      this.bytes += bytesOf(message);
-    }
+    for (const message of messages) this.#count(message);
   }
 
   /** The message whose turn it is; null when none waits. */
@@ -65,6 +61,7 @@ export class Outbox {
 
   /** A message that waits here is settled, and counts no longer. */
   forget(message: Outgoing): void {
+    message.isQueued = false;
     this.count--;
     this.bytes -= bytesOf(message);
   }
@@ -77,6 +74,12 @@ export class Outbox {
     this.count = 0;
     this.bytes = 0;
     return messages;
+  }
+
+  #count(message: Outgoing): void {
+    message.isQueued = true;
+    this.count++;
+    this.bytes += bytesOf(message);
   }
 
   #advance(): void {

@@ -104,18 +104,15 @@ export class Sender {
   }
 
   /** Gives up a message that has no answer yet. What was sent stays sent, and keeps its identifier until it is answered. */
-  abort(message: Outgoing, failure: MqttError, isWaiting: boolean): void {
+  abort(message: Outgoing, failure: MqttError): void {
     if (message.isSettled) return;
-    if (isWaiting) this.outbox.forget(message);
+    if (message.isQueued) this.outbox.forget(message);
     this.#answers.fail(message, failure);
   }
 
-  /** Whether it is in the outbox, not in the window. */
-  isWaiting(message: Outgoing): boolean {
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      if (this.window.itemOf(id) === message) return false;
-    }
-    return true;
+  /** Messages of an earlier run, before any of this one. They were accepted then: no limit refuses them. */
+  restore(messages: readonly Outgoing[]): void {
+    this.outbox.putBack(messages);
   }
 
   connected(server: Server, sessionPresent: boolean): void {
