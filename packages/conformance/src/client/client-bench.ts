@@ -5,6 +5,7 @@ import { type LinkServer, listenForLinks } from '../link.ts';
 import { expectTrue, Mismatch } from '../outcome.ts';
 import { Peer } from '../peer.ts';
 import type { ClientDriver, ClientSettings, ClientUnderTest, ReceivedMessage } from './client-under-test.ts';
+import { WebSocketEnd } from './websocket-end.ts';
 
 export interface ConnackWords {
   readonly sessionPresent?: boolean;
@@ -20,6 +21,7 @@ export class ClientBench {
   readonly #driver: ClientDriver;
   readonly #clients: ClientUnderTest[] = [];
   readonly #arrived: Peer[] = [];
+  readonly #webSocketServers: LinkServer[] = [];
   #server: LinkServer | undefined;
   #wake: (() => void) | undefined;
 
@@ -92,6 +94,24 @@ export class ClientBench {
     });
   }
 
+  /** A client that dials by WebSocket, and both views of the server's end: packets, and frames. */
+  async byWebSocket(): Promise<{ client: ClientUnderTest; peer: Peer; end: WebSocketEnd }> {
+    const arrived = Promise.withResolvers<{ peer: Peer; end: WebSocketEnd }>();
+    const server = await listenForLinks((link) => {
+      const peer = new Peer(this.version, 'server', this.timeoutMs);
+      const end = new WebSocketEnd(link, peer);
+      peer.link = { send: (bytes) => end.frame(2, bytes), finish: () => link.finish(), cut: () => link.cut() };
+      this.peers.push(peer);
+      arrived.resolve({ peer, end });
+      return end;
+    });
+    this.#webSocketServers.push(server);
+    const client = await this.dial({ url: `ws://127.0.0.1:${server.port}/mqtt` });
+    const timer = setTimeout(() => arrived.reject(new Mismatch('a connection', 'none')), this.timeoutMs);
+    const { peer, end } = await arrived.promise.finally(() => clearTimeout(timer));
+    return { client, peer, end };
+  }
+
   /** The next connection, its CONNECT taken and answered. */
   async accept(words: ConnackWords = {}): Promise<{ peer: Peer; connect: ConnectPacket }> {
     const peer = await this.link();
@@ -149,6 +169,6 @@ export class ClientBench {
   clear(): void {
     for (const client of this.#clients) client.destroy();
     for (const peer of this.peers) peer.cut();
-    this.#server?.close();
+    for (const server of [this.#server, ...this.#webSocketServers]) server?.close();
   }
 }

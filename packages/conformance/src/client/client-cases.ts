@@ -8,6 +8,7 @@ import { type ClientCase, clientCases, publishing, roundTrip, takePublishes, tex
 import { conductCases } from './client-conduct.ts';
 import { deliveryCases } from './client-delivery.ts';
 import { errorCases } from './client-errors.ts';
+import { webSocketCases } from './client-websocket.ts';
 
 const payloads = (packets: readonly PublishPacket[]): string[] =>
   packets.map(({ payload }) => String.fromCharCode(...payload));
@@ -73,11 +74,6 @@ const connecting: readonly ClientCase[] = [
     const connect = await peer?.takeOrEnd('CONNECT');
     if (connect?.type !== PacketType.Connect) return;
     expectTrue(connect.clientId !== '' || connect.cleanStart, 'Clean Session 1, or a client id', connect);
-  }),
-  ...clientCases(['MQTT-6.0.0-3', 'MQTT3-6.0.0-3'], 'WebSocket: the sub-protocol "mqtt" is offered', async (bench) => {
-    const offered = /^sec-websocket-protocol: *(.*)$/im.exec(await bench.request())?.[1] ?? '';
-    const names = offered.split(',').map((name) => name.trim());
-    expectTrue(names.includes('mqtt'), 'mqtt among the sub-protocols', offered);
   }),
 ];
 
@@ -340,5 +336,6 @@ export const allClientCases: readonly ClientCase[] = [
   ...exchanges,
   ...deliveryCases,
   ...conductCases,
+  ...webSocketCases,
   ...errorCases,
 ];
