@@ -18,6 +18,7 @@ import {
   ReasonCode,
   reasonCodeAllowed,
   SentAliases,
+  utf8Length,
 } from '@pipit/protocol';
 import { ask, end, reauthenticated, sendAuth } from './authentication.ts';
 import { disconnect } from './closing.ts';
@@ -79,6 +80,10 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
     clientId = `auto-${hex(connection.entropy)}`; // [MQTT-3.1.3-6]
   }
   connection.entropy = noBytes;
+  if (utf8Length(clientId) > state.limits.clientIdBytesMax) {
+    const reason = `the client id has more than ${state.limits.clientIdBytesMax} bytes`;
+    throw new Violation(ReasonCode.ClientIdentifierNotValid, reason);
+  }
   if (state.options.strictText === true && hasUnwantedCharacters(clientId)) {
     throw new Violation(
       ReasonCode.ClientIdentifierNotValid,

@@ -81,6 +81,8 @@ function checkSession(state: State, session: Session): void {
   expect(queue === null || queue.count <= times * limits.queueMessagesMax, 'a queue is within its count', key);
   expect(queue === null || queue.bytes <= times * limits.queueBytesMax, 'a queue is within its bytes', key);
   expect(session.subscriptionCount <= limits.subscriptionsPerSessionMax, 'subscriptions are within their limit', key);
+  expect(session.subscriptionBytes <= limits.subscriptionBytesPerSessionMax, 'so are their bytes', key);
+  expect(session.subscriptionBytes > 0 === session.subscriptionCount > 0, 'none has no bytes, each has some', key);
   if (connection !== null && !session.isResending) {
     expect(
       session.quota >= 0 && session.quota <= connection.receiveMaximum,

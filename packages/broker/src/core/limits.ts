@@ -11,6 +11,11 @@ export interface Limits {
   packetBytesMax: number;
   /** Milliseconds a socket may stay without a complete CONNECT, and a CONNECT without its verdict. */
   connectTimeoutMs: number;
+  /**
+   * Bytes of a client id (0x85 beyond). It is a key of tables for as long as its session lives, and above 16 kB such keys are told
+   * apart by their length alone.
+   */
+  clientIdBytesMax: number;
   /** Network connections at once, CONNECT sent or not. */
   connectionsMax: number;
   /** How much longer than Keep Alive a silent peer is kept, as a factor [MQTT-3.1.2-22]. */
@@ -29,6 +34,8 @@ export interface Limits {
   topicLevelsMax: number;
   /** Subscriptions of one session. */
   subscriptionsPerSessionMax: number;
+  /** Bytes of their filters and share names: ten thousand of the longest would be 640 MB. */
+  subscriptionBytesPerSessionMax: number;
   /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
   filtersPerPacketMax: number;
   /** User Properties in one packet, or in one will. */
@@ -99,6 +106,7 @@ export const defaultLimits: Limits = {
   connectPacketBytesMax: 128 * 1024,
   packetBytesMax: 16 * 1024 * 1024,
   connectTimeoutMs: 10_000,
+  clientIdBytesMax: 1_024,
   connectionsMax: 1_000_000,
   keepAliveFactor: 1.5,
   serverKeepAliveMax: 65_535,
@@ -108,6 +116,7 @@ export const defaultLimits: Limits = {
   sentTopicAliasMaximum: 64,
   topicLevelsMax: 128,
   subscriptionsPerSessionMax: 10_000,
+  subscriptionBytesPerSessionMax: 4 * 1024 * 1024,
   filtersPerPacketMax: 1_000,
   userPropertiesMax: 128,
   queueMessagesMax: 100_000,

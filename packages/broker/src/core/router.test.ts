@@ -104,6 +104,8 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
           const mine = [...model.values()].filter((held) => held.who === i);
           assert.equal(session.subscriptionCount, mine.length);
           assert.equal([...router.subscriptionsOf(session)].length, mine.length);
+          const bytes = mine.reduce((sum, held) => sum + held.filter.length + (held.share?.length ?? 0), 0);
+          assert.equal(session.subscriptionBytes, bytes);
         }
       }
     }),

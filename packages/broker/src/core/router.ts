@@ -6,7 +6,7 @@
  * permissions makes all plans stale, and each is made anew when its topic is next published to.
  */
 
-import type { QoS } from '@pipit/protocol';
+import { type QoS, utf8Length } from '@pipit/protocol';
 import type { Session } from './session.ts';
 import { SharedGroup, sharedKey } from './shared-group.ts';
 import { SubscriptionTree } from './subscription-tree.ts';
@@ -63,6 +63,11 @@ export interface Plan {
 const noLocalBit = 4;
 const retainAsPublishedBit = 8;
 
+/** What a subscription counts for: the bytes of its filter and share name. */
+export function filterBytes(filter: string, shareName: string | undefined): number {
+  return utf8Length(filter) + (shareName === undefined ? 0 : utf8Length(shareName));
+}
+
 function pack(options: SubscriptionOptions): number {
   return options.qos | (options.noLocal ? noLocalBit : 0) | (options.retainAsPublished ? retainAsPublishedBit : 0);
 }
@@ -103,6 +108,7 @@ export class Router {
         ? this.tree.put(this.numberOf(session), filter, pack(options), options.identifier)
         : this.join(session, filter, shareName, options);
     if (isNew) session.subscriptionCount++;
+    if (isNew) session.subscriptionBytes += filterBytes(filter, shareName);
     return isNew;
   }
 
@@ -111,7 +117,7 @@ export class Router {
     if (shareName !== undefined) return this.leave(session, sharedKey(shareName, filter));
     const sub = session.number < 0 ? -1 : this.tree.find(session.number, filter);
     if (sub < 0) return false;
-    this.drop(session, sub);
+    this.drop(session, sub, filter);
     return true;
   }
 
@@ -120,7 +126,7 @@ export class Router {
     for (const group of [...(session.groups ?? [])]) this.leave(session, group.key);
     if (session.number < 0) return;
     for (let sub = this.tree.firstOf(session.number); sub >= 0; sub = this.tree.firstOf(session.number))
-      this.drop(session, sub);
+      this.drop(session, sub, this.tree.filter(sub));
     this.release(session.number);
     session.number = -1;
   }
@@ -221,9 +227,10 @@ export class Router {
     };
   }
 
-  private drop(session: Session, sub: number): void {
+  private drop(session: Session, sub: number, filter: string): void {
     this.tree.remove(sub);
     session.subscriptionCount--;
+    session.subscriptionBytes -= filterBytes(filter, undefined);
     this.version++;
   }
 
@@ -253,6 +260,7 @@ export class Router {
     if (group === undefined || session.groups?.delete(group) !== true) return false;
     group.remove(session);
     session.subscriptionCount--;
+    session.subscriptionBytes -= filterBytes(group.filter, group.shareName);
     this.memberships--;
     this.version++;
     if (group.members.length === 0) {

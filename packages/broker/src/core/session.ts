@@ -85,6 +85,7 @@ export class Session {
   // Subscribing. The router keeps the subscriptions.
   number = -1;
   subscriptionCount = 0;
+  subscriptionBytes = 0;
   groups: Set<SharedGroup> | null = null;
   /** Its shared messages are on their way to other members. */
   passing: Passing | null = null;

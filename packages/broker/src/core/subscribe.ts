@@ -17,6 +17,7 @@ import {
 import type { Connection } from './connection.ts';
 import { Counter } from './metrics.ts';
 import { endReplay, Replay, type ReplayOptions } from './replay.ts';
+import { filterBytes } from './router.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -69,7 +70,7 @@ function subscribe(
   const granted = grantedQoS(session, plain, shareName, Math.min(request.qos, connection.maximumQoS) as QoS);
   if (granted >= ReasonCode.UnspecifiedError) return granted;
   const isKnown = state.router.find(session, plain, shareName) !== undefined;
-  if (!isKnown && session.subscriptionCount >= state.limits.subscriptionsPerSessionMax) return ReasonCode.QuotaExceeded;
+  if (!isKnown && !hasPlace(state, session, plain, shareName)) return ReasonCode.QuotaExceeded;
   const qos = granted as QoS;
   const noLocal = request.noLocal || (connection.isBridge && shareName === undefined);
   const retainAsPublished = request.retainAsPublished || connection.isBridge;
@@ -100,6 +101,13 @@ function grantedQoS(session: Session, filter: string, shareName: string | undefi
     if (permissions.subscribe(filter, qos as QoS, shareName) === 0) return qos;
   }
   return permissions.subscribe(filter, most, shareName);
+}
+
+function hasPlace({ limits }: State, session: Session, filter: string, shareName: string | undefined): boolean {
+  const bytes = session.subscriptionBytes + filterBytes(filter, shareName);
+  return (
+    session.subscriptionCount < limits.subscriptionsPerSessionMax && bytes <= limits.subscriptionBytesPerSessionMax
+  );
 }
 
 function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {

@@ -8,6 +8,7 @@ export const smallLimits: Limits = {
   connectPacketBytesMax: 3_000,
   packetBytesMax: 40_000,
   connectTimeoutMs: 10_000,
+  clientIdBytesMax: 65_535,
   connectionsMax: peers + 1, // two of them are honest: the last hostile one finds no room
   keepAliveFactor: 1.5,
   serverKeepAliveMax: 65_535, // the honest pair may be silent for ever
@@ -17,6 +18,7 @@ export const smallLimits: Limits = {
   sentTopicAliasMaximum: 3,
   topicLevelsMax: 16,
   subscriptionsPerSessionMax: 6,
+  subscriptionBytesPerSessionMax: 200_000,
   filtersPerPacketMax: 10,
   userPropertiesMax: 8,
   queueMessagesMax: 20,

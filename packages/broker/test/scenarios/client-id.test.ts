@@ -37,6 +37,16 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('as long as the limit says, and no byte longer: 0x85, or 2 before 5.0', () => {
+      const world = new World({ store, limits: { clientIdBytesMax: 30 } });
+      for (const version of [3, 4, 5] as const) {
+        world.connect({ clientId: `${version}${'ü'.repeat(14)}x`, version });
+        const long = world.connecting({ clientId: `${version}${'ü'.repeat(15)}`, version });
+        long.expectRefused(version === 5 ? ReasonCode.ClientIdentifierNotValid : 2);
+      }
+      assert.equal(world.core.state.sessions.size, 3);
+    });
+
     test('3.1: an empty client id is refused with 2', () => {
       const world = new World({ store });
       for (const bytes of [emptyV3, emptyV3.replace('03 02', '03 00')]) {

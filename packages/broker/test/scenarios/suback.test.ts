@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ReasonCode } from '@pipit/protocol';
 import { Permissions } from '../../src/core/index.ts';
-import { publish, suback, subscribe, subscribeWith } from './packets.ts';
+import { publish, suback, subscribe, subscribeWith, unsubscribe } from './packets.ts';
 import { storeKinds, World } from './world.ts';
 
 const versions = [3, 4, 5] as const;
@@ -72,6 +72,21 @@ for (const store of storeKinds) {
         const publisher = world.connect({ clientId: 'publisher' });
         publisher.send(publish({ topic: 'c' }), publish({ topic: 'b' }));
         client.expect(publish({ topic: 'b' }));
+        world.end();
+      }
+    });
+
+    test('as many bytes of filters as a session may have, and one more: 0x97; what is unsubscribed makes room', () => {
+      for (const version of versions) {
+        const world = new World({ store, limits: { subscriptionBytesPerSessionMax: 10 } });
+        const client = world.connect({ clientId: 'client', version });
+        const no = failure(version, ReasonCode.QuotaExceeded, 0);
+        client.send(subscribe(1, 'ü/ü', '$share/gg/aa', 'a', 'b/'));
+        client.expect(suback(1, 0, 0, 0, no));
+        client.send(unsubscribe(2, '$share/gg/aa'));
+        client.takeAll();
+        client.send(subscribe(3, 'b/', 'cc', 'd'));
+        client.expect(suback(3, 0, 0, no));
         world.end();
       }
     });
