@@ -25,7 +25,6 @@ export type {
   PublishOptions,
   WillOptions,
 } from './client/connect-options.ts';
-export type { OutboxStore, StoredMessage } from './client/outbox-store.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
 export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
 export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';
@@ -55,5 +54,5 @@ export type { Cause, Status, Why } from './core/status.ts';
  */
 export function connect(url: string | readonly string[], options: ConnectOptions = {}): Client {
   const transports = { ws: webSocket, wss: webSocket };
-  return new Client(typeof url === 'string' ? [url] : url, options, transports, options.platform ?? webPlatform);
+  return new Client(typeof url === 'string' ? [url] : url, options, transports, options.platform ?? webPlatform, null);
 }

@@ -16,7 +16,8 @@ import type { Status } from '../core/status.ts';
 import { encodeText } from './codec.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
-import { DurableOutbox } from './durable-outbox.ts';
+import type { DurableOutbox, DurableOutboxOwner } from './durable-outbox.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import { answering, Requester, type RequestOptions, type Responder } from './request-response.ts';
 import { settle } from './settling.ts';
@@ -42,8 +43,17 @@ export class Client implements AsyncDisposable {
   #requester: Requester | null = null;
   #isEnding = false;
 
-  /** Use `connect`. Throws MqttError or TypeError for what cannot be right. */
-  constructor(urls: readonly string[], options: ConnectOptions, transports: Transports, platform: Platform) {
+  /**
+   * Use `connect`. Throws MqttError or TypeError for what cannot be right. `outboxOf`: null where there is nothing to keep an outbox in;
+   * so that a browser need not load what it cannot use.
+   */
+  constructor(
+    urls: readonly string[],
+    options: ConnectOptions & { readonly outbox?: OutboxStore },
+    transports: Transports,
+    platform: Platform,
+    outboxOf: ((store: OutboxStore, owner: DurableOutboxOwner) => DurableOutbox) | null,
+  ) {
     if (urls.length === 0) throw new TypeError('There is no URL to connect to');
     this.#urls = urls.map((url) => new URL(url));
     this.#transports = { ...transports, ...options.transports };
@@ -60,7 +70,7 @@ export class Client implements AsyncDisposable {
       delivered: (message) => this.#delivered(message),
       perform: (effect) => this.#perform(effect),
     });
-    this.#outbox = options.outbox === undefined ? null : new DurableOutbox(options.outbox, this.#stored);
+    this.#outbox = options.outbox === undefined || outboxOf === null ? null : outboxOf(options.outbox, this.#stored);
     this.#core.start(platform.now());
     this.#driver.wake();
   }

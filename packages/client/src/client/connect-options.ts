@@ -11,7 +11,6 @@ import {
 import type { Status } from '../core/status.ts';
 import type { Client } from './client.ts';
 import { encodeText } from './codec.ts';
-import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import type { Transports } from './transport.ts';
 
@@ -65,8 +64,6 @@ export interface ConnectOptions {
   readonly birth?: (client: Client, status: Extract<Status, { state: 'connected' }>) => unknown;
   /** What a handler, or `birth`, threw. Default: it is thrown where nobody catches it. */
   readonly onError?: (error: unknown) => void;
-  /** Keeps QoS 1 and 2 messages while the process is gone; in Node `outboxFolder(path)`. Default: they are kept in memory only. */
-  readonly outbox?: OutboxStore;
   /** Beside or instead of those that are there by default. */
   readonly transports?: Transports;
   readonly platform?: Platform;
