@@ -100,7 +100,8 @@ export function mosquitto(): Contender | null {
       const lines = [`listener ${port} ${host}`, 'allow_anonymous true', 'persistence false', 'set_tcp_nodelay true'];
       lines.push('max_queued_messages 0', 'max_inflight_messages 0', 'log_type error');
       if (transport === 'tls') lines.push(`certfile ${certFile}`, `keyfile ${keyFile}`);
-      if (transport === 'ws') lines.push('protocol websockets');
+      // It does not start with a WebSocket listener alone.
+      if (transport === 'ws') lines.push('protocol websockets', `listener ${await freePort()} ${host}`);
       const configFile = join(folder, 'mosquitto.conf');
       writeFileSync(configFile, `${lines.join('\n')}\n`);
       const child = start(program, ['-c', configFile]);

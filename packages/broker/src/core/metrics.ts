@@ -32,33 +32,55 @@ const packetSlots = 16;
 export const Counter = {
   BytesReceived: 0,
   BytesSent: 1,
-  /** PUBLISH packets by QoS: + 0, 1, 2. */
-  PublishReceived: 2,
-  PublishSent: 5,
-  PayloadBytesReceived: 8,
-  PayloadBytesSent: 9,
-  PublishRefused: 10,
-  ConnectionsOpened: 11,
-  ConnectionsRefused: 12,
-  SessionsCreated: 13,
-  SessionsExpired: 14,
-  WillsPublished: 15,
-  DeliveriesDropped: 16,
-  SubscribesRefused: 17,
-  CommitsFailed: 18,
-  DisconnectsByServer: 19,
-  Commits: 20,
+  PublishRefused: 2,
+  ConnectionsOpened: 3,
+  ConnectionsRefused: 4,
+  SessionsCreated: 5,
+  SessionsExpired: 6,
+  WillsPublished: 7,
+  DeliveriesDropped: 8,
+  SubscribesRefused: 9,
+  CommitsFailed: 10,
+  DisconnectsByServer: 11,
+  Commits: 12,
   /** Of messages that ended with their session. */
-  EndedBytes: 21,
+  EndedBytes: 13,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
+
+/**
+ * PUBLISH packets in one direction. Counted for every message and delivery, so in fields: a typed array costs three times as much.
+ */
+export class PublishCounts {
+  qos0 = 0;
+  qos1 = 0;
+  qos2 = 0;
+  payloadBytes = 0;
+
+  count(qos: QoS, payloadBytes: number): void {
+    if (qos === 0) this.qos0++;
+    else if (qos === 1) this.qos1++;
+    else this.qos2++;
+    this.payloadBytes += payloadBytes;
+  }
+
+  of(qos: QoS): number {
+    return qos === 0 ? this.qos0 : qos === 1 ? this.qos1 : this.qos2;
+  }
+
+  get total(): number {
+    return this.qos0 + this.qos1 + this.qos2;
+  }
+}
 
 export class Metrics {
   /** What the broker's acknowledgements stand for. */
   readonly durability: Durability;
   /** Indexed by `Counter` (a typed array: counting allocates nothing). */
   readonly counters = new Float64Array(32);
-  /** Packets by type number; PUBLISH is not among them, because its counters by QoS add up to it. */
+  readonly publishesReceived = new PublishCounts();
+  readonly publishesSent = new PublishCounts();
+  /** All other packets by type number. */
   private readonly othersReceived = new Float64Array(packetSlots);
   private readonly othersSent = new Float64Array(packetSlots);
   /** Deliveries that did not happen, by reason. */
@@ -82,24 +104,14 @@ export class Metrics {
     this.othersSent[type] = (this.othersSent[type] as number) + 1;
   }
 
-  publishReceived(qos: QoS, payloadBytes: number): void {
-    this.counters[Counter.PublishReceived + qos] = (this.counters[Counter.PublishReceived + qos] as number) + 1;
-    this.count(Counter.PayloadBytesReceived, payloadBytes);
-  }
-
-  publishSent(qos: QoS, payloadBytes: number): void {
-    this.counters[Counter.PublishSent + qos] = (this.counters[Counter.PublishSent + qos] as number) + 1;
-    this.count(Counter.PayloadBytesSent, payloadBytes);
-  }
-
   /** Packets received of one type, or of all. */
   packetsReceived(type?: number): number {
-    return total(this.othersReceived, this.counters, Counter.PublishReceived, type);
+    return total(this.othersReceived, this.publishesReceived, type);
   }
 
   /** Packets written of one type, or of all. */
   packetsSent(type?: number): number {
-    return total(this.othersSent, this.counters, Counter.PublishSent, type);
+    return total(this.othersSent, this.publishesSent, type);
   }
 
   drop(reason: DropReason, by = 1): void {
@@ -112,9 +124,7 @@ export class Metrics {
   }
 }
 
-function total(others: Float64Array, counters: Float64Array, publishAt: number, type: number | undefined): number {
-  const publishes =
-    (counters[publishAt] as number) + (counters[publishAt + 1] as number) + (counters[publishAt + 2] as number);
-  if (type === PacketType.Publish) return publishes;
-  return type === undefined ? others.reduce((sum, each) => sum + each, publishes) : (others[type] as number);
+function total(others: Float64Array, publishes: PublishCounts, type: number | undefined): number {
+  if (type === PacketType.Publish) return publishes.total;
+  return type === undefined ? others.reduce((sum, each) => sum + each, publishes.total) : (others[type] as number);
 }

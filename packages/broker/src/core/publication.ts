@@ -121,7 +121,7 @@ export class Publication {
     slab.view.setUint8(at, (publishType << 4) | (qos << 1) | (retain ? 1 : 0));
     if (qos > 0) slab.view.setUint16(at + form.packetIdAt, packetId);
     if (this.isReferenced) connection.refer(state, payloadOf(this.keep()), waits);
-    state.metrics.publishSent(qos, this.message.payloadLength);
+    state.metrics.publishesSent.count(qos, this.message.payloadLength);
   }
 
   private form(isV5: boolean, withPacketId: boolean): Form {
@@ -284,7 +284,7 @@ export function writeMessage(state: State, connection: Connection, message: Mess
   }
   if (isReferenced) connection.refer(state, payloadOf(message), waits);
   else copyBytes(slab.bytes, slab.view, at, message.bytes, message.view, message.payloadStart, message.payloadLength);
-  state.metrics.publishSent(qos, message.payloadLength);
+  state.metrics.publishesSent.count(qos, message.payloadLength);
   return true;
 }
 

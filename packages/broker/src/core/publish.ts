@@ -29,7 +29,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   const isV5 = connection.version === 5;
   frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
   const { qos, packetId } = frame;
-  state.metrics.publishReceived(qos, frame.end - frame.payloadStart);
+  state.metrics.publishesReceived.count(qos, frame.end - frame.payloadStart);
   limitUserProperties(frame.userProperties, state.limits.userPropertiesMax);
   const topic = resolveTopic(state, connection);
   if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);

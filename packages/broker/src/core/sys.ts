@@ -100,8 +100,8 @@ export class SysTopics {
     yield number('publish/messages/received', metrics.packetsReceived(PacketType.Publish));
     yield number('publish/messages/sent', metrics.packetsSent(PacketType.Publish));
     yield number('publish/messages/dropped', metrics.get(Counter.DeliveriesDropped));
-    yield number('publish/bytes/received', metrics.get(Counter.PayloadBytesReceived));
-    yield number('publish/bytes/sent', metrics.get(Counter.PayloadBytesSent));
+    yield number('publish/bytes/received', metrics.publishesReceived.payloadBytes);
+    yield number('publish/bytes/sent', metrics.publishesSent.payloadBytes);
     yield number('bytes/received', metrics.get(Counter.BytesReceived));
     yield number('bytes/sent', metrics.get(Counter.BytesSent));
     yield number('subscriptions/count', state.router.count);
@@ -135,9 +135,9 @@ function* metricValues(state: State): Generator<readonly [string, string]> {
     yield [`metrics/packets/${packetNames[type]}/received`, String(metrics.packetsReceived(type))];
     yield [`metrics/packets/${packetNames[type]}/sent`, String(metrics.packetsSent(type))];
   }
-  for (let qos = 0; qos <= 2; qos++) {
-    yield [`metrics/messages/qos${qos}/received`, String(metrics.counters[Counter.PublishReceived + qos])];
-    yield [`metrics/messages/qos${qos}/sent`, String(metrics.counters[Counter.PublishSent + qos])];
+  for (const qos of [0, 1, 2] as const) {
+    yield [`metrics/messages/qos${qos}/received`, String(metrics.publishesReceived.of(qos))];
+    yield [`metrics/messages/qos${qos}/sent`, String(metrics.publishesSent.of(qos))];
   }
   yield ['metrics/messages/dropped', String(metrics.get(Counter.DeliveriesDropped))];
   for (const reason of dropReasons)

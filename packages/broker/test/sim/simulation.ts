@@ -11,7 +11,6 @@ import {
   type Batch,
   type Connection,
   type Core,
-  Counter,
   defaultLimits,
   type Effect,
   type FetchRequest,
@@ -349,10 +348,7 @@ export class Simulation {
 
   /** Two budgets between two turns, one for inputs and one for waiting work; a PUBLISH is the atom. */
   private judgeBudget(): void {
-    const sent = [0, 1, 2].reduce(
-      (sum, qos) => sum + (this.core.metrics.counters[Counter.PublishSent + qos] as number),
-      0,
-    );
+    const sent = this.core.metrics.publishesSent.total;
     const deliveries = sent < this.deliveries ? sent : sent - this.deliveries;
     this.deliveries = sent;
     const atom = this.model.sessions.size + 4;
