@@ -28,12 +28,14 @@ export function checkInvariants(core: Core): void {
   let subscriptions = 0;
   let messages = 0;
   let bytes = 0;
+  let prefixBytes = 0;
   for (const [key, session] of state.sessions) {
     expect(session.key === key && !session.isEnded, 'the session table holds living sessions under their keys', key);
     subscriptions += session.subscriptionCount;
     checkSession(state, session);
     messages += (session.queue?.count ?? 0) + session.flightMessages;
     bytes += (session.queue?.bytes ?? 0) + session.flightBytes;
+    prefixBytes += session.queue === null ? 0 : session.queue.bytes - session.queue.tailBytes;
   }
   const { queueTotal } = state;
   expect(
@@ -41,6 +43,7 @@ export function checkInvariants(core: Core): void {
     `what waits for all is the sum of each: ${messages} and ${bytes}, not ${queueTotal.messages} and ${queueTotal.bytes}`,
     '',
   );
+  expect(prefixBytes === queueTotal.prefixBytes, 'what of it waits in memory is, too', '');
   checkReplays(state);
   expect(subscriptions === state.router.count, 'subscriptions are those of the sessions', '');
 }

@@ -51,9 +51,14 @@ export interface Limits {
   queueMessagesTotalMax: number;
   /** Bytes of them, shared in the same way. Without a store it is memory; with one it is disk. */
   queueBytesTotalMax: number;
-  /** Messages of one queue kept in memory when there is a store; the rest is paged in. */
+  /**
+   * Messages of one queue kept in memory when there is a store; the rest is paged in. As many as 200 publishers have open with a
+   * window of 100, so that what a subscriber that keeps up is due does not go by the disk.
+   */
   queuePrefixMessages: number;
   queuePrefixBytes: number;
+  /** The bytes of all of them together, shared as the total is. */
+  queuePrefixBytesTotalMax: number;
   /**
    * Milliseconds a queue waits for what cannot be read back from the store. Then what still cannot be, while the disk reads other
    * things, is dropped, and the queue goes on.
@@ -123,8 +128,9 @@ export const defaultLimits: Limits = {
   queueBytesMax: 64 * 1024 * 1024,
   queueMessagesTotalMax: 10_000_000,
   queueBytesTotalMax: 1024 * 1024 * 1024,
-  queuePrefixMessages: 2_000,
-  queuePrefixBytes: 1024 * 1024,
+  queuePrefixMessages: 20_000,
+  queuePrefixBytes: 16 * 1024 * 1024,
+  queuePrefixBytesTotalMax: 256 * 1024 * 1024,
   unreadableMsMax: 60_000,
   unsentBytesMax: 64 * 1024 * 1024,
   unsentBytesStalledMax: 1024 * 1024,

@@ -11,6 +11,9 @@ import type { Queue } from './queue.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 
+/** A page is one input: no longer than a turn may be. */
+const pageMessagesMax = 2_000;
+
 const retryFirstMs = 1_000;
 const retryMaxMs = 30_000;
 
@@ -36,7 +39,7 @@ function ask(state: State, session: Session, queue: Queue, after: number, passin
   queue.page = state.nextToken();
   const { key, incarnation } = session;
   state.pages.set(queue.page, { session, queue, passing });
-  const count = Math.min(queue.tailCount, limits.queuePrefixMessages);
+  const count = Math.min(queue.tailCount, limits.queuePrefixMessages, pageMessagesMax);
   const givesUp = queue.failures > 0 && state.now - queue.failingSince >= limits.unreadableMsMax;
   state.effects.push({ kind: 'page', request: { number: queue.page, key, incarnation, after, count, givesUp } });
 }

@@ -31,7 +31,7 @@ const step = fc.oneof(
 test('prefix and tail are one line; counts and bytes are those of a plain list', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-      const total = new QueueTotal(1_000, 100_000);
+      const total = new QueueTotal(1_000, 100_000, 1_000);
       const queue = new Queue(total, 0);
       let prefix: Delivery[] = [];
       let tail: Delivery[] = [];
@@ -45,7 +45,9 @@ test('prefix and tail are one line; counts and bytes are those of a plain list',
         if (each.kind === 'push') {
           const made = delivery(++sequence, each.bytes, each.lives ?? Number.POSITIVE_INFINITY);
           const prefixBytes = prefix.reduce((sum, { message }) => sum + message.cost, 0);
-          assert.equal(queue.takesInMemory(4, 600), tail.length === 0 && prefix.length < 4 && prefixBytes < 600);
+          const isWithin = prefix.length < 4 && prefixBytes < 600 && prefixBytes <= 1_000 - prefixBytes;
+          assert.equal(queue.takesInMemory(4, 600), tail.length === 0 && isWithin);
+          assert.equal(total.prefixBytes, prefixBytes);
           if (queue.takesInMemory(4, 600)) {
             queue.push(made);
             prefix.push(made);

@@ -15,12 +15,20 @@ import type { Delivery } from './message.ts';
 export class QueueTotal {
   private readonly messagesMax: number;
   private readonly bytesMax: number;
+  private readonly prefixBytesMax: number;
   messages = 0;
   bytes = 0;
+  /** Of them, those that wait in memory. */
+  prefixBytes = 0;
 
-  constructor(messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY) {
+  constructor(
+    messagesMax = Number.POSITIVE_INFINITY,
+    bytesMax = Number.POSITIVE_INFINITY,
+    prefixBytesMax = Number.POSITIVE_INFINITY,
+  ) {
     this.messagesMax = messagesMax;
     this.bytesMax = bytesMax;
+    this.prefixBytesMax = prefixBytesMax;
   }
 
   /** Room left; below 0 after a restart under lower limits. */
@@ -30,6 +38,10 @@ export class QueueTotal {
 
   get freeBytes(): number {
     return this.bytesMax - this.bytes;
+  }
+
+  get freePrefixBytes(): number {
+    return this.prefixBytesMax - this.prefixBytes;
   }
 
   add(bytes: number, messages = 1): void {
@@ -98,9 +110,10 @@ export class Queue {
     return this.items.length - this.head;
   }
 
-  /** Whether the next delivery stays in memory, under these limits of the prefix. */
+  /** Whether the next delivery stays in memory, under these limits of the prefix; of all prefixes it takes its part only. */
   takesInMemory(messagesMax: number, bytesMax: number): boolean {
-    return this.tailCount === 0 && this.prefixCount < messagesMax && this.prefixBytes < bytesMax;
+    const isWithin = this.prefixCount < messagesMax && this.prefixBytes < bytesMax;
+    return this.tailCount === 0 && isWithin && this.prefixBytes <= this.total.freePrefixBytes;
   }
 
   /** Whether more of the tail should be read: less than half of what may be in memory is. */
@@ -114,8 +127,10 @@ export class Queue {
   }
 
   private append(delivery: Delivery): void {
+    const { cost } = delivery.message;
     this.items.push(delivery);
-    this.prefixBytes += delivery.message.cost;
+    this.prefixBytes += cost;
+    this.total.prefixBytes += cost;
     this.loadedThrough = Math.max(this.loadedThrough, delivery.sequence);
     if (delivery.message.expiresAt < this.earliestExpiry) this.earliestExpiry = delivery.message.expiresAt;
   }
@@ -139,14 +154,19 @@ export class Queue {
     if (delivery === undefined) return undefined;
     const { cost } = delivery.message;
     this.head++;
-    this.prefixBytes -= cost;
-    this.total.remove(cost);
+    this.leave(cost);
     // Half of the array empty: close the gap, which keeps shifting at constant cost on average.
     if (this.head * 2 >= this.items.length) {
       this.items = this.items.slice(this.head);
       this.head = 0;
     }
     return delivery;
+  }
+
+  private leave(cost: number): void {
+    this.prefixBytes -= cost;
+    this.total.prefixBytes -= cost;
+    this.total.remove(cost);
   }
 
   /** Moves a delivery read back from the tail to the end of the prefix. */
@@ -176,10 +196,7 @@ export class Queue {
     this.items = stay;
     this.head = 0;
     this.earliestExpiry = Number.POSITIVE_INFINITY;
-    for (const { message } of out) {
-      this.prefixBytes -= message.cost;
-      this.total.remove(message.cost);
-    }
+    for (const { message } of out) this.leave(message.cost);
     for (const { message } of stay) this.earliestExpiry = Math.min(this.earliestExpiry, message.expiresAt);
     return out;
   }
@@ -201,6 +218,7 @@ export class Queue {
   /** Its session has ended: nothing of it waits any more. */
   clear(): void {
     this.total.remove(this.bytes, this.count);
+    this.total.prefixBytes -= this.prefixBytes;
     this.items = [];
     this.head = 0;
     this.prefixBytes = 0;

@@ -139,7 +139,11 @@ export class State {
     this.startedAt = now;
     this.wallOffsetMs = wallOffsetMs;
     this.recordOffsetMs = wallOffsetMs;
-    this.queueTotal = new QueueTotal(limits.queueMessagesTotalMax, limits.queueBytesTotalMax);
+    this.queueTotal = new QueueTotal(
+      limits.queueMessagesTotalMax,
+      limits.queueBytesTotalMax,
+      limits.queuePrefixBytesTotalMax,
+    );
     this.router = new Router(limits.plannedRecipientsMax);
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
       this.router.forgetPlans(),

@@ -37,6 +37,7 @@ export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: numb
   queueBytesTotalMax: [1024, tebibyte],
   queuePrefixMessages: [1, 1_000_000_000],
   queuePrefixBytes: [1024, tebibyte],
+  queuePrefixBytesTotalMax: [1024, tebibyte],
   unreadableMsMax: [100, day],
   unsentBytesMax: [1024, tebibyte],
   unsentBytesStalledMax: [1024, tebibyte],

@@ -27,6 +27,7 @@ export const smallLimits: Limits = {
   queueBytesTotalMax: 400_000,
   queuePrefixMessages: 4,
   queuePrefixBytes: 2_000,
+  queuePrefixBytesTotalMax: 6_000,
   unreadableMsMax: 60_000,
   unsentBytesMax: 6_000,
   unsentBytesStalledMax: 1_500,

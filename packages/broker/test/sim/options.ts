@@ -103,11 +103,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
     disk: hasDisk
       ? { delayMs: prng.pick([0, 1, 10, 200, 2000]), failPercent: percent() >> 1, pageFailPercent: percent() >> 1 }
       : null,
-    // Retained messages are read from the store: all that last, some, or after a restart only.
-    limits: {
-      ...limitsOf(prng),
-      ...[{ retainedBytesInMemoryMax: 0 }, { retainedBytesInMemoryMax: 3_000 }, {}][seed % 3],
-    },
+    limits: { ...limitsOf(prng), ...inMemory[seed % 3] },
     queueOverflow: 'drop-newest',
     queueQos0: prng.chance(20),
     strange: {
@@ -145,6 +141,13 @@ export function expand(seed: number, steps = 1000): SimOptions {
 function totalsOf(prng: Prng): Partial<Limits> {
   return { queueMessagesTotalMax: prng.pick([3, 10, 30]), queueBytesTotalMax: prng.pick([600, 3000, 10_000]) };
 }
+
+/** What is kept in memory when there is a store: little, some, or as much as ever. */
+const inMemory: readonly Partial<Limits>[] = [
+  { retainedBytesInMemoryMax: 0 },
+  { retainedBytesInMemoryMax: 3_000, queuePrefixBytesTotalMax: 600 },
+  {},
+];
 
 function limitsOf(prng: Prng): Partial<Limits> {
   // Reads fail at random: nothing is given up for that.
