@@ -1,14 +1,13 @@
 /**
  * That every normative statement has a test. The tables of spec/ say in their last column what shows a statement:
- * `conformance <case id>`, `scenario <file>#<test title>`, `not observable: <why>`, or `client` for what binds clients only,
- * as long as there is no packages/client. Several are separated by `; `. What is named must exist.
+ * `conformance <case id>`, `scenario <file>#<test title>` or `not observable: <why>`. Several are separated by `; `. What is named
+ * must exist.
  */
 import type { Problem, SourceTree } from './source-tree.ts';
 
 const TABLES = ['spec/mqtt5.tsv', 'spec/mqtt311.tsv', 'spec/mqtt31.tsv'];
 const COLUMNS = ['id', 'subject', 'section title', 'statement', 'check', 'shown by'];
 const CASES = 'packages/conformance/src/';
-const CLIENT = 'packages/client/src/index.ts';
 
 export function checkTrace(tree: SourceTree): Problem[] {
   const cases = new Set(
@@ -25,12 +24,12 @@ export function checkTrace(tree: SourceTree): Problem[] {
     const known = new Set<string>();
     return rows.flatMap((row, index) => {
       const cells = row.split('\t');
-      const [id = '', subject = ''] = cells;
+      const [id = ''] = cells;
       const problems = cells.length === COLUMNS.length ? [] : [`${id} has ${cells.length} columns`];
       if (known.has(id)) problems.push(`${id} is there twice`);
       known.add(id);
       for (const shown of (cells[5] ?? '').split('; ')) {
-        const problem = problemOf(tree, cases, subject, shown);
+        const problem = problemOf(tree, cases, shown);
         if (problem !== undefined) problems.push(`${id}: ${problem}`);
       }
       return problems.map((message) => report(index + 2, message));
@@ -38,8 +37,8 @@ export function checkTrace(tree: SourceTree): Problem[] {
   });
 }
 
-function problemOf(tree: SourceTree, cases: ReadonlySet<string>, subject: string, shown: string): string | undefined {
-  const [, kind, rest] = /^(conformance |scenario |not observable: |client$)(.*)$/.exec(shown) ?? [];
+function problemOf(tree: SourceTree, cases: ReadonlySet<string>, shown: string): string | undefined {
+  const [, kind, rest] = /^(conformance |scenario |not observable: )(.*)$/.exec(shown) ?? [];
   switch (kind) {
     case 'conformance ':
       return cases.has(rest as string) ? undefined : `there is no conformance case "${rest}"`;
@@ -51,9 +50,6 @@ function problemOf(tree: SourceTree, cases: ReadonlySet<string>, subject: string
     }
     case 'not observable: ':
       return rest === '' ? '"not observable" needs a reason' : undefined;
-    case 'client':
-      if (tree.texts.has(CLIENT)) return 'there is a client now: name the test';
-      return subject === 'client' ? undefined : 'only statements that bind clients alone may wait for the client';
     default:
       return `nothing shows it ("${shown}")`;
   }

@@ -256,7 +256,10 @@ export class Client implements AsyncDisposable {
 
   readonly #side = {
     finished: (message: Message, reasonCode: number): void => this.#finished(message, reasonCode),
-    acknowledge: (message: Message, reasonCode: number): void => this.#finished(message, reasonCode),
+    acknowledge: (message: Message, reasonCode: number): void => {
+      message.unfinished -= message.manual - 1;
+      this.#finished(message, reasonCode);
+    },
     handlerFailed: (error: unknown): void => this.#report(error),
     unsubscribe: async (subscription: Subscription): Promise<void> => {
       this.#subscriptions.delete(subscription);

@@ -18,7 +18,10 @@ export interface SubscribeOptions {
   readonly qos?: QoS;
   /** Gets every message. Without it the subscription is to be iterated over. */
   readonly handler?: MessageHandler;
-  /** Messages are acknowledged by `message.ack()`, in any order, and not otherwise. */
+  /**
+   * Messages are acknowledged by `message.ack()`, in any order, and not otherwise. Where several such subscriptions get the same
+   * message, one call speaks for all of them.
+   */
   readonly manualAck?: boolean;
   /** 5.0: not what this client published itself. */
   readonly noLocal?: boolean;
@@ -114,10 +117,10 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
     });
   }
 
-  /** A loop that is left ends the subscription. What it has not taken is let go. */
+  /** A loop that is left ends the subscription. What it has not taken is let go; with `manualAck` it is not acknowledged. */
   async return(): Promise<IteratorResult<Message>> {
     this.#finishCurrent();
-    for (const message of this.#queue.splice(0)) this.#owner.finished(message, 0);
+    for (const message of this.#queue.splice(0)) if (!this.#isManual) this.#owner.finished(message, 0);
     await this.unsubscribe().catch(() => undefined);
     return { done: true, value: undefined };
   }
@@ -132,7 +135,10 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
 
   /** @internal */
   deliver(message: Message): void {
-    if (this.#isManual) message.acknowledger = this.#owner;
+    if (this.#isManual) {
+      message.acknowledger = this.#owner;
+      message.manual++;
+    }
     if (this.#handler !== null) return this.#handle(message, this.#handler);
     if (this.#waiting === null) {
       this.#queue.push(message);

@@ -32,9 +32,10 @@ export class Message {
   packetId = 0;
   /** @internal The number of the connection it came on. */
   connection = 0;
-  /** @internal Who wants it, and how many of them have not dealt with it. */
+  /** @internal Who wants it, how many of them have not dealt with it, and how many of those wait for `ack`. */
   plan: readonly Interest[] = [];
   unfinished = 0;
+  manual = 0;
   /** @internal What counts against the limit of unconsumed bytes. */
   size = 0;
   isConsumed = false;

@@ -105,6 +105,31 @@ test('Messages that the application acknowledges itself come again until it has'
   });
 });
 
+test('One ack speaks for all subscriptions that leave it to the application, and waits for the others', async () => {
+  await withClient({ limits: { receiveMaximum: 1 } }, async (client, broker) => {
+    const manual = { qos: 1, manualAck: true } as const;
+    const first = await client.subscribe('t', manual);
+    const second = await client.subscribe('t/#', manual);
+    const loop = await client.subscribe('+', { qos: 1 });
+    for (const payload of ['a', 'b']) await broker.publish('t', payload, { qos: 1 });
+    const { value } = await first.next();
+    assert.equal((await second.next()).value, value);
+    assert.equal((await loop.next()).value, value);
+    value.ack();
+    value.ack();
+    let isLate = false;
+    const next = first.next().then((result) => {
+      isLate = true;
+      return result;
+    });
+    await client.publish('turn', '', { qos: 1 });
+    assert.ok(!isLate, 'the loop has not dealt with it');
+    const after = loop.next();
+    assert.equal((await next).value.text(), 'b');
+    assert.equal((await after).value.text(), 'b');
+  });
+});
+
 test('Back after a lost connection everything goes on; every change of the status says why', async () => {
   await withClient({ clientId: 'me' }, async (client, broker) => {
     const seen: string[] = [];
