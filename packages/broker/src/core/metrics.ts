@@ -81,8 +81,8 @@ export class Metrics {
   readonly publishesReceived = new PublishCounts();
   readonly publishesSent = new PublishCounts();
   /** All other packets by type number. */
-  private readonly othersReceived = new Float64Array(packetSlots);
-  private readonly othersSent = new Float64Array(packetSlots);
+  private readonly othersReceived: number[] = new Array<number>(packetSlots).fill(0);
+  private readonly othersSent: number[] = new Array<number>(packetSlots).fill(0);
   /** Deliveries that did not happen, by reason. */
   readonly drops = new Map<DropReason, number>();
 
@@ -124,7 +124,7 @@ export class Metrics {
   }
 }
 
-function total(others: Float64Array, publishes: PublishCounts, type: number | undefined): number {
+function total(others: readonly number[], publishes: PublishCounts, type: number | undefined): number {
   if (type === PacketType.Publish) return publishes.total;
   return type === undefined ? others.reduce((sum, each) => sum + each, publishes.total) : (others[type] as number);
 }
