@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Swarm } from './swarm.ts';
 
-const seeds = 60;
+const seeds = 40;
 const steps = 1_500;
 
 test(`nothing is lost and QoS 2 never comes twice, in ${seeds} worlds with links that are cut`, () => {
