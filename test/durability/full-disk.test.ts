@@ -30,7 +30,7 @@ if (isMounted) {
       const sleeper = await Tester.connect(served.port, 'sleeper', lasting);
       await sleeper.subscribe('queue', 1);
       sleeper.drop();
-      const acknowledged = await fill(served, 'queue');
+      const acknowledged = await fill(served, 'queue', 20);
       assert.ok(acknowledged.length > 500, `${acknowledged.length} messages of 8 kB on a disk of 8 MB`);
       await served.logged('store-full');
 
@@ -71,6 +71,24 @@ if (isMounted) {
       await served.stop();
     },
   );
+
+  test('a burst as large as the disk is taken as far as there is room, and no commit fails', timeout, async () => {
+    const served = await Served.start(join(folder, 'burst'));
+    const sleeper = await Tester.connect(served.port, 'sleeper', lasting);
+    await sleeper.subscribe('queue', 1);
+    sleeper.drop();
+    const acknowledged = await fill(served, 'queue', 990);
+    await served.logged('store-full');
+    const back = await Tester.connect(served.port, 'sleeper', lasting);
+    assert.deepEqual((await back.drain(acknowledged.length)).map(numberOf), acknowledged);
+    await back.expectNothing();
+    await served.logged('store-has-room');
+    await served.stop();
+    assert.deepEqual(
+      served.log.filter(({ msg }) => msg === 'commit-failed'),
+      [],
+    );
+  });
 }
 
 test('a file may not grow: the batch is written again elsewhere, and is there once', timeout, async () => {
@@ -105,15 +123,17 @@ function numberOf(payload: string): number {
   return Number(payload.split(' ')[0]);
 }
 
-/** Publishes with a window of 20 until something is refused; the numbers of what was acknowledged. */
-async function fill(served: Served, topic: string): Promise<number[]> {
+/** Publishes with this window until something is refused, then one by one until it is full; what was acknowledged. */
+async function fill(served: Served, topic: string, window: number): Promise<number[]> {
   const publisher = await Tester.connect(served.port, 'filler');
   const acknowledged: number[] = [];
   let sent = 0;
   let open = 0;
   let isRefused = false;
-  while (!isRefused || open > 0) {
-    for (; !isRefused && open < 20; open++) {
+  const isFull = (): boolean => served.log.some(({ msg }) => msg === 'store-full');
+  while (!isRefused || open > 0 || !isFull()) {
+    const width = isRefused ? 1 : window;
+    for (; open < width; open++) {
       sent++;
       publisher.publish(topic, `${sent} ${padding}`, { qos: 1, packetId: sent });
     }

@@ -10,7 +10,7 @@ import { disconnect, failed, lost, sayGoodbye } from './closing.ts';
 import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
-import { committed, heldDue, restore, sealBatch, storeFull } from './durability.ts';
+import { committed, heldDue, restore, sealBatch, storeRoom } from './durability.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
@@ -141,10 +141,10 @@ export class Core {
     committed(this.state, batch, error);
   }
 
-  /** While the store is full, publishes that would make it fuller are refused. */
-  storeFull(isFull: boolean, now: number): void {
+  /** How many bytes may be added to what has lasted so far: publishes beyond are refused. 0: the store is full. */
+  storeRoom(bytes: number, now: number): void {
     this.state.now = now;
-    storeFull(this.state, isFull);
+    storeRoom(this.state, bytes);
   }
 
   /** The answer to a `page` effect; `page` null: it could not be read now, for this reason. */

@@ -56,12 +56,12 @@ export function committed(state: State, number: number, error: string | null): v
   }
 }
 
-/** The store has become full, or has room again. */
-export function storeFull(state: State, isFull: boolean): void {
+export function storeRoom(state: State, bytes: number): void {
   const { journal } = state;
-  if (journal === null || journal.isFull === isFull) return;
-  journal.isFull = isFull;
-  state.tell({ type: isFull ? 'store-full' : 'store-has-room' });
+  if (journal === null) return;
+  const wasFull = journal.isFull;
+  journal.giveRoom(bytes);
+  if (journal.isFull !== wasFull) state.tell({ type: wasFull ? 'store-has-room' : 'store-full' });
 }
 
 function release(state: State, released: Released): void {

@@ -67,6 +67,11 @@ export class Journal {
   failures = 0;
   /** The store said so. */
   isFull = false;
+  /** Bytes of all that was ever noted, roughly; how far they are sealed, how far they last, and how far they may go. */
+  private addedBytes = 0;
+  private sealedBytes = 0;
+  private lastingBytes = 0;
+  private addedBytesMax = Number.POSITIVE_INFINITY;
   /** Do not seal before this: the back-off after a failure. */
   retryAt = 0;
   /** When the oldest of what is held began to wait. */
@@ -86,9 +91,15 @@ export class Journal {
     return this.failures > 0;
   }
 
-  /** What makes the store fuller is not let in. */
-  get refuses(): boolean {
-    return this.failures > 0 || this.isFull;
+  /** Whether a message of so many bytes may be let in: it would last, and what came before it leaves room. */
+  takes(bytes: number): boolean {
+    return this.failures === 0 && this.addedBytes + bytes <= this.addedBytesMax;
+  }
+
+  /** The store has room for so many bytes beyond what has lasted until now. */
+  giveRoom(bytes: number): void {
+    this.isFull = bytes <= 0;
+    this.addedBytesMax = this.lastingBytes + bytes;
   }
 
   get isCommitting(): boolean {
@@ -107,7 +118,9 @@ export class Journal {
 
   record(change: Change): void {
     this.noted++;
-    this.openBytes += noteBytes + (change.kind === 'retained' ? change.message.payload.length : 0);
+    const bytes = noteBytes + (change.kind === 'retained' ? change.message.payload.length : 0);
+    this.openBytes += bytes;
+    this.addedBytes += bytes;
     this.notes.push({ kind: 'change', change });
   }
 
@@ -116,7 +129,9 @@ export class Journal {
     this.noted++;
     if (session.isTouched) return;
     session.isTouched = true;
-    this.openBytes += noteBytes + (session.will?.message.cost ?? 0);
+    const bytes = noteBytes + (session.will?.message.cost ?? 0);
+    this.openBytes += bytes;
+    this.addedBytes += bytes;
     this.notes.push({ kind: 'session', session });
   }
 
@@ -142,8 +157,11 @@ export class Journal {
 
   queued(session: Session, delivery: Delivery): void {
     this.noted++;
-    if (delivery.message.id === 0) delivery.message.id = ++this.lastMessageId;
-    this.openBytes += noteBytes + delivery.message.cost;
+    const { message } = delivery;
+    // However many queues it is in, its bytes are written once.
+    this.addedBytes += noteBytes + (message.id === 0 ? message.cost : 0);
+    if (message.id === 0) message.id = ++this.lastMessageId;
+    this.openBytes += noteBytes + message.cost;
     this.notes.push({ kind: 'queued', session, delivery });
   }
 
@@ -233,6 +251,7 @@ export class Journal {
     }
     this.notes = [];
     this.openBytes = 0;
+    this.sealedBytes = this.addedBytes;
     this.retrying = null;
     const waiters = this.open;
     this.open = new Waiters();
@@ -252,6 +271,7 @@ export class Journal {
     this.inFlight = null;
     if (error === null) {
       this.committedNumber = batch.number;
+      this.lastingBytes = this.sealedBytes;
       for (const [key, number] of this.ending) if (number <= batch.number) this.ending.delete(key);
       this.failures = 0;
       this.retryAt = 0;

@@ -267,8 +267,11 @@ export type Durability = 'fsync' | 'os' | 'memory';
 export interface Store {
   /** What a resolved `commit` outlives. */
   readonly durability: Exclude<Durability, 'memory'>;
-  /** To be told when it has become full, and when it has room again. Full, it still takes what is small and what gives back. */
-  watch?(changed: (isFull: boolean) => void): void;
+  /**
+   * To be told how many bytes may still be added to what has lasted until then: 0 when it is full, Infinity when that is no
+   * question. Full, it still takes what is small and what gives back.
+   */
+  watch?(changed: (roomBytes: number) => void): void;
   load(): Promise<StoredState>;
   commit(batch: Batch): Promise<void>;
   page(request: PageRequest): Promise<StoredPage>;

@@ -33,7 +33,7 @@ export function denied(reasonCode: number): Refusal {
 
 /** Why a message must not be taken now; null: it may. `session`: its publisher's; null when it is in-process code. */
 export function refusalOf(state: State, session: Session | null, message: Message): Refusal | null {
-  const isShort = state.journal?.refuses === true;
+  const isShort = state.journal !== null && !state.journal.takes(message.cost);
   if (isShort && message.qos === 2 && session?.lasts === true) return disk;
   // What is claimed goes to nobody else, and is not retained.
   if (state.claims !== null && state.claims.find(message.topic) !== null) return null;

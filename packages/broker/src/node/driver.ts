@@ -101,8 +101,8 @@ export class Driver implements LinkOwner {
     this.#store = store;
     this.#authority = authority;
     this.#audience = audience;
-    store?.watch?.((isFull) => {
-      core.storeFull(isFull, performance.now());
+    store?.watch?.((roomBytes) => {
+      core.storeRoom(roomBytes, performance.now());
       this.schedule();
     });
   }

@@ -52,7 +52,7 @@ export class LogStore implements Store {
   readonly directory: string;
   readonly #options: StoreOptions;
   #running: Running | null = null;
-  #changed: (isFull: boolean) => void = () => {};
+  #changed: (roomBytes: number) => void = () => {};
   #loading: Pending<StoredState> | null = null;
   readonly #commits = new Map<number, Pending<void>>();
   readonly #pages = new Map<number, Pending<StoredPage>>();
@@ -86,7 +86,7 @@ export class LogStore implements Store {
       rewritesDamaged,
       syncs: this.durability === 'fsync',
     });
-    const room = new DiskRoom(this.directory, liveBytesMax, (isFull) => this.#changed(isFull));
+    const room = new DiskRoom(this.directory, liveBytesMax, (roomBytes) => this.#changed(roomBytes));
     this.#running = { log, disk: new FileDisk(this.directory), lock, room };
     const loaded = new Promise<StoredState>((done, failed) => {
       this.#loading = { done, failed };
@@ -100,7 +100,7 @@ export class LogStore implements Store {
     }
   }
 
-  watch(changed: (isFull: boolean) => void): void {
+  watch(changed: (roomBytes: number) => void): void {
     this.#changed = changed;
   }
 

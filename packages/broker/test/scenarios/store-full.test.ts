@@ -19,7 +19,7 @@ function full(): { world: World; store: StoreDouble } {
   const pub = world.connect({ clientId: 'before' });
   pub.publishWhole(publish({ topic: 'd/waits', qos: 1, packetId: 1 }));
   pub.publishWhole(publish({ topic: 'kept', qos: 1, packetId: 1, retain: true }), ReasonCode.NoMatchingSubscribers);
-  world.core.storeFull(true, world.now);
+  world.core.storeRoom(0, world.now);
   world.settle();
   assert.deepEqual(world.takeEvents('store-full'), [{ type: 'store-full' }]);
   return { world, store: world.store as StoreDouble };
@@ -43,7 +43,7 @@ for (const version of [3, 4, 5] satisfies ProtocolVersion[]) {
     assert.equal(store.committed.length, before);
     assert.equal(world.takeEvents('publish-refused').length, 3);
     const client = world.connect({ clientId: 'again', version });
-    world.core.storeFull(false, world.now);
+    world.core.storeRoom(100_000, world.now);
     world.settle();
     assert.deepEqual(world.takeEvents('store-has-room'), [{ type: 'store-has-room' }]);
     client.publishWhole(publish({ topic: 'd/x', qos: 2, packetId: 1 }));
@@ -86,10 +86,32 @@ test('a QoS 2 message taken before is completed', () => {
   const pub = world.connect({ clientId: 'pub', ...lasting });
   pub.send(publish({ topic: 't', qos: 2, packetId: 1 }));
   pub.expect(pubrec(1, ReasonCode.NoMatchingSubscribers));
-  world.core.storeFull(true, world.now);
+  world.core.storeRoom(0, world.now);
   pub.send(publish({ topic: 't', qos: 2, packetId: 2 }));
   pub.expect(pubrec(2, ReasonCode.QuotaExceeded));
   pub.send(pubrel(1));
   pub.expect(pubcomp(1));
+  world.end();
+});
+
+test('a burst is taken as far as there is room, whatever its commit takes, and what was refused may come again', () => {
+  const { world, store } = full();
+  world.core.storeRoom(10_000, world.now);
+  store.isStalled = true;
+  const pub = world.connect({ clientId: 'burst' });
+  const payload = 'x'.repeat(1_000);
+  const packets = Array.from({ length: 20 }, (_, i) => publish({ topic: 'd/x', qos: 1, packetId: i + 1, payload }));
+  pub.send(...packets);
+  store.isStalled = false;
+  world.settle();
+  const codes = packets.map(() => pub.take('PUBACK')).map((packet) => (packet as { reasonCode: number }).reasonCode);
+  const taken = codes.filter((code) => code === 0).length;
+  assert.ok(taken > 5 && taken < 10, `${taken} messages of 1,000 bytes and what they cost beside`);
+  assert.deepEqual(codes, [...Array(taken).fill(0), ...Array(20 - taken).fill(ReasonCode.QuotaExceeded)]);
+  assert.equal(store.queued('sleeper').length, 1 + taken);
+  pub.send(publish({ topic: 'd/x', qos: 1, packetId: 1, payload }));
+  pub.expect(puback(1, ReasonCode.QuotaExceeded));
+  world.core.storeRoom(10_000, world.now);
+  pub.publishWhole(publish({ topic: 'd/x', qos: 1, packetId: 1, payload }));
   world.end();
 });
