@@ -63,6 +63,8 @@ export class Connection {
   deadline: Deadline | null = null;
   /** Nothing more is parsed until the reason for it is gone: a verdict, a commit, the answer of a claim. */
   isStalled = false;
+  /** Why it ends as soon as nothing is held any more; it is not read until then. */
+  farewell: { readonly reasonCode: number; readonly reason: string } | null = null;
   /** The driver was told to stop reading. */
   isPaused = false;
   /** In the ring of waiting work. */

@@ -69,7 +69,10 @@ function release(state: State, released: Released): void {
     // What was held behind CONNACK counted as unsent: a line may have waited for it.
     if (connection.holdsAll && connection.session?.hasLine === true) state.wake(connection.session);
     connection.releaseHeld(state);
+    const { farewell } = connection;
     if (state.isStopping && !connection.isHolding) sayGoodbye(state, connection);
+    else if (farewell !== null && !connection.isHolding)
+      disconnect(state, connection, farewell.reasonCode, farewell.reason);
     else if (connection.isStalled) state.wake(connection);
   }
   for (const { token, reasonCode } of released.publishes) state.effects.push({ kind: 'published', token, reasonCode });

@@ -195,7 +195,13 @@ function refuse(
   const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;
   state.events.count(event, state.deadlines, state.now);
   if (qos === 0) return;
-  if (refusal.mayPass && connection.version !== 5) throw new Violation(reasonCode, reason);
+  if (refusal.mayPass && connection.version !== 5) {
+    if (!connection.isHolding || state.journal?.isFailing === true) throw new Violation(reasonCode, reason);
+    // What was accepted before is acknowledged first: without that, whoever sends all of it again never gets further.
+    connection.farewell = { reasonCode, reason };
+    connection.isStalled = true;
+    return;
+  }
   const code = connection.version === 5 ? reasonCode : ReasonCode.Success;
   acknowledge(state, connection, qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, code, false);
 }

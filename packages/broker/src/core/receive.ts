@@ -76,6 +76,7 @@ export function readOn(state: State, connection: Connection): void {
 function mustWait(state: State, connection: Connection): boolean {
   const { limits } = state;
   return (
+    connection.farewell !== null ||
     (connection.awaitsVerdict && !connection.isOpen) ||
     (state.isStopping && connection.isHolding) ||
     isClogged(state, connection) ||

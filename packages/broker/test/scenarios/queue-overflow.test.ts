@@ -248,6 +248,16 @@ for (const store of storeKinds) {
       });
     }
 
+    test('before 5.0 what was accepted before is acknowledged first: who sends the rest again gets further', () => {
+      const world = new World({ store, queueOverflow: 'refuse', limits: { queueMessagesMax: 2 } });
+      subscribed(world, 'away', 't').drop();
+      const publisher = world.connect({ clientId: 'publisher', version: 4 });
+      publisher.send(...upTo(4).map((i) => ({ ...message('t', i), packetId: i })));
+      publisher.expectClosed(puback(1), puback(2));
+      assert.deepEqual(drain(resumed(world, 'away')), [1, 2]);
+      world.end();
+    });
+
     test('before 5.0 two with full queues that publish to each other still come to read theirs', () => {
       const world = new World({ store, queueOverflow: 'refuse', limits: { queueMessagesMax: 2 } });
       const again = (clientId: string) => world.connect({ clientId, version: 4, cleanStart: false });

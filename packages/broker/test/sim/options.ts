@@ -135,7 +135,12 @@ export function expand(seed: number, steps = 1000): SimOptions {
   // What came later stands behind, so that seeds keep their meaning.
   const totals = prng.chance(20) ? totalsOf(prng) : {};
   const queueOverflow = prng.chance(50) ? prng.pick(['drop-oldest', 'refuse'] as const) : 'drop-newest';
-  return { ...options, limits: { ...options.limits, ...totals }, queueOverflow };
+  const limits = { ...options.limits, ...totals };
+  // One message for everybody must fit, or two that publish it refuse each other for ever.
+  const { queueMessagesTotalMax: messages, queueBytesTotalMax: bytes } = limits;
+  if (queueOverflow === 'refuse' && messages !== undefined && bytes !== undefined)
+    Object.assign(limits, { queueMessagesTotalMax: Math.max(messages, 10), queueBytesTotalMax: Math.max(bytes, 3000) });
+  return { ...options, limits, queueOverflow };
 }
 
 function totalsOf(prng: Prng): Partial<Limits> {
