@@ -24,7 +24,8 @@ export function requestPage(state: State, session: Session, queue: Queue): void 
 
 /** Asks for what stands in the tail above `after`, for shared messages to be looked for: it stays there. */
 export function requestShared(state: State, passing: Passing, queue: Queue, after: number): void {
-  ask(state, passing.session, queue, after, passing);
+  if ((state.journal?.committedNumber ?? 0) >= passing.gapBatch) ask(state, passing.session, queue, after, passing);
+  else state.journal?.awaitCommit(passing.session);
 }
 
 /** One page at a time, and not before its time when one has failed. */

@@ -23,6 +23,8 @@ export class Passing {
   /** How far the tail of the queue was looked through: a sequence; and how far it will be. */
   after: number;
   private readonly through: number;
+  /** What was taken out of the tail before is in every page until this batch lasts. */
+  readonly gapBatch: number;
   private readonly state: State;
   private readonly ended: ((state: State, session: Session) => void) | null;
   /** The last packet id looked at. */
@@ -37,6 +39,7 @@ export class Passing {
     this.session = session;
     this.after = session.queue?.loadedThrough ?? 0;
     this.through = session.sequence;
+    this.gapBatch = session.queue?.gapBatch ?? 0;
   }
 
   /** Begins, with as much as this turn allows. True when that is all. */

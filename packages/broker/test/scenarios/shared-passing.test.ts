@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodePacket, type Packet, PacketType, viewOf } from '@pipit/protocol';
 import { puback, publish, suback, subscribe } from './packets.ts';
+import type { StoreDouble } from './store-double.ts';
 import { type Client, type StoreKind, storeKinds, World, type WorldOptions } from './world.ts';
 
 const filter = '$share/g/s';
@@ -141,6 +142,32 @@ for (const store of keeping) {
         assert.equal(world.core.state.queueTotal.messages, 0);
         world.end();
       }
+    });
+
+    test('the member comes and goes again while the disk does not answer: nothing moves twice', () => {
+      const { world, first, publisher } = loaded({ store, limits: { queueMessagesMax: 30 } });
+      const double = world.store as StoreDouble;
+      // With room for five: four that were in memory, and one that was not.
+      const second = join(world, 'second', 1);
+      second.send(subscribe(2, { filter: 'second', qos: 1 }));
+      second.expect(suback(2, 1));
+      for (const i of upTo(25)) {
+        publisher.publishWhole(publish({ topic: 'second', qos: 1, packetId: 1, payload: `${100 + i}` }));
+      }
+      double.isCommitStalled = true;
+      first.drop();
+      assert.equal(drain(second).length, 25);
+      const back = world.connecting({ clientId: 'first', cleanStart: false, properties: expiry });
+      world.settle();
+      back.drop();
+      world.settle();
+      double.isCommitStalled = false;
+      assert.deepEqual(drain(second), shared);
+      const again = world.connect({ clientId: 'first', cleanStart: false, properties: expiry });
+      assert.deepEqual(drain(again), own);
+      assert.equal(world.core.state.queueTotal.messages, 0);
+      for (const client of world.clients) client.takeAll();
+      world.end();
     });
 
     test('the power goes in the midst of it: nothing is lost, and nothing is there twice for one that lasts', () => {
