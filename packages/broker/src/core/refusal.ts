@@ -99,6 +99,10 @@ function hasRoom(state: State, session: Session, cost: number, more: number): bo
   const { connection, quota, window, flightMax, flightMessages, flightBytes, flightBytesMax, total } = session;
   if (!session.isOnline || !session.hasRoom || (connection !== null && isClogged(state, connection))) return false;
   if (more === 0) return true;
+  // The first copies may be what clogs the connection for the others.
+  const { unsentBytesMax, unsentBytesStalledMax } = state.limits;
+  const backlog = (connection?.backlog ?? 0) + cost * more;
+  if (connection !== null && backlog > Math.min(unsentBytesMax, unsentBytesStalledMax)) return false;
   const hasSlots = quota > more && (window?.inUse ?? 0) + more < flightMax;
   const bytesMax = Math.min(flightBytesMax, total.freeBytes);
   return hasSlots && flightMessages + more < total.freeMessages && flightBytes + cost * more < bytesMax;
