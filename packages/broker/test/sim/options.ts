@@ -135,11 +135,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
   // What came later stands behind, so that seeds keep their meaning.
   const totals = prng.chance(20) ? totalsOf(prng) : {};
   const queueOverflow = prng.chance(50) ? prng.pick(['drop-oldest', 'refuse'] as const) : 'drop-newest';
-  const limits = { ...options.limits, ...totals };
-  // One message for everybody must fit, or two that publish it refuse each other for ever.
-  const { queueMessagesTotalMax: messages, queueBytesTotalMax: bytes } = limits;
-  if (queueOverflow === 'refuse' && messages !== undefined && bytes !== undefined)
-    Object.assign(limits, { queueMessagesTotalMax: Math.max(messages, 10), queueBytesTotalMax: Math.max(bytes, 3000) });
+  const limits = { ...options.limits, ...(queueOverflow === 'refuse' ? roomForAll(totals) : totals) };
   return { ...options, limits, queueOverflow };
 }
 
@@ -153,6 +149,13 @@ const inMemory: readonly Partial<Limits>[] = [
   { retainedBytesInMemoryMax: 3_000, queuePrefixBytesTotalMax: 600 },
   {},
 ];
+
+/** One message for everybody must fit, or two that publish it refuse each other for ever. */
+function roomForAll(totals: Partial<Limits>): Partial<Limits> {
+  const { queueMessagesTotalMax: messages, queueBytesTotalMax: bytes } = totals;
+  if (messages === undefined || bytes === undefined) return totals;
+  return { queueMessagesTotalMax: Math.max(messages, 10), queueBytesTotalMax: Math.max(bytes, 3000) };
+}
 
 function limitsOf(prng: Prng): Partial<Limits> {
   // Reads fail at random: nothing is given up for that.

@@ -107,10 +107,6 @@ export class SimulatedDisk implements Disk {
     return [...this.files.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
 
-  get isFull(): boolean {
-    return this.bytes >= this.capacityBytes;
-  }
-
   flipBit(name: string, offset: number, bit: number): void {
     const { bytes } = this.file(name);
     bytes[offset] = (bytes[offset] as number) ^ (1 << bit);
