@@ -133,10 +133,8 @@ export function expand(seed: number, steps = 1000): SimOptions {
     firstPacketId: prng.chance(15) ? prng.between(65_500, 65_535) : 1,
   };
   // What came later stands behind, so that seeds keep their meaning.
-  const totals = prng.chance(20) ? totalsOf(prng) : {};
-  const queueOverflow = prng.chance(50) ? prng.pick(['drop-oldest', 'refuse'] as const) : 'drop-newest';
-  const limits = { ...options.limits, ...(queueOverflow === 'refuse' ? roomForAll(totals) : totals) };
-  return { ...options, limits, queueOverflow };
+  const { totals, queueOverflow } = overflowOf(prng);
+  return { ...options, limits: { ...options.limits, ...totals }, queueOverflow };
 }
 
 function totalsOf(prng: Prng): Partial<Limits> {
@@ -149,6 +147,12 @@ const inMemory: readonly Partial<Limits>[] = [
   { retainedBytesInMemoryMax: 3_000, queuePrefixBytesTotalMax: 600 },
   {},
 ];
+
+function overflowOf(prng: Prng): { totals: Partial<Limits>; queueOverflow: QueueOverflow } {
+  const totals = prng.chance(20) ? totalsOf(prng) : {};
+  const queueOverflow = prng.chance(50) ? prng.pick(['drop-oldest', 'refuse'] as const) : 'drop-newest';
+  return { totals: queueOverflow === 'refuse' ? roomForAll(totals) : totals, queueOverflow };
+}
 
 /** One message for everybody must fit, or two that publish it refuse each other for ever. */
 function roomForAll(totals: Partial<Limits>): Partial<Limits> {
