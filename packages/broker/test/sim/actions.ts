@@ -12,6 +12,9 @@ import type { Simulation } from './simulation.ts';
 const topics = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'a//c', '$x/a', 'c'];
 const filters = ['#', 'a', 'a/#', '+', '+/+', 'a/b', 'a/+/c', 'b/#', '$x/#', 'b', 'a/b/c', 'c'];
 const receiveMaximums = [1, 2, 3, 8];
+const yearMs = 365 * 24 * 3600 * 1000;
+/** How wrong the wall clock is when it is set. */
+const clockErrorsMs = [0, 1000, -1000, 90_000, -90_000, yearMs, -yearMs, 20 * yearMs, -20 * yearMs];
 
 export function act(sim: Simulation, name: ActionName): void {
   const { prng } = sim;
@@ -59,6 +62,8 @@ export function act(sim: Simulation, name: ActionName): void {
       return sim.crash(prng.chance(50));
     case 'restart':
       return sim.restart();
+    case 'setClock':
+      return sim.setClock(prng.pick(clockErrorsMs));
     case 'diskDown':
     case 'diskUp':
       sim.faults.isDiskDown = name === 'diskDown';
@@ -90,7 +95,9 @@ function keepAlive(sim: Simulation, client: Client, link: Link, everyMs: number)
 function connectPacket(sim: Simulation, client: Client, heals: boolean): ConnectPacket {
   const { prng, options } = sim;
   const { strange } = options;
-  const version: ProtocolVersion = prng.pick(options.versions);
+  const any: ProtocolVersion = prng.pick(options.versions);
+  // Publishers of 3.x with full queues may refuse each other for ever: they send again before they acknowledge.
+  const version = heals && options.queueOverflow === 'refuse' ? 5 : any;
   const often = (percent: number): boolean => !heals && prng.chance(percent);
   const isV5 = version === 5;
   const packet: ConnectPacket = {

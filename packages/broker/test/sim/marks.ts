@@ -33,6 +33,8 @@ export const markNames = [
   'power lost with acks held',
   'power lost with a will pending',
   'graceful restart',
+  'wall clock set',
+  'restart after the wall clock was set',
   'session expired',
   'session ended with messages waiting',
   'a lasting session resumed for the last time',

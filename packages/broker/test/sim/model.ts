@@ -213,16 +213,34 @@ export class Model {
     return { sessions, estates, retained: new Map(this.retained) };
   }
 
-  /** After a power cut: what lasted, every connection closed now. */
-  restore(snapshot: Snapshot | null, now: number): void {
+  /** After a power cut: what lasted, every connection closed now; what is due is due so much later. */
+  restore(snapshot: Snapshot | null, now: number, delayMs: number): void {
+    const later = this.delayed(delayMs);
+    const restored = (session: ModelSession): ModelSession => {
+      const copy = session.copy();
+      copy.line = copy.line.map((owed) => ({ ...owed, routing: later(owed.routing) }));
+      return copy;
+    };
     this.sessions = new Map();
     for (const [key, session] of snapshot?.sessions ?? []) {
-      const copy = session.copy();
-      copy.closedAt = Number.isFinite(session.closedAt) ? session.closedAt : now;
+      const copy = restored(session);
+      copy.closedAt = Number.isFinite(session.closedAt) ? session.closedAt + delayMs : now;
       this.sessions.set(key, copy);
     }
-    this.estates = (snapshot?.estates ?? []).map((session) => session.copy());
-    this.retained = new Map(snapshot?.retained ?? []);
+    this.estates = (snapshot?.estates ?? []).map(restored);
+    this.retained = new Map([...(snapshot?.retained ?? [])].map(([topic, routing]) => [topic, later(routing)]));
+  }
+
+  /** Messages as they are after a restart in which so much time was not noticed: each the same for all who are owed it. */
+  private delayed(delayMs: number): (routing: Routing) => Routing {
+    if (delayMs === 0) return (routing) => routing;
+    const made = new Map<Routing, Routing>();
+    return (routing) => {
+      const known = made.get(routing) ?? { ...routing, expiresAt: routing.expiresAt + delayMs };
+      made.set(routing, known);
+      if (routing.number > 0) this.routings.set(routing.number, known);
+      return known;
+    };
   }
 
   owed(

@@ -27,6 +27,7 @@ const actionNames = [
   'restart',
   'diskDown',
   'diskUp',
+  'setClock',
 ] as const;
 export type ActionName = (typeof actionNames)[number];
 
@@ -75,15 +76,7 @@ export function expand(seed: number, steps = 1000): SimOptions {
   const prng = new Prng(seed);
   const percent = (): number => (prng.chance(40) ? 0 : prng.pick([2, 10, 30, 60, 90]));
   const hasDisk = prng.chance(75);
-  const weights = {} as Record<ActionName, number>;
-  for (const name of actionNames) weights[name] = prng.chance(35) ? 0 : prng.pick([1, 2, 5, 10, 25]);
-  if (weights.publish + weights.burst === 0) weights.publish = 10;
-  weights.subscribe = Math.max(weights.subscribe, 2);
-  weights.connect = Math.max(weights.connect, 10);
-  weights.thaw = weights.freeze === 0 ? 0 : Math.max(1, weights.thaw);
-  for (const rare of ['crash', 'restart', 'kick'] as const) weights[rare] = Math.min(weights[rare], 1);
-  weights.permit = Math.min(weights.permit, 10);
-
+  const weights = weightsOf(prng);
   if (!hasDisk) weights.diskDown = 0;
   weights.diskUp = weights.diskDown;
   const permissions = prng.chance(40);
@@ -134,7 +127,21 @@ export function expand(seed: number, steps = 1000): SimOptions {
   };
   // What came later stands behind, so that seeds keep their meaning.
   const { totals, queueOverflow } = overflowOf(prng);
+  weights.setClock = prng.chance(20) ? prng.pick([1, 5]) : 0;
   return { ...options, limits: { ...options.limits, ...totals }, queueOverflow };
+}
+
+function weightsOf(prng: Prng): Record<ActionName, number> {
+  const weights = {} as Record<ActionName, number>;
+  for (const name of actionNames)
+    if (name !== 'setClock') weights[name] = prng.chance(35) ? 0 : prng.pick([1, 2, 5, 10, 25]);
+  if (weights.publish + weights.burst === 0) weights.publish = 10;
+  weights.subscribe = Math.max(weights.subscribe, 2);
+  weights.connect = Math.max(weights.connect, 10);
+  weights.thaw = weights.freeze === 0 ? 0 : Math.max(1, weights.thaw);
+  for (const rare of ['crash', 'restart', 'kick'] as const) weights[rare] = Math.min(weights[rare], 1);
+  weights.permit = Math.min(weights.permit, 10);
+  return weights;
 }
 
 function totalsOf(prng: Prng): Partial<Limits> {

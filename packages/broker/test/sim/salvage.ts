@@ -15,30 +15,32 @@ export interface Expected {
   readonly snapshot: Snapshot | null;
 }
 
-export function salvage(model: Model, found: KeptState, expected: Expected): Snapshot {
+/** `at`: when the newest batch that was found had been sealed. */
+export function salvage(model: Model, found: KeptState, expected: Expected, at: number): Snapshot {
+  const finder = new Finder(model, found, at);
   const sessions = new Map<string, ModelSession>();
   const estates: ModelSession[] = [];
   for (const [key, kept] of found.sessions) {
     const isKnown = expected.kept.sessions.get(key)?.session.incarnation === kept.session.incarnation;
     const known = isKnown ? expected.snapshot?.sessions.get(key) : undefined;
-    const made = sessionOf(model, found, kept, known);
+    const made = sessionOf(finder, kept, known);
     if (key.startsWith('\u0000')) estates.push(made);
     else sessions.set(key, made);
   }
-  const retained = [...found.retained].map(([topic, message]) => [topic, routingOf(model, found, message)] as const);
+  const retained = [...found.retained].map(([topic, message]) => [topic, finder.routing(message)] as const);
   return { sessions, estates, retained: new Map(retained) };
 }
 
 function sessionOf(
-  model: Model,
-  found: KeptState,
+  finder: Finder,
   { session, subscriptions, queue, received }: KeptSession,
   known: ModelSession | undefined,
 ): ModelSession {
+  const { model } = finder;
   const made = new ModelSession(session.clientId, known?.generation ?? model.nextGeneration(), session.principal);
   made.expirySeconds = session.expirySeconds;
   made.hasLasted = made.lasts || queue.size > 0;
-  made.closedAt = worldTime(found, session.closedAtClock);
+  made.closedAt = finder.time(session.closedAtClock);
   made.will = session.will === null ? null : (model.wills.get(numberOf(session.will.message)) ?? null);
   const deliveries = [...queue.values()].sort((a, b) => a.sequence - b.sequence);
   const taken = new Set<number>();
@@ -46,7 +48,7 @@ function sessionOf(
     // One of the two under a packet id was settled: nobody knows any more which.
     if (taken.has(each.packetId)) continue;
     if (each.packetId !== 0) taken.add(each.packetId);
-    made.line.push(owedOf(model, each, routingOf(model, found, each.message), known));
+    made.line.push(owedOf(model, each, finder.routing(each.message), known));
   }
   if (!made.lasts) return made;
   for (const [name, subscription] of subscriptions) made.subscriptions.set(name, subscription);
@@ -56,21 +58,44 @@ function sessionOf(
 
 function owedOf(model: Model, stored: StoredDelivery, routing: Routing, session: ModelSession | undefined): Owed {
   const { qos, retain, identifiers, group, packetId, released } = stored;
-  const known = session?.line.find((each) => each.routing === routing && each.group === group && each.qos === qos);
+  const known = session?.line.find(
+    (each) => each.routing.number === routing.number && each.group === group && each.qos === qos,
+  );
   const owed = model.owed(routing, qos, retain, identifiers ?? [], group, known?.isReplay);
   return packetId === 0 ? owed : { ...owed, packetId, phase: released ? 'released' : 'sent' };
 }
 
-function routingOf(model: Model, found: KeptState, message: StoredMessage): Routing {
-  const number = numberOf(message);
-  const known = model.routings.get(number);
-  if (known !== undefined) return known;
-  const { topic, qos, retain, publisher, payload } = message;
-  const expiresAt = worldTime(found, message.expiresAtClock);
-  return { number, topic, qos, retain, publisher, expiresAt, payloadBytes: payload.length, at: found.wall };
-}
+/** What records of a damaged disk mean to the model. */
+class Finder {
+  readonly model: Model;
+  private readonly found: KeptState;
+  private readonly at: number;
+  private readonly made = new Map<string, Routing>();
 
-/** Records carry the time of a clock that every commit compares with that of the world. */
-function worldTime({ wall, clock }: KeptState, recorded: number): number {
-  return recorded - clock + wall;
+  constructor(model: Model, found: KeptState, at: number) {
+    this.model = model;
+    this.found = found;
+    this.at = at;
+  }
+
+  /** Records carry the time of a clock of their own, which every batch compares with that of the world. */
+  time(recorded: number): number {
+    return recorded - this.found.clock + this.at;
+  }
+
+  /** A message is one for all who are owed it; what it is retained until is another matter. */
+  routing(message: StoredMessage): Routing {
+    const number = numberOf(message);
+    const known = this.model.routings.get(number);
+    const { topic, qos, retain, publisher, payload } = message;
+    const isEternal = known !== undefined && !Number.isFinite(known.expiresAt);
+    const expiresAt = isEternal ? known.expiresAt : this.time(message.expiresAtClock);
+    const name = `${number} ${topic} ${expiresAt}`;
+    const routing = this.made.get(name) ?? {
+      ...(known ?? { number, topic, qos, retain, publisher, payloadBytes: payload.length, at: this.at }),
+      expiresAt,
+    };
+    this.made.set(name, routing);
+    return routing;
+  }
 }

@@ -37,6 +37,7 @@ import { Prng } from './prng.ts';
 import { salvage } from './salvage.ts';
 import { Schedule } from './schedule.ts';
 import { SimulationFailure, Trace } from './trace.ts';
+import { WallClock } from './wall-clock.ts';
 import { judgeWritten } from './written.ts';
 
 const worldStart = 1_700_000_000_000;
@@ -62,6 +63,7 @@ export class Simulation {
   private readonly views = new Map<Link, View>();
   private readonly observers = new Map<Link, Framer>();
   private readonly deliveredCounts = new Map<number, number>();
+  private readonly wall = new WallClock();
   private links: Link[] = [];
   private messages = 0;
   private opened = 0;
@@ -108,7 +110,7 @@ export class Simulation {
       later: (maximumMs, give) => this.later(maximumMs, give),
       mark: (name) => this.marks.add(name),
       log: (line) => this.log(line),
-      salvage: (found, kept, snapshot) => salvage(model, found, { kept, snapshot }),
+      salvage: (found, kept, snapshot) => salvage(model, found, { kept, snapshot }, this.wall.lastSealed(found)),
     };
     return engine.newDisk?.<Snapshot>(this.options.seed, world) ?? new Disk(world);
   }
@@ -162,10 +164,9 @@ export class Simulation {
     this.bootedAt = this.schedule.now;
     this.turnAt = Number.POSITIVE_INFINITY;
     const { seed, limits, queueQos0, queueOverflow } = this.options;
-    const wallOffsetMs = this.schedule.now - this.coreNow;
     const durability = this.disk === null ? 'memory' : 'fsync';
     const options = { seed, limits, queueQos0, queueOverflow, sysIntervalMs: null, durability } as const;
-    const core = new this.engine.Core(options, this.coreNow, wallOffsetMs);
+    const core = new this.engine.Core(options, this.coreNow, this.wallOffsetMs);
     listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
     if (stored !== null) this.input(null, () => [...core.restore(stored, this.coreNow)]);
@@ -209,8 +210,23 @@ export class Simulation {
   }
 
   private start(stored: StoredState | null): void {
-    this.model.restore(this.disk?.snapshot ?? null, this.schedule.now);
+    const { now } = this.schedule;
+    const delayMs = stored === null ? 0 : this.wall.delayOf(stored, now);
+    if (delayMs !== 0) this.marks.add('restart after the wall clock was set');
+    this.model.restore(this.disk?.snapshot ?? null, now, delayMs);
     this.boot(stored);
+  }
+
+  private get wallOffsetMs(): number {
+    return this.schedule.now + this.wall.aheadMs - this.coreNow;
+  }
+
+  /** The operator sets the wall clock, so many milliseconds ahead of what it should be. */
+  setClock(aheadMs: number): void {
+    this.log(`wall clock ${aheadMs} ms ahead`);
+    this.marks.add('wall clock set');
+    this.wall.aheadMs = aheadMs;
+    this.input(null, () => this.core.wallStepped(this.wallOffsetMs, this.coreNow));
   }
 
   /** Lets time pass. */
@@ -431,6 +447,7 @@ export class Simulation {
   }
 
   private commit(batch: Batch, snapshot: Snapshot): void {
+    this.wall.sealed(batch, this.schedule.now);
     this.disk?.write(batch, snapshot, (error) => this.committed(batch.number, error));
   }
 
