@@ -188,8 +188,8 @@ function takeReplay(
     return routing.number === numberOf(packet) && Math.min(qos, routing.qos) === packet.qos && packet.retain;
   };
   const told = tellApart(oracle, view, packet).identifiers;
-  // Several subscriptions may be owed it.
-  const due = session.replays.filter(suits);
+  // Several subscriptions may be owed it; what one may have lost for a right is not waited for.
+  const due = session.replays.filter(suits).sort((a, b) => Number(a.mayLackSome) - Number(b.mayLackSome));
   const replay = due.find(({ identifiers }) => sorted(identifiers) === told) ?? due[0];
   const routing = replay?.left.get(topic);
   if (replay === undefined || routing === undefined) return undefined;
