@@ -30,7 +30,9 @@ export function send(state: State, session: Session, connection: Connection, del
     return;
   }
   const { journal } = state;
-  const packetId = openPacketId(session, delivery.qos, session.lasts || delivery.group !== null ? delivery : null);
+  // What is to be sent again, to move on, or to be told to the store when it is done with.
+  const isKept = session.lasts || delivery.group !== null || (session.isRecorded && delivery.sequence !== 0);
+  const packetId = openPacketId(session, delivery.qos, isKept ? delivery : null);
   delivery.packetId = packetId;
   let waits = false;
   if (journal !== null && session.lasts) {

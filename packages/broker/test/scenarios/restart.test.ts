@@ -188,6 +188,24 @@ for (const store of storing) {
     assert.deepEqual(payloads.sort(), ['1', '2', '3', '4']);
   });
 
+  test(`what waited and was finished on the last connection is gone from the store, ${store}`, () => {
+    const world = new World({ store });
+    const sub = durable(world, 'sub');
+    sub.send(subscribe(1, { filter: 't', qos: 1 }));
+    sub.expect(suback(1, 1));
+    sub.drop();
+    const pub = world.connect({ clientId: 'pub' });
+    for (const payload of ['1', '2']) pub.publishWhole(publish({ topic: 't', qos: 1, packetId: 1, payload }));
+    // Its session ends with this connection, and the store keeps it so long for its will.
+    const will = { topic: 'w', payload: new Uint8Array(0), qos: 0, retain: false } as const;
+    const last = world.connect({ clientId: 'sub', cleanStart: false, will });
+    last.expect(...['1', '2'].map((payload) => publish({ topic: 't', qos: 1, packetId: Number(payload), payload })));
+    last.send(puback(1), puback(2));
+    world.settle();
+    assert.deepEqual(world.store?.queued('sub'), []);
+    world.end();
+  });
+
   test(`what a shared member finished on its last connection does not move on after a power cut, ${store}`, () => {
     const world = new World({ store });
     const join = (client: Client) => {
