@@ -106,7 +106,9 @@ export function dropped(oracle: Oracle, drop: Drop): void {
 /** What nobody took of an ended session's shared messages is told with their number at the end. */
 function leftBehind(oracle: Oracle, { clientId, count }: Drop): void {
   const { model, world } = oracle;
-  const estates = model.estates.filter((each) => each.clientId === clientId && each.line.length >= count);
+  const estates = model.estates.filter(
+    (each) => each.clientId === clientId && (each.isRemnant || each.line.length >= count),
+  );
   const estate = estates.find(({ line }) => line.length === count) ?? estates[0];
   if (estate === undefined) return oracle.fail(`${count} messages of ${clientId} were dropped that it did not have`);
   world.mark('estate with something nobody took');

@@ -76,6 +76,8 @@ export class ModelSession {
   expirySeconds = 0;
   /** It would have outlived a connection at some time. */
   hasLasted = false;
+  /** What a power cut left of a session that did not last any more: for a moment it is owed things by subscriptions of before. */
+  isRemnant = false;
   closedAt = 0;
   view: View | null = null;
   subscriptions = new Map<string, Subscription>();
@@ -115,6 +117,7 @@ export class ModelSession {
     copy.closedAt = this.view === null ? this.closedAt : Number.POSITIVE_INFINITY;
     copy.will = this.will;
     copy.hasLasted = this.hasLasted;
+    copy.isRemnant = this.isRemnant;
     if (this.hasLasted) copy.line = this.line.map((owed) => ({ ...owed, isRestored: true }));
     if (!this.lasts) return copy;
     copy.subscriptions = new Map(this.subscriptions);
@@ -225,6 +228,7 @@ export class Model {
     for (const [key, session] of snapshot?.sessions ?? []) {
       const copy = restored(session);
       copy.closedAt = Number.isFinite(session.closedAt) ? session.closedAt + delayMs : now;
+      copy.isRemnant = !copy.lasts;
       this.sessions.set(key, copy);
     }
     this.estates = (snapshot?.estates ?? []).map(restored);
