@@ -4,7 +4,7 @@
  */
 
 import type { ConnectPacket, ProtocolVersion, PublishPacket, QoS } from '@pipit/protocol';
-import type { Rule } from '../../src/core/index.ts';
+import type { Rule, StoredDelivery } from '../../src/core/index.ts';
 import type { Link } from './link.ts';
 
 /** Payloads are either below half of this, or this. */
@@ -108,6 +108,13 @@ export class ModelSession {
 
   get willDueAt(): number {
     return this.closedAt + Math.min(this.will?.delaySeconds ?? 0, this.expirySeconds) * 1000;
+  }
+
+  /** What waited for a session that did not last was in memory, but for what had waited before. */
+  loseUnstored(stored: readonly StoredDelivery[]): void {
+    this.line = this.line.filter(({ routing, group }) =>
+      stored.some((each) => each.group === group && numberOf(each.message) === routing.number),
+    );
   }
 
   /** What a power cut leaves of it. */

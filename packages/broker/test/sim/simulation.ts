@@ -30,7 +30,7 @@ import { Link } from './link.ts';
 import { end, judgeEstates } from './lives.ts';
 import { noteMade } from './made.ts';
 import { Marks } from './marks.ts';
-import { Model, type ModelSession, numberOf, type Snapshot, View } from './model.ts';
+import { Model, type Snapshot, View } from './model.ts';
 import type { SimOptions } from './options.ts';
 import { Oracle } from './oracle.ts';
 import { Prng } from './prng.ts';
@@ -214,16 +214,11 @@ export class Simulation {
     const delayMs = stored === null ? 0 : this.wall.delayOf(stored, now);
     if (delayMs !== 0) this.marks.add('restart after the wall clock was set');
     this.model.restore(this.disk?.snapshot ?? null, now, delayMs);
-    for (const session of this.model.sessions.values()) if (session.isRemnant) this.loseUnstored(session);
+    for (const session of this.model.sessions.values()) {
+      if (session.isRemnant)
+        session.loseUnstored([...(this.disk?.sessions.get(session.clientId)?.queue.values() ?? [])]);
+    }
     this.boot(stored);
-  }
-
-  /** What waited for a session that did not last was in memory, but for what had waited before. */
-  private loseUnstored(session: ModelSession): void {
-    const stored = [...(this.disk?.sessions.get(session.clientId)?.queue.values() ?? [])];
-    session.line = session.line.filter(({ routing, group }) =>
-      stored.some((each) => each.group === group && numberOf(each.message) === routing.number),
-    );
   }
 
   private get wallOffsetMs(): number {
