@@ -2,7 +2,7 @@
 
 import { oweMember } from './handled.ts';
 import { noteMade } from './made.ts';
-import { bigPayloadBytes, type ModelSession, type Owed } from './model.ts';
+import { bigPayloadBytes, type ModelSession, type Owed, type Routing } from './model.ts';
 import type { Choice, Drop, Oracle } from './oracle.ts';
 import { isFull } from './room.ts';
 
@@ -53,14 +53,15 @@ export function dropped(oracle: Oracle, drop: Drop): void {
   const { clientId, topic, reason } = drop;
   const { world, leaving, model } = oracle;
   if (reason === 'session-ended') return leftBehind(oracle, drop);
-  if (reason === 'expired' && expiredInEstate(oracle, drop)) return;
   const session = model.sessions.get(clientId) ?? (leaving?.clientId === clientId ? leaving : undefined);
+  const isGhost = session !== undefined && !session.lasts && session.view === null && !session.isEnded;
+  if ((session === undefined || isGhost) && reason === 'expired' && expiredInEstate(oracle, drop)) return;
   // Brought back by a power cut although it does not last: it is gone before anybody can come for it.
   if (session === undefined && world.isThere(clientId)) return;
   if (session === undefined) return oracle.fail(`a message for ${clientId} was dropped, who does not exist`);
   const { view } = session;
   // Only its will has brought it back after a power cut: nobody is owed anything by it.
-  if (!session.lasts && view === null && !session.isEnded) return;
+  if (isGhost) return;
   const isHere = (owed: Owed): boolean => owed.routing.topic === topic;
   const isWaiting = (owed: Owed): boolean => isHere(owed) && owed.phase === 'waiting';
   // Given up when it was to be sent again, or to move on.
@@ -75,7 +76,10 @@ export function dropped(oracle: Oracle, drop: Drop): void {
       return displaced(oracle, session, drop);
     case 'expired':
       world.mark('message expired in a queue');
-      return droppedAsExpired(oracle, session, drop, isGone);
+      return oracle.expect(
+        droppedAsExpired(oracle, session, drop, isGone) || expiredInEstate(oracle, drop),
+        `a message for ${clientId} was dropped before it expired`,
+      );
     case 'not-authorized': {
       world.mark('queued message dropped for a lost right');
       // After a restart a session has no permissions until somebody connects to it, and drops come before that is told.
@@ -164,28 +168,31 @@ function droppedAsFull(oracle: Oracle, session: ModelSession, { clientId, topic,
 function droppedAsExpired(
   oracle: Oracle,
   session: ModelSession,
-  { clientId, topic, group }: Drop,
+  { topic, group }: Drop,
   isGone: (owed: Owed) => boolean,
-): void {
+): boolean {
   const now = oracle.world.now();
   const { handedOn } = oracle;
   const isExpired = ({ routing }: Owed): boolean => routing.topic === topic && routing.expiresAt <= now;
   const isWaiting = (owed: Owed): boolean => isExpired(owed) && owed.phase === 'waiting';
   if (handedOn !== null && handedOn.expiresAt <= now) {
     const isNew = (owed: Owed): boolean => isWaiting(owed) && owed.routing === handedOn && owed.group === group;
-    return oracle.expect(take(session.line, isNew), `an expired message for ${clientId} is lost`);
+    return take(session.line, isNew);
   }
   // A shared message that is on its way to another member may expire after it was sent.
   const mayMove = (owed: Owed): boolean => isExpired(owed) && isGone(owed) && owed.group !== null;
-  const isOwed = take(session.line, mayMove) || take(session.line, isWaiting);
-  oracle.expect(isOwed, `a message for ${clientId} was dropped before it expired`);
+  return take(session.line, mayMove) || take(session.line, isWaiting);
 }
 
 function droppedAsLarge(oracle: Oracle, session: ModelSession, topic: string): void {
   const { view, line, replays, clientId } = session;
   oracle.expect(view !== null && view.packetBytesMax < bigPayloadBytes, `${clientId} takes packets of any size`);
+  const isLarge = (routing: Routing | undefined): boolean => (routing?.payloadBytes ?? 0) > bigPayloadBytes / 2;
   const isBig = ({ routing, phase }: Owed): boolean =>
-    routing.topic === topic && phase !== 'released' && routing.payloadBytes > bigPayloadBytes / 2;
-  const isOwed = take(view?.now ?? [], isBig) || take(line, isBig) || replays.some(({ left }) => left.delete(topic));
+    routing.topic === topic && phase !== 'released' && isLarge(routing);
+  const isOwed =
+    take(view?.now ?? [], isBig) ||
+    take(line, isBig) ||
+    replays.some(({ left }) => isLarge(left.get(topic)) && left.delete(topic));
   oracle.expect(isOwed, 'a small message was too large');
 }
