@@ -58,9 +58,16 @@ export function pipit(name: string, folder: string = root): Contender {
       else args.push('--config', configFile, '--data', join(data, 'store'));
       const bin = join(folder, 'packages/cli/bin/pipit.js');
       const child = start(process.execPath, [bin, ...args]);
-      const lines = await linesUntil(child, (line) => line === 'ready');
-      const url = new URL(lines.find((line) => /^(mqtts?|wss?):/.test(line)) as string);
-      return processOf(child, transport, Number(url.port), () => rmSync(data, { recursive: true, force: true }));
+      const remove = (): void => rmSync(data, { recursive: true, force: true });
+      try {
+        const lines = await linesUntil(child, (line) => line === 'ready');
+        const url = new URL(lines.find((line) => /^(mqtts?|wss?):/.test(line)) as string);
+        return processOf(child, transport, Number(url.port), remove);
+      } catch (error) {
+        child.kill('SIGKILL');
+        remove();
+        throw error;
+      }
     },
   };
 }

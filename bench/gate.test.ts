@@ -28,6 +28,11 @@ describe('the gate', () => {
     assert.ok(judge(noisy, quiet).spread > 0.05);
   });
 
+  test('of few runs none is left out of the spread', () => {
+    assert.equal(judge([1, 1, 1.2], [2, 2, 2]).outcome, 'too noisy');
+    assert.equal(judge([1, 1.01, 1.02], [2, 2, 2]).outcome, 'slower');
+  });
+
   test('says so when one side was not measured', () => {
     assert.equal(judge([], quiet).outcome, 'not measured');
     assert.equal(judge(quiet, [1, 1]).outcome, 'not measured');

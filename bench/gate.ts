@@ -17,14 +17,15 @@ export interface Verdict {
   readonly here: number;
   /** 0.1: this checkout needs a tenth more. */
   readonly change: number;
-  /** How far the base's own runs lie apart, the highest and the lowest left out, over their median. */
+  /** How far the base's own runs lie apart, of five or more the highest and the lowest left out, over their median. */
   readonly spread: number;
   readonly outcome: 'ok' | 'slower' | 'too noisy' | 'not measured';
 }
 
 /** What the runs of one row say. Fewer than three of either are no measurement. */
 export function judge(base: readonly number[], here: readonly number[]): Verdict {
-  const middle = [...base].sort((a, b) => a - b).slice(1, -1);
+  const sorted = [...base].sort((a, b) => a - b);
+  const middle = sorted.length >= gateRounds ? sorted.slice(1, -1) : sorted;
   const baseMedian = median(base);
   const hereMedian = median(here);
   const change = hereMedian / baseMedian - 1;
@@ -50,7 +51,7 @@ export interface GateRow extends Verdict {
 export function describeRow({ name, unit, base, here, change, spread, outcome, isBroken }: GateRow): string {
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   const figures = `${base.toFixed(3)} → ${here.toFixed(3)} ${unit}  ${percent(change)}  (base ±${percent(spread)})`;
-  return `${name.padEnd(44)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`;
+  return `${name.padEnd(50)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`;
 }
 
 /** The core's own cost of a message in both checkouts, in turn: much steadier than anything with sockets. */
