@@ -47,7 +47,7 @@ export {
 export type { PublishResult } from './core/call.ts';
 export { type FailureKind, MqttError } from './core/failure.ts';
 export type { Message } from './core/message.ts';
-export type { ClientLimits, ReconnectPolicy } from './core/options.ts';
+export type { ClientLimits, OutboxOverflow, ReconnectPolicy } from './core/options.ts';
 export { defaultLimits, defaultReconnect } from './core/options.ts';
 export type { Cause, Status, Why } from './core/status.ts';
 export { type OutboxFolderOptions, outboxFolder } from './node/outbox-folder.ts';

@@ -83,6 +83,7 @@ class SwarmClient {
         limits: { ...defaultLimits, receiveMaximum: 5, sendMaximum: 8, attemptsMax: 1_000_000 },
         reconnect: { ...defaultReconnect, minMs: 50, maxMs: 1_000 },
         servers: 1,
+        outboxOverflow: 'refuse',
         followServerReference: false,
       },
       seed,

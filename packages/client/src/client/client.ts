@@ -322,9 +322,7 @@ export class Client implements AsyncDisposable {
   #transportOf(url: URL): Transports[string] {
     const transport = this.#transports[url.protocol.slice(0, -1)];
     if (transport !== undefined) return transport;
-    throw new TypeError(
-      `There is no transport for ${url.protocol} here; there are: ${Object.keys(this.#transports).join(', ')}`,
-    );
+    throw new TypeError(`There is no transport for ${url.protocol}`);
   }
 
   #delivered(message: Message): void {

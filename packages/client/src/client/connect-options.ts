@@ -6,6 +6,7 @@ import {
   type CoreOptions,
   defaultLimits,
   defaultReconnect,
+  type OutboxOverflow,
   type ReconnectPolicy,
 } from '../core/options.ts';
 import type { Status } from '../core/status.ts';
@@ -52,6 +53,8 @@ export interface ConnectOptions {
   /** 5.0: User Properties of CONNECT. */
   readonly userProperties?: readonly UserProperty[];
   readonly limits?: Partial<ClientLimits>;
+  /** What goes when the outbox is full: the message that comes (`refuse`, the default), or those that waited longest. */
+  readonly outboxOverflow?: OutboxOverflow;
   /** `false`: one connection, and no other after it. */
   readonly reconnect?:
     | (Partial<Omit<ReconnectPolicy, 'enabled' | 'stopOn'>> & { readonly stopOn?: Iterable<number> })
@@ -96,6 +99,7 @@ export function coreOptionsOf(urls: readonly URL[], options: ConnectOptions): Co
     requestResponseInformation: options.requestResponseInformation ?? false,
     userProperties,
     limits: { ...defaultLimits, ...options.limits },
+    outboxOverflow: options.outboxOverflow ?? 'refuse',
     reconnect: {
       ...defaultReconnect,
       ...policy,

@@ -141,7 +141,7 @@ export class Driver {
   /** What was to leave with the next write never will. */
   #lostFlush(): void {
     this.#flush?.promise.catch(() => undefined);
-    this.#flush?.reject(new MqttError('connection', 'The connection was lost before the message was written'));
+    this.#flush?.reject(new MqttError('connection', 'The connection was lost'));
     this.#flush = null;
   }
 

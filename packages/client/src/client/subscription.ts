@@ -104,13 +104,13 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
 
   async next(): Promise<IteratorResult<Message>> {
     if (this.#handler !== null)
-      throw new MqttError('not-allowed', 'This subscription has a handler: it is not iterated over');
+      throw new MqttError('not-allowed', 'A subscription with a handler is not iterated over');
     this.#finishCurrent();
     const message = this.#queue.shift();
     if (message !== undefined) return this.#hand(message);
     if (this.#failure !== null) throw this.#failure;
     if (this.#isOver) return { done: true, value: undefined };
-    if (this.#waiting !== null) throw new MqttError('not-allowed', 'Only one may wait for the next message');
+    if (this.#waiting !== null) throw new MqttError('not-allowed', 'Somebody waits for the next message already');
     return new Promise((resolve, reject) => {
       this.#waiting = resolve;
       this.#rejectWaiting = reject;

@@ -39,7 +39,7 @@ export class Authentication {
       this.#isAsked = true;
       return properties;
     }
-    if (!isOurs || this.#again === null) throw new DecodeError(ReasonCode.ProtocolError, 'AUTH: out of turn', 0);
+    if (!isOurs || this.#again === null) throw new DecodeError(ReasonCode.ProtocolError, 'a packet out of turn', 0);
     this.#answers.succeed(this.#again, undefined);
     this.#again = null;
     return null;
@@ -54,7 +54,7 @@ export class Authentication {
   /** Begins again; `isConnected`: it is possible now. */
   begin(data: Uint8Array | null, call: Reauthentication, isConnected: boolean): void {
     if (this.#method === null || !isConnected || this.#again !== null) {
-      const words = 'To authenticate again takes a method, a connection, and no other try under way';
+      const words = 'Re-authentication is not possible now';
       return this.#answers.fail(call, new MqttError('not-allowed', words));
     }
     this.#again = call;

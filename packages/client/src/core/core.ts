@@ -78,7 +78,7 @@ export class Core {
     this.#options = options;
     this.clientId = options.clientId;
     const { limits, version } = options;
-    this.sender = new Sender(version, limits, this.output, this.answers);
+    this.sender = new Sender(options, this.output, this.answers);
     this.receipts = new Receipts(limits, this.output, (message) => this.#exchanges.refuse(message));
     this.#interests = new Interests(this.answers);
     this.#requests = new Requests(options, this.#interests, this.sender, this.output, this.answers);
@@ -279,7 +279,7 @@ export class Core {
     }
     if (this.#phase === 'greeting') {
       if (packet.type !== PacketType.Connack)
-        throw new DecodeError(ReasonCode.ProtocolError, 'a packet before CONNACK', 0);
+        throw new DecodeError(ReasonCode.ProtocolError, 'a packet out of turn', 0);
       return this.#greeted(packet, now);
     }
     if (packet.type === PacketType.Disconnect) return this.#dismissed(packet, now);

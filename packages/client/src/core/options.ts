@@ -19,12 +19,16 @@ export interface CoreOptions {
   readonly requestResponseInformation: boolean;
   readonly userProperties: readonly UserProperty[];
   readonly limits: ClientLimits;
+  readonly outboxOverflow: OutboxOverflow;
   readonly reconnect: ReconnectPolicy;
   /** How many servers there are to try in turn. */
   readonly servers: number;
   /** Go where the server sends us (0x9C, 0x9D with a Server Reference). */
   readonly followServerReference: boolean;
 }
+
+/** At a full outbox: refuse the message that comes, or give up those that have waited longest to make room for it. */
+export type OutboxOverflow = 'refuse' | 'drop-oldest';
 
 export interface ClientLimits {
   /** Of a packet from the server, announced as Maximum Packet Size. */

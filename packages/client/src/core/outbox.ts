@@ -31,6 +31,11 @@ export class Outbox {
     return this.count < outboxMessagesMax && this.bytes + bytesOf(message) <= outboxBytesMax;
   }
 
+  /** Whether there would be room if it were empty. */
+  couldTake(message: Outgoing): boolean {
+    return this.#limits.outboxMessagesMax > 0 && bytesOf(message) <= this.#limits.outboxBytesMax;
+  }
+
   push(message: Outgoing): void {
     this.#messages.push(message);
     this.#count(message);

@@ -98,20 +98,8 @@ export class Requests {
   /** False: the server takes no packet that large, and nothing was sent. */
   #subscribe(batch: Interest[], server: Server): boolean {
     const { window } = this.#sender;
-    const [first] = batch as [Interest, ...Interest[]];
     const packetId = window.open(FlightState.AwaitAnswer, new SubscribeRequest(batch));
-    const packet: SubscribePacket = {
-      type: PacketType.Subscribe,
-      packetId,
-      subscriptions: batch.map(({ request }) => request),
-    };
-    if (!first.isPlain && this.#options.version === 5) {
-      packet.properties = {
-        ...(first.identifier !== null && { subscriptionIdentifier: first.identifier }),
-        ...(first.userProperties.length > 0 && { userProperties: [...first.userProperties] }),
-      };
-    }
-    const bytes = encodeClientPacket(packet, this.#options.version);
+    const bytes = encodeClientPacket(subscribePacket(batch, packetId), this.#options.version);
     if (bytes.length <= server.packetBytesMax) {
       this.#output.packet(bytes);
       return true;
@@ -122,15 +110,22 @@ export class Requests {
 }
 
 /** Throws MqttError when the interest could not even be asked for in this version. */
-export function checkInterest({ request, identifier, userProperties }: Interest, version: 4 | 5): void {
+export function checkInterest(interest: Interest, version: 4 | 5): void {
   try {
-    const properties = {
-      ...(identifier !== null && { subscriptionIdentifier: identifier }),
-      ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
-    };
-    encodeClientPacket({ type: PacketType.Subscribe, packetId: 1, subscriptions: [request], properties }, version);
+    encodeClientPacket(subscribePacket([interest], 1), version);
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     throw new MqttError('not-allowed', error.message, error.reasonCode);
   }
+}
+
+/** What is beside the filters holds for all of them: only an interest alone has any. */
+function subscribePacket(batch: readonly Interest[], packetId: number): SubscribePacket {
+  const [{ identifier, userProperties, isPlain }] = batch as [Interest, ...Interest[]];
+  const properties = {
+    ...(identifier !== null && { subscriptionIdentifier: identifier }),
+    ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
+  };
+  const subscriptions = batch.map(({ request }) => request);
+  return { type: PacketType.Subscribe, packetId, subscriptions, ...(!isPlain && { properties }) };
 }

@@ -20,7 +20,7 @@ import {
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
 import { MqttError, refusal } from './failure.ts';
-import type { ClientLimits } from './options.ts';
+import type { ClientLimits, CoreOptions, OutboxOverflow } from './options.ts';
 import { Outbox } from './outbox.ts';
 import type { Output } from './output.ts';
 import type { Request } from './request.ts';
@@ -40,6 +40,7 @@ export class Sender {
   window = new SendWindow<Outgoing | Request>();
   readonly #version: 4 | 5;
   readonly #limits: ClientLimits;
+  readonly #overflow: OutboxOverflow;
   readonly #output: Output;
   readonly #answers: Answers;
   readonly #topics = new SentTopics();
@@ -53,9 +54,10 @@ export class Sender {
   /** Something of ours was acknowledged on this connection. */
   #hasProgress = false;
 
-  constructor(version: 4 | 5, limits: ClientLimits, output: Output, answers: Answers) {
+  constructor({ version, limits, outboxOverflow }: CoreOptions, output: Output, answers: Answers) {
     this.#version = version;
     this.#limits = limits;
+    this.#overflow = outboxOverflow;
     this.#output = output;
     this.#answers = answers;
     this.outbox = new Outbox(limits);
@@ -99,8 +101,14 @@ export class Sender {
     } catch (error) {
       return this.#answers.fail(message, notAllowed(error));
     }
-    if (this.outbox.takes(message)) return this.outbox.push(message);
-    this.#answers.fail(message, new MqttError('outbox-full', 'The outbox is full', ReasonCode.QuotaExceeded));
+    const makesRoom = this.#overflow === 'drop-oldest' && this.outbox.couldTake(message);
+    for (let oldest = this.outbox.peek(); makesRoom && oldest !== null && !this.outbox.takes(message); ) {
+      this.outbox.shift();
+      this.#answers.fail(oldest, full());
+      oldest = this.outbox.peek();
+    }
+    if (this.outbox.takes(message)) this.outbox.push(message);
+    else this.#answers.fail(message, full());
   }
 
   /** Gives up a message that has no answer yet. What was sent stays sent, and keeps its identifier until it is answered. */
@@ -134,7 +142,7 @@ export class Sender {
     for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
       if (this.window.stateOf(id) === FlightState.AwaitAnswer) this.window.close(id);
     }
-    const failure = new MqttError('connection', 'The connection was lost before the message was written');
+    const failure = new MqttError('connection', 'The connection was lost');
     for (const message of this.unwritten.splice(0)) this.#answers.fail(message, failure);
     if (wasConnected && byServer && this.#open > 0 && !this.#hasProgress) this.#suspect();
     this.#open = 0;
@@ -148,7 +156,7 @@ export class Sender {
     for (let message = this.outbox.peek(); message !== null; message = this.outbox.peek()) {
       if (message.expiresAt <= now) {
         this.outbox.shift();
-        this.#answers.fail(message, new MqttError('timed-out', 'The message expired before it could be sent'));
+        this.#answers.fail(message, new MqttError('timed-out', 'The message has expired'));
         continue;
       }
       if (!this.#maySend(message, unsentBytes)) return;
@@ -361,6 +369,10 @@ export class Sender {
       this.#openMax = Math.min(this.#limits.sendMaximum, this.#server.receiveMaximum);
     }
   }
+}
+
+function full(): MqttError {
+  return new MqttError('outbox-full', 'The outbox is full', ReasonCode.QuotaExceeded);
 }
 
 function impossible(what: string, reasonCode: number): MqttError {

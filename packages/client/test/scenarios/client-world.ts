@@ -89,6 +89,7 @@ export class ClientWorld {
       limits: { ...defaultLimits, ...limits },
       reconnect: { ...defaultReconnect, ...reconnect },
       servers: 1,
+      outboxOverflow: 'refuse',
       followServerReference: false,
       ...rest,
     };

@@ -78,6 +78,24 @@ test('The outbox is full at its count and at its bytes, and says so at once', ()
   assert.equal(kindOf(world.publish('t', '')()), 'outbox-full', 'thirteen are');
 });
 
+test('A full outbox may give up what has waited longest instead; what could never fit is refused all the same', () => {
+  const limits = { outboxMessagesMax: 3, outboxBytesMax: 12 };
+  const world = new ClientWorld({ outboxOverflow: 'drop-oldest', limits });
+  const answers = ['1', '2', '3', '4'].map((payload) => world.publish('t', payload, { qos: 1 }));
+  const long = world.publish('t', '12345678', { qos: 1 });
+  assert.deepEqual(
+    answers.map((answer) => kindOf(answer())),
+    ['outbox-full', 'outbox-full', 'outbox-full', undefined],
+  );
+  assert.equal(kindOf(world.publish('t', '123456789012')()), 'outbox-full', 'thirteen bytes never fit');
+  world.accept();
+  world.expect(
+    publish({ topic: 't', payload: '4', qos: 1, packetId: 1 }),
+    publish({ topic: 't', payload: '12345678', qos: 1, packetId: 2 }),
+  );
+  assert.equal(long(), undefined);
+});
+
 test('No more than the Receive Maximum is open, and QoS 0 waits its turn behind [MQTT-3.3.4-7]', () => {
   const world = new ClientWorld();
   world.accept({ receiveMaximum: 2 });
