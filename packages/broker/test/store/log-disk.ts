@@ -15,6 +15,7 @@ import type {
   PageRequest,
   StoredDelivery,
   StoredMessage,
+  StoredSession,
   StoredState,
 } from '../../src/core/index.ts';
 import type { Answer, Log } from '../../src/store/log.ts';
@@ -238,7 +239,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     bench.disk.isStalled = false;
     this.readLog(mayBeCut);
     const { damage } = bench.report;
-    const shown = bench.shown();
+    const shown = withoutEstates(bench.shown());
     if (!isDeepStrictEqual(shown, this.shown())) {
       const found = tried.find(({ batch }) => isDeepStrictEqual(shown, this.shown(batch)));
       if (found !== undefined) {
@@ -290,6 +291,15 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
     const model = new Model();
     for (const [key, kept] of this.sessions) model.sessions.set(key, kept);
     for (const [topic, message] of this.retained) model.retained.set(topic, message);
-    return batch === undefined ? model.show() : model.copy().apply(batch.changes).show();
+    return withoutEstates(batch === undefined ? model.show() : model.copy().apply(batch.changes).show());
   }
+}
+
+/** What an ended session left behind has the subscriptions of whoever renamed it last, and nobody reads them. */
+function withoutEstates(shown: Shown): Shown {
+  const sessions = shown.sessions.map((each) => {
+    const isEstate = (each as { session: StoredSession }).session.key.startsWith('\u0000');
+    return isEstate ? { ...(each as object), subscriptions: [] } : each;
+  });
+  return { ...shown, sessions };
 }
