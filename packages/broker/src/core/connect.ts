@@ -190,7 +190,9 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
       reason: 'the client id belongs to somebody else',
     };
   }
-  if (existing === undefined && state.sessions.size >= state.limits.sessionsMax) {
+  // What a session that is replaced leaves behind may stand beside the new one; not any number of them, while the disk hangs.
+  const sessionsMax = state.limits.sessionsMax + (existing === undefined ? 0 : 1);
+  if ((existing === undefined || connect.cleanStart) && state.sessions.size >= sessionsMax) {
     return {
       outcome: 'refuse',
       reasonCode: ReasonCode.QuotaExceeded,
