@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { brokerCases, type Facts, runSuite } from '@pipit/conformance';
+import { brokerCases, type Facts, type Result, runSuite } from '@pipit/conformance';
 import { Aedes } from 'aedes';
 
 const mosquittoDeviations = [
@@ -108,13 +108,27 @@ async function reachable(port: number): Promise<void> {
   throw new Error(`nobody listens on port ${port}`);
 }
 
-/** Runs all cases; returns the ids of those that fail. */
-async function failures(url: string, facts: Facts = {}): Promise<string[]> {
+/** Runs all cases; returns the ids of those that fail. What differs from `expected` is run once more: these peers have races of their own. */
+async function failures(url: string, expected: readonly string[], facts: Facts = {}): Promise<string[]> {
   const { results } = await runSuite({ url, facts });
   assert.equal(results.length, brokerCases.length);
+  const failed = new Set(failedOf(results));
+  const doubtful = results.map(({ id }) => id).filter((id) => failed.has(id) !== expected.includes(id));
+  if (doubtful.length > 0) {
+    const again = await runSuite({ url, facts, only: doubtful });
+    const still = failedOf(again.results);
+    for (const id of doubtful) {
+      if (still.includes(id)) failed.add(id);
+      else failed.delete(id);
+    }
+  }
+  return [...failed].sort();
+}
+
+function failedOf(results: readonly Result[]): string[] {
   const failed = results.filter(({ outcome }) => outcome === 'fail');
   for (const { seen = '' } of failed) assert.doesNotMatch(seen, /\n {4}at /, 'a fault of the suite itself');
-  return failed.map(({ id }) => id).sort();
+  return failed.map(({ id }) => id);
 }
 
 test('Mosquitto', async () => {
@@ -129,7 +143,8 @@ test('Mosquitto', async () => {
     throw new Error('mosquitto does not start: apt-get install mosquitto', { cause });
   });
   const url = `mqtt://127.0.0.1:${port}`;
-  assert.deepEqual(await failures(url, { webSocketUrl: `ws://127.0.0.1:${webSocketPort}/mqtt` }), mosquittoDeviations);
+  const facts = { webSocketUrl: `ws://127.0.0.1:${webSocketPort}/mqtt` };
+  assert.deepEqual(await failures(url, mosquittoDeviations, facts), mosquittoDeviations);
 });
 
 test('Aedes', async () => {
@@ -137,7 +152,7 @@ test('Aedes', async () => {
   const server = createServer(aedes.handle);
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
-  const failed = await failures(`mqtt://127.0.0.1:${port}`);
+  const failed = await failures(`mqtt://127.0.0.1:${port}`, aedesDeviations);
   server.close();
   aedes.close();
   assert.deepEqual(failed, aedesDeviations);
