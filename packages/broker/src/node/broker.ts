@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { PublishProperties, QoS } from '@pipit/protocol';
 import { encodeUtf8, ReasonCode, reasonCodeName } from '@pipit/protocol';
 import { anonymousAuthority } from '../auth/anonymous.ts';
+import { permitting } from '../auth/permitting.ts';
 import type {
   Authority,
   CoreOptions,
@@ -112,8 +113,9 @@ export class Broker {
       performance.now(),
       wallOffsetMs,
     );
-    const permissions = rules === undefined ? null : new Permissions(rules);
-    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, authority ?? anonymousAuthority(permissions), {
+    const anybody = anonymousAuthority(null);
+    const open = rules === undefined ? anybody : permitting(anybody, new Permissions(rules));
+    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, authority ?? open, {
       event: (event) => this.#events.tell(event),
       deliver: (subscriber, token, message) => this.#subscriptions.get(subscriber)?.deliver(token, message),
       published: (token, reasonCode) => this.#settlePublish(token, reasonCode),

@@ -154,3 +154,19 @@ aclFile: ${bad}
     },
   );
 });
+
+test('rules about the client id hold also where nobody is asked', async () => {
+  const text = "permissions: [{ effect: allow, action: publish, filter: 'up/${clientId}' }]";
+  const options = brokerOptions(parseConfiguration(text, 'test'));
+  await withBroker(
+    { type: 'tcp', port: 0 },
+    async (port) => {
+      const peer = new MqttPeer(await dialTcp(port));
+      await peer.connect('seven');
+      assert.equal(await publishCode(peer, 'up/seven'), ReasonCode.NoMatchingSubscribers);
+      assert.equal(await publishCode(peer, 'up/eight'), ReasonCode.NotAuthorized);
+      peer.stream.destroy();
+    },
+    { ...options, listeners: [] },
+  );
+});
