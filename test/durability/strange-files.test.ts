@@ -160,7 +160,7 @@ test('a directory in the place of a segment: what was there is missing, and the 
   assert.ok(statSync(join(directory, name)).isDirectory());
 });
 
-test('a segment that may not be read is told, kept, and moved to the quarantine by a repair', async () => {
+test('a segment that may not be read is told, kept, and moved to the quarantine by a repair or before', async () => {
   const name = segments[1] as string;
   const directory = changed('unreadable', (path) => chmodSync(join(path, name), 0));
   const asUser = process.getuid?.() === 0;
@@ -173,7 +173,9 @@ test('a segment that may not be read is told, kept, and moved to the quarantine 
   try {
     const { damage } = await serve(directory);
     assert.ok(damage.some(({ kind, file, copy }) => kind === 'unreadable' && file === name && copy === null));
-    assert.ok(existsSync(join(directory, name)), 'nothing that could not be read is deleted');
+    // Cleaning moves it itself, when the log is due for it before the broker stops.
+    const places = [join(directory, name), join(directory, 'quarantine', name)];
+    assert.equal(places.filter((place) => existsSync(place)).length, 1, 'nothing that could not be read is deleted');
     await repairStore(directory);
     assert.ok(existsSync(join(directory, 'quarantine', name)) && !existsSync(join(directory, name)));
     assert.deepEqual((await contentOf(directory, history)).report.damage, []);
