@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { addClientOptions } from './client-options.ts';
 import { CommandError, UsageError } from './command-error.ts';
+import type { Done } from './commands.ts';
 import type { PubArguments } from './pub.ts';
 import type { RpcArguments } from './rpc.ts';
 import type { SubArguments } from './sub.ts';
@@ -31,27 +32,27 @@ Example:
 
 const secondsMax = 2_147_483;
 
-/** `done` is called with the exit code of the command that ran. */
-export function addClientCommands(pipit: Command, done: (exitCode: number) => void): void {
-  addPub(pipit.command('pub').description('Publish a message, or every line of the input.')).action((options) =>
+export function definePub(command: Command, done: Done): void {
+  addPub(command).action((options) =>
     ended(options, done, async () => (await import('./pub.ts')).publishCommand(options)),
   );
-  addSub(pipit.command('sub').description('Subscribe and print what arrives.')).action((options) =>
+}
+
+export function defineSub(command: Command, done: Done): void {
+  addSub(command).action((options) =>
     ended(options, done, async () => (await import('./sub.ts')).subscribeCommand(options)),
   );
-  addRpc(pipit.command('rpc').description('Send a request and print the response.')).action((options) =>
+}
+
+export function defineRpc(command: Command, done: Done): void {
+  addRpc(command).action((options) =>
     ended(options, done, async () => (await import('./rpc.ts')).requestCommand(options)),
   );
 }
 
-/** Whether a command ends with Mosquitto's exit codes: 1 for wrong usage. */
-export function isClientCommand(name: string | undefined): boolean {
-  return name === 'pub' || name === 'sub' || name === 'rpc';
-}
-
 async function ended(
   { quiet }: PubArguments | SubArguments | RpcArguments,
-  done: (exitCode: number) => void,
+  done: Done,
   run: () => Promise<number>,
 ): Promise<void> {
   try {

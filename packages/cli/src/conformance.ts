@@ -3,6 +3,7 @@
 import type { Facts, SuiteOptions } from '@pipit/conformance';
 import type { Command } from 'commander';
 import { type CommandError, usageError } from './command-error.ts';
+import type { Done } from './commands.ts';
 import { wholeNumber } from './whole-number.ts';
 
 export interface ConformanceArguments {
@@ -20,10 +21,18 @@ export interface ConformanceArguments {
   readonly timeout: number;
 }
 
+const notes = `
+Exit codes: 0 nothing failed, 1 something failed or nothing passed, 2 wrong usage.
+
+Examples:
+  pipit conformance mqtt://broker.example
+  pipit conformance mqtt://broker.example --mqtt 5 --only MQTT-3.3.4-9 --bytes
+  pipit conformance mqtts://broker.example -u me -P secret --json >report.json`;
+
 const versions = { 3: 3, 4: 4, 5: 5 } as const;
 
-export function addConformanceOptions(command: Command): Command {
-  return command
+export function define(command: Command, done: Done): void {
+  command
     .argument('<url>', 'the broker: mqtt://, mqtts://, ws:// or wss://')
     .option('--mqtt <version...>', 'only these versions: 5, 4 (3.1.1), 3 (3.1)')
     .option('--only <id...>', 'only these cases or statements')
@@ -37,11 +46,12 @@ export function addConformanceOptions(command: Command): Command {
     .option('--rejected <user:password>', 'credentials that the broker refuses')
     .option('--rejected-client-id <id>', 'a client id that the broker refuses')
     .option('--timeout <ms>', 'how long the broker may take for one answer', wholeNumber(1, 600_000), 5000)
-    .addHelpText('after', '\nExit codes: 0 nothing failed, 1 something failed or nothing passed, 2 wrong usage.');
+    .addHelpText('after', notes)
+    .action(async (url: string, options: ConformanceArguments) => done(await conformanceCommand(url, options)));
 }
 
 /** Resolves to the exit code. Rejects with a CommandError. */
-export async function conformanceCommand(url: string, options: ConformanceArguments): Promise<number> {
+async function conformanceCommand(url: string, options: ConformanceArguments): Promise<number> {
   const { brokerCases, exitCodeOf, isMeant, reportLines, runSuite, summaryOf } = await import('@pipit/conformance');
   for (const id of options.only ?? []) {
     if (!brokerCases.some((each) => isMeant(each, [id]))) throw usageError(`there is no case or statement ${id}.`);

@@ -6,12 +6,7 @@ import { dirname } from 'node:path';
 import { hashPassword, PasswordFileError, parsePasswords } from '@pipit/broker';
 import { encodeUtf8 } from '@pipit/protocol';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
-
-export interface PasswdArguments {
-  readonly delete?: true;
-  readonly scram?: true;
-  readonly passwordFile?: string;
-}
+import type { PasswdArguments } from './passwd-options.ts';
 
 /** Sets the password of a name, or removes the name. Resolves to 0; rejects with a CommandError. */
 export async function passwdCommand(file: string, name: string, options: PasswdArguments): Promise<number> {

@@ -1,9 +1,9 @@
-/** The command line of `serve`, and the configuration it makes together with the file. */
+/** The command line of `serve`. */
 
-import { resolve } from 'node:path';
-import type { Configuration, DataSettings, ListenerSettings, LogLevel } from '@pipit/broker';
+import type { DataSettings, LogLevel } from '@pipit/broker';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { usageError } from './command-error.ts';
+import type { Done } from './commands.ts';
+import { version } from './version.ts';
 
 interface Address {
   readonly host: string;
@@ -31,10 +31,10 @@ export interface ServeArguments {
 
 const loopback = '127.0.0.1';
 
-export function addServeOptions(command: Command): Command {
+export function define(command: Command, done: Done): void {
   const listener = (flag: string, what: string): Option =>
     new Option(`--${flag} <[host:]port>`, what).argParser(addAddress);
-  return command
+  command
     .option('-c, --config <file>', 'the configuration, in YAML')
     .addOption(listener('tcp', 'listen for MQTT; without a host only this machine reaches it'))
     .addOption(listener('tls', 'the same with TLS'))
@@ -51,7 +51,11 @@ export function addServeOptions(command: Command): Command {
     .option('--allow-anonymous', 'listen beyond this machine although nobody is asked who they are')
     .addOption(new Option('--log-level <level>', 'what to log, on stderr').choices(levels))
     .option('--print-config', 'print the configuration that would be used, and end')
-    .addHelpText('after', `\n${notes}`);
+    .addHelpText('after', `\n${notes}`)
+    .action(async (options: ServeArguments) => {
+      const { serve } = await import('./serve.ts');
+      done(await serve(options, version()));
+    });
 }
 
 /** Those of the configuration, which would have to be loaded with the broker. */
@@ -64,7 +68,12 @@ mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
 Durability is fsync (the disk has it: what was acknowledged outlives a power cut), os (the operating system has it: it outlives
 the broker) or memory (nothing is kept).
 
-Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.`;
+Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.
+
+Examples:
+  pipit serve
+  pipit serve --tcp 1883 --ws 8083 --memory
+  pipit serve --tls 0.0.0.0:8883 --cert server.pem --key server-key.pem --config pipit.yaml`;
 
 /** `1883`, `0.0.0.0:1883`, `[::1]:1883`, `localhost:1883` */
 function addAddress(text: string, before: readonly Address[] = []): readonly Address[] {
@@ -78,65 +87,4 @@ function addAddress(text: string, before: readonly Address[] = []): readonly Add
 
 function addPath(path: string, before: readonly string[] = []): readonly string[] {
   return [...before, path];
-}
-
-type KeptData = Exclude<DataSettings, { durability: 'memory' }>;
-
-/**
- * The file's configuration with what the command line says instead; `defaultData`: what holds where nobody says anything.
- * Throws CommandError for options that do not go together.
- */
-export function withArguments(
-  configuration: Configuration,
-  options: ServeArguments,
-  defaultData: KeptData,
-): Configuration {
-  const listeners = listenersOf(options);
-  const { logLevel = configuration.logLevel } = options;
-  return {
-    ...configuration,
-    data: dataOf(configuration.data, options, defaultData),
-    listeners: listeners.length > 0 ? listeners : configuration.listeners,
-    allowAnonymous: options.allowAnonymous ?? configuration.allowAnonymous,
-    logLevel,
-  };
-}
-
-/** Whoever names a directory means it to be used: over a file that keeps nothing that is the full durability. */
-function dataOf(
-  configured: DataSettings,
-  { data, durability, memory }: ServeArguments,
-  defaultData: KeptData,
-): DataSettings {
-  if (memory === true && durability !== undefined && durability !== 'memory') {
-    throw usageError(`--memory and --durability ${durability} exclude each other.`);
-  }
-  const isMemory = memory === true || durability === 'memory';
-  if (isMemory) {
-    if (data !== undefined) throw usageError('--data and --memory exclude each other.');
-    return { durability: 'memory' };
-  }
-  if (data === undefined && durability === undefined) return configured;
-  const base = configured.durability === 'memory' ? defaultData : configured;
-  return { ...base, durability: durability ?? base.durability, directory: resolve(data ?? base.directory) };
-}
-
-function listenersOf(options: ServeArguments): ListenerSettings[] {
-  const { tcp = [], tls = [], ws = [], wss = [], auto = [], unix = [], cert, key, ca } = options;
-  if ((cert === undefined) !== (key === undefined)) throw usageError('--cert and --key are given together.');
-  const needsTls = tls.length + wss.length > 0;
-  if (needsTls && cert === undefined) throw usageError('--tls and --wss need --cert and --key.');
-  if (cert === undefined ? ca !== undefined : !needsTls && auto.length === 0) {
-    throw usageError('--cert, --key and --ca are for --tls, --wss and --auto.');
-  }
-  const trust = ca === undefined ? {} : { ca: resolve(ca), clientCertificate: 'require' as const };
-  const secure = cert === undefined || key === undefined ? null : { cert: resolve(cert), key: resolve(key), ...trust };
-  return [
-    ...tcp.map((address) => ({ type: 'tcp' as const, ...address })),
-    ...(secure === null ? [] : tls.map((address) => ({ type: 'tls' as const, ...address, ...secure }))),
-    ...ws.map((address) => ({ type: 'ws' as const, ...address })),
-    ...(secure === null ? [] : wss.map((address) => ({ type: 'wss' as const, ...address, ...secure }))),
-    ...auto.map((address) => ({ type: 'auto' as const, ...address, ...secure })),
-    ...unix.map((path) => ({ type: 'unix' as const, path: resolve(path) })),
-  ];
 }

@@ -17,7 +17,8 @@ import {
 import { CommandError, exitCodes } from './command-error.ts';
 import { damageLine, damageOf, foundLine, promiseLine, quarantineOf } from './data-lines.ts';
 import { type EventLog, openEventLog } from './event-log.ts';
-import { type ServeArguments, withArguments } from './serve-options.ts';
+import { withArguments } from './serve-configuration.ts';
+import type { ServeArguments } from './serve-options.ts';
 
 /** Resolves to 0 after a graceful stop. Rejects with a CommandError when it cannot start. */
 export async function serve(options: ServeArguments, version: string): Promise<number> {

@@ -1,6 +1,7 @@
 /** The command line of `pipit store`. What the commands do is loaded with the broker, when one runs. */
 
 import { type Command, Option } from 'commander';
+import type { Done } from './commands.ts';
 import { wholeNumber } from './whole-number.ts';
 
 export const sortKeys = ['bytes', 'queued', 'in-flight', 'subscriptions', 'offline', 'name'] as const;
@@ -25,8 +26,7 @@ export interface VerifyArguments {
 
 type StoreCommands = typeof import('./store.ts');
 
-/** `done` is called with the exit code of the command that ran. */
-export function addStoreCommands(store: Command, done: (exitCode: number) => void): Command {
+export function define(store: Command, done: Done): void {
   const run = async (body: (commands: StoreCommands) => Promise<number>): Promise<void> => {
     done(await body(await import('./store.ts')));
   };
@@ -60,7 +60,6 @@ export function addStoreCommands(store: Command, done: (exitCode: number) => voi
   command('import', 'Read such lines from stdin into a new store, or one whose broker is not running.')
     .addHelpText('after', `\n${importNotes}`)
     .action((directory: string) => run(({ importCommand }) => importCommand(directory)));
-  return store;
 }
 
 const importNotes = `A session replaces one of the same name, a retained message one of the same topic; what else is there stays.

@@ -1,0 +1,60 @@
+/**
+ * Every command, by name. What its options are is loaded when it is asked for, what it does when it runs: to add a command, add
+ * a line here, a module with its options, and a module that does it.
+ */
+
+import type { Command } from 'commander';
+import { exitCodes } from './command-error.ts';
+
+/** Called with the exit code of the command that ran. */
+export type Done = (exitCode: number) => void;
+
+export interface CommandEntry {
+  readonly name: string;
+  /** One sentence. */
+  readonly description: string;
+  /** The exit code of wrong usage. */
+  readonly usageExitCode: number;
+  /** Declares arguments, options, examples, and what runs. */
+  readonly define: (command: Command, done: Done) => Promise<void>;
+}
+
+const { usage, failure } = exitCodes;
+
+export const commands: readonly CommandEntry[] = [
+  entry('serve', 'Run the broker.', async (command, done) =>
+    (await import('./serve-options.ts')).define(command, done),
+  ),
+  // Those of Mosquitto end with 1 for wrong usage.
+  {
+    ...entry('pub', 'Publish a message, or every line of the input.', async (command, done) =>
+      (await import('./client-commands.ts')).definePub(command, done),
+    ),
+    usageExitCode: failure,
+  },
+  {
+    ...entry('sub', 'Subscribe and print what arrives.', async (command, done) =>
+      (await import('./client-commands.ts')).defineSub(command, done),
+    ),
+    usageExitCode: failure,
+  },
+  {
+    ...entry('rpc', 'Send a request and print the response.', async (command, done) =>
+      (await import('./client-commands.ts')).defineRpc(command, done),
+    ),
+    usageExitCode: failure,
+  },
+  entry('conformance', 'Test a broker against the standard.', async (command, done) =>
+    (await import('./conformance.ts')).define(command, done),
+  ),
+  entry('passwd', 'Set the password of a name in a password file.', async (command, done) =>
+    (await import('./passwd-options.ts')).define(command, done),
+  ),
+  entry('store', 'Look into the data of a broker, check it, mend it.', async (command, done) =>
+    (await import('./store-options.ts')).define(command, done),
+  ),
+];
+
+function entry(name: string, description: string, define: CommandEntry['define']): CommandEntry {
+  return { name, description, usageExitCode: usage, define };
+}
