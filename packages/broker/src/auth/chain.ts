@@ -9,10 +9,17 @@ export interface Pass {
   readonly outcome: 'pass';
 }
 
+/** A refusal by a judge, who knows whether it was for a guess; absent: it is one for 0x86 and 0x87. */
+export interface JudgeRefusal extends Refusal {
+  readonly isGuess?: boolean;
+}
+
 /** One link of a chain. Every Authority is one that never passes. */
 export interface Judge {
-  authenticate(request: AuthenticationRequest): Verdict | Pass | Promise<Verdict | Pass>;
+  authenticate(request: AuthenticationRequest): JudgeAnswer | Promise<JudgeAnswer>;
 }
+
+export type JudgeAnswer = Verdict | JudgeRefusal | Pass;
 
 export const pass: Pass = { outcome: 'pass' };
 
@@ -51,7 +58,7 @@ export function chain(judges: readonly Judge[], backOff = new BackOff()): Author
   };
 }
 
-async function ask(judges: readonly Judge[], request: AuthenticationRequest): Promise<Verdict> {
+async function ask(judges: readonly Judge[], request: AuthenticationRequest): Promise<Verdict | JudgeRefusal> {
   if (request.memory !== null) {
     const { judge, memory } = request.memory as Memory;
     const verdict = await judge.authenticate({ ...request, memory });
@@ -64,10 +71,11 @@ async function ask(judges: readonly Judge[], request: AuthenticationRequest): Pr
   return request.method === null ? unknown : badMethod;
 }
 
-function remembering(judge: Judge, verdict: Verdict): Verdict {
+function remembering(judge: Judge, verdict: Verdict | JudgeRefusal): Verdict | JudgeRefusal {
   return verdict.outcome === 'continue' ? { ...verdict, memory: { judge, memory: verdict.memory ?? null } } : verdict;
 }
 
-function isGuess({ reasonCode }: Refusal): boolean {
+function isGuess({ reasonCode, isGuess: told }: JudgeRefusal): boolean {
+  if (told !== undefined) return told;
   return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized;
 }

@@ -6,6 +6,9 @@ import { anonymousJudge } from '../auth/anonymous.ts';
 import { certificateJudge } from '../auth/certificate.ts';
 import { chain, type Judge } from '../auth/chain.ts';
 import { httpJudge } from '../auth/http.ts';
+import { jwtJudge } from '../auth/jwt.ts';
+import { readJwtKeys, readJwtSecret } from '../auth/jwt-keys.ts';
+import type { JwtKey } from '../auth/jwt-options.ts';
 import { PasswordFile, PasswordFileError, parsePasswords } from '../auth/password-file.ts';
 import { permitting } from '../auth/permitting.ts';
 import { type Authority, Permissions, type Rule } from '../core/index.ts';
@@ -48,6 +51,12 @@ function judgeOf(
       const { type: _, ...options } = settings;
       return [httpJudge({ ...options, ...(onFailure !== undefined && { onFailure }) })];
     }
+    case 'jwt': {
+      const { type: _, keys: files = [], secretFile, ...options } = settings;
+      const keys: JwtKey[] = files.flatMap((file) => parsed(file, readJwtKeys, problems) ?? []);
+      if (secretFile !== undefined) keys.push(...(parsed(secretFile, (text) => [readJwtSecret(text)], problems) ?? []));
+      return [jwtJudge({ ...options, keys, ...(onFailure !== undefined && { onFailure }) })];
+    }
     case 'passwords': {
       const users = parsed(settings.file, parsePasswords, problems);
       return users === undefined ? [] : [new PasswordFile(users)];
@@ -62,7 +71,9 @@ function parsed<Value>(file: string, parse: (text: string) => Value, problems: s
   } catch (error) {
     if (error instanceof PasswordFileError || error instanceof AclFileError) {
       problems.push(...error.problems.map((problem) => `${file}: ${problem}`));
-    } else problems.push(`${file}: cannot be read: ${(error as Error).message}`);
+    } else if ((error as NodeJS.ErrnoException).code !== undefined)
+      problems.push(`${file}: cannot be read: ${(error as Error).message}`);
+    else problems.push(`${file}: ${(error as Error).message}`);
     return undefined;
   }
 }

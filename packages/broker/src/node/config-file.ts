@@ -5,7 +5,12 @@ import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isSeq, LineCounter, parseDocument, stringify } from 'yaml';
 import type { ZodError } from 'zod';
 import { configurationSchema } from './config-schema.ts';
-import { type Configuration, ConfigurationError, type ListenerSettings } from './config-settings.ts';
+import {
+  type AuthenticationSettings,
+  type Configuration,
+  ConfigurationError,
+  type ListenerSettings,
+} from './config-settings.ts';
 
 type Issue = ZodError['issues'][number];
 type Path = readonly PropertyKey[];
@@ -23,7 +28,7 @@ export async function readConfigurationFile(path: string): Promise<Configuration
     ...configuration,
     ...(aclFile !== undefined && { aclFile: resolve(folder, aclFile) }),
     ...(authentication !== undefined && {
-      authentication: authentication.map((one) => ('file' in one ? { ...one, file: resolve(folder, one.file) } : one)),
+      authentication: authentication.map((one) => withFiles(one, folder)),
     }),
     data: data.durability === 'memory' ? data : { ...data, directory: resolve(folder, data.directory) },
     listeners: configuration.listeners.map((listener) => withPaths(listener, folder)),
@@ -69,6 +74,17 @@ function contentOf(document: Document, name: string): unknown {
   } catch (error) {
     throw new ConfigurationError([`${name}: is not YAML: ${(error as Error).message}`]);
   }
+}
+
+function withFiles(settings: AuthenticationSettings, folder: string): AuthenticationSettings {
+  if (settings.type === 'passwords') return { ...settings, file: resolve(folder, settings.file) };
+  if (settings.type !== 'jwt') return settings;
+  const { keys, secretFile } = settings;
+  return {
+    ...settings,
+    ...(keys !== undefined && { keys: keys.map((path) => resolve(folder, path)) }),
+    ...(secretFile !== undefined && { secretFile: resolve(folder, secretFile) }),
+  };
 }
 
 function withPaths(listener: ListenerSettings, folder: string): ListenerSettings {

@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { certificateIdentities } from '../auth/certificate.ts';
+import { jwtAlgorithms } from '../auth/jwt-options.ts';
 import { ruleSchema } from '../auth/rule-schema.ts';
 import type { Limits } from '../core/index.ts';
 import type { DataSettings } from './config-settings.ts';
@@ -122,6 +123,36 @@ function isWholeTls(settings: object): boolean {
   return named.length === 0 || (named.includes('cert') && named.includes('key'));
 }
 
+/** One text, or a list of them. */
+const texts = z
+  .union([text.transform((one) => [one]), z.array(text).min(1)], 'must be a text, or a list of them')
+  .exactOptional();
+
+const jwt = z
+  .strictObject({
+    type: z.literal('jwt'),
+    keys: texts,
+    secretFile: text.exactOptional(),
+    jwksUrl: z
+      .string('must be a URL')
+      .refine(isSafeUrl, 'must be an https URL, or http to this machine')
+      .exactOptional(),
+    algorithms: z.array(oneOf(jwtAlgorithms)).min(1, 'must name one').exactOptional(),
+    issuers: texts,
+    audiences: texts,
+    clockToleranceSeconds: wholeNumber(0, 600).exactOptional(),
+    allowUnlimited: flag.exactOptional(),
+    principalClaim: text.exactOptional(),
+    clientIdClaim: text.exactOptional(),
+    groupsClaim: text.exactOptional(),
+    permissionsClaim: text.exactOptional(),
+    timeoutMs: wholeNumber(10, minute).exactOptional(),
+    cacheMs: wholeNumber(1_000, day).exactOptional(),
+  })
+  .refine(({ keys, secretFile, jwksUrl }) => (keys ?? secretFile ?? jwksUrl) !== undefined, {
+    message: 'must have keys, a secretFile or a jwksUrl',
+  });
+
 const authentication = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('passwords'), file: text }),
   z.strictObject({ type: z.literal('certificate'), identity: oneOf(certificateIdentities).exactOptional() }),
@@ -133,6 +164,7 @@ const authentication = z.discriminatedUnion('type', [
     cacheMs: wholeNumber(0, day).exactOptional(),
     cacheEntriesMax: wholeNumber(1, 10_000_000).exactOptional(),
   }),
+  jwt,
   z.strictObject({ type: z.literal('anonymous') }),
 ]);
 

@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import type { CertificateIdentity } from '../auth/certificate.ts';
 import type { HttpOptions } from '../auth/http.ts';
+import type { JwtOptions } from '../auth/jwt-options.ts';
 import type { Durability, Groups, Limits, QueueOverflow, Rule } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
 import type { ListenerOptions } from './listener-options.ts';
@@ -39,6 +40,11 @@ export type AuthenticationSettings =
   | { readonly type: 'passwords'; readonly file: string }
   | { readonly type: 'certificate'; readonly identity?: CertificateIdentity }
   | ({ readonly type: 'http' } & Pick<HttpOptions, 'url' | 'headers' | 'timeoutMs' | 'cacheMs' | 'cacheEntriesMax'>)
+  /** `keys`: files with public keys (PEM, JSON Web Keys); `secretFile`: one whose content is the secret of HS256, HS384, HS512. */
+  | ({ readonly type: 'jwt'; readonly keys?: readonly string[]; readonly secretFile?: string } & Omit<
+      JwtOptions,
+      'keys' | 'cooldownMs' | 'onFailure'
+    >)
   /** Who shows nothing: from this machine, and with `allowAnonymous` from everywhere. */
   | { readonly type: 'anonymous' };
 

@@ -109,7 +109,7 @@ listenerz: []
       'a.yaml:14: permissions[2].filter: is not a topic filter: Topic filter is empty',
       'a.yaml:14: permissions[2].qos: must be 0, 1 or 2, or a list of them',
       'a.yaml:14: permissions[2].users: must name somebody',
-      'a.yaml:17: authentication[0].type: must be one of passwords, certificate, http, anonymous',
+      'a.yaml:17: authentication[0].type: must be one of passwords, certificate, http, jwt, anonymous',
       'a.yaml:18: authentication[1].file: must be a text (it is missing)',
       'a.yaml:19: authentication[2].url: must be an https URL, or http to this machine',
       'a.yaml:20: allowAnonymous: must be true or false',
@@ -341,7 +341,7 @@ test('The examples of docs/configuration.md are configurations', () => {
     parseConfiguration(text, 'example'),
   );
   assert.equal(examples[0]?.limits.receiveMaximum, 100);
-  assert.equal(examples[1]?.authentication?.length, 3);
+  assert.equal(examples[1]?.authentication?.length, 4);
   assert.deepEqual(examples[2]?.permissions?.[2]?.qos, [0, 1]);
   assert.equal(examples.length, 3);
 });
