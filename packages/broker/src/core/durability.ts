@@ -131,10 +131,15 @@ export function* restore(state: State, stored: StoredState): Generator<void> {
     session.sequence = Math.max(session.sequence, lastSequence);
     if (count > 0) restoreQueue(state, session, count, bytes, entry.waiting.afterSequence);
   }
-  // A will joins the end of its receivers' lines: only now are they what they were.
-  for (const { session } of loaded) scheduleWill(state, session);
+  // What is over by now ends first: it must not have a part in what the wills of the others bring.
   for (const { session } of loaded) {
-    if (session.isEstate && new Passing(state, session, closeEstate).start()) closeEstate(state, session);
+    if (isOver(state, session)) expireSession(state, session);
+    if (++done % restoredAtOnce === 0) yield;
+  }
+  // A will joins the end of its receivers' lines: only now are they what they were.
+  for (const { session } of loaded) if (!session.isEnded) scheduleWill(state, session);
+  for (const { entry, session } of loaded) {
+    if (isEstateKey(entry.session.key) && new Passing(state, session, closeEstate).start()) closeEstate(state, session);
   }
 }
 
@@ -161,6 +166,10 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
   session.deadline = Deadline.of(session, expireSession);
   state.deadlines.arm(session.deadline, session.closedAt + session.expirySeconds * 1000);
   return session;
+}
+
+function isOver(state: State, { isEstate, closedAt, expirySeconds }: Session): boolean {
+  return !isEstate && closedAt + expirySeconds * 1000 <= state.now;
 }
 
 function restoreQueue(state: State, session: Session, count: number, bytes: number, after: number): void {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ConnectPacket } from '@pipit/protocol';
+import type { Limits } from '../../src/core/index.ts';
 import { announced, connack, disconnect, puback, publish, suback, subscribe } from './packets.ts';
 import { type StoreKind, storeKinds, text, World } from './world.ts';
 
@@ -10,8 +11,8 @@ const lasting = { sessionExpiryInterval: 1_000 };
 const willCame = (packetId: number, payload = 'w') => publish({ topic: 'gone', qos: 1, packetId, payload });
 
 /** A world with a session that keeps every will, away. */
-function keeping(store: StoreKind): World {
-  const world = new World({ store });
+function keeping(store: StoreKind, limits: Partial<Limits> = {}): World {
+  const world = new World({ store, limits });
   const keeper = world.connect({ clientId: 'keeper', properties: lasting });
   keeper.send(subscribe(1, { filter: 'gone', qos: 1 }));
   keeper.expect(suback(1, 1));
@@ -109,6 +110,28 @@ for (const store of storeKinds.filter((kind) => kind !== 'none')) {
       expectKept(after, ['w']);
       const client = after.connect({ clientId: 'c', cleanStart: false });
       assert.deepEqual(client.connack, connack({ properties: announced }));
+      after.end();
+    });
+
+    test('a session that expired while the broker was down has no part in the wills of the start', () => {
+      const limits = { queueMessagesTotalMax: 6 };
+      const before = keeping(store, limits);
+      // Together they keep all but one of what may wait.
+      for (const clientId of ['old', 'older']) {
+        const client = before.connect({ clientId, properties: { sessionExpiryInterval: 10 } });
+        client.send(subscribe(1, { filter: 'gone', qos: 1 }, { filter: clientId, qos: 1 }));
+        client.expect(suback(1, 1, 1));
+        client.send(disconnect());
+      }
+      const publisher = before.connect({ clientId: 'publisher' });
+      for (const topic of ['old', 'old', 'old', 'older', 'older']) {
+        publisher.send(publish({ topic, qos: 1, packetId: 1 }));
+        publisher.expect(puback(1));
+      }
+      for (const clientId of ['c', 'd']) before.connect({ ...withWill(0, 0), clientId });
+      const after = new World({ store, after: before, limits, downtimeMs: 60_000 });
+      assert.deepEqual(after.takeEvents('dropped'), []);
+      expectKept(after, ['w', 'w']);
       after.end();
     });
 

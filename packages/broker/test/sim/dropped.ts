@@ -2,7 +2,7 @@
 
 import { oweMember } from './handled.ts';
 import { noteMade } from './made.ts';
-import { bigPayloadBytes, type ModelSession, type Owed, type Routing } from './model.ts';
+import { bigPayloadBytes, likeliest, type ModelSession, type Owed, type Routing } from './model.ts';
 import type { Choice, Drop, Oracle } from './oracle.ts';
 import { isFull } from './room.ts';
 
@@ -31,8 +31,7 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   const estates = choice.isEstate ? model.estates.filter(({ clientId }) => clientId === choice.from) : [];
   const from = [leaving, ...estates, model.sessions.get(choice.from ?? '')];
   const line = from.find((each) => each?.line.some(isMovable))?.line ?? [];
-  const at = line.findIndex(isMovable);
-  const owed = line[at];
+  const owed = likeliest(line.filter(isMovable), choice.expiresAt, 0);
   if (owed === undefined)
     return oracle.fail(
       `#${choice.number} of ${choice.group} moved that nobody had: ${line.map(({ routing, group, phase }) => `#${routing.number} ${group} ${phase}`).join(', ')}`,
@@ -41,7 +40,7 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   const subscription = session?.subscriptions.get(choice.group);
   if (session === undefined || subscription === undefined)
     return oracle.fail(`a message of ${choice.group} moved to a stranger`);
-  line.splice(at, 1);
+  line.splice(line.indexOf(owed), 1);
   oracle.world.mark(
     owed.phase === 'sent' ? 'shared message moved after it was sent' : 'shared message moved before it was sent',
   );

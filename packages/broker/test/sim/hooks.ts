@@ -25,7 +25,8 @@ export function listen(core: Core, oracle: Oracle, created: (event: { readonly c
   };
   const fromMessage = publication.fromMessage.bind(publication);
   publication.fromMessage = (message, now) => {
-    oracle.handsOn(numberIn(message.bytes.subarray(message.payloadStart, message.payloadEnd)));
+    const number = numberIn(message.bytes.subarray(message.payloadStart, message.payloadEnd));
+    oracle.handsOn(number, oracle.world.timeOf(message.expiresAt));
     fromMessage(message, now);
   };
   listenToGroups(core, oracle);

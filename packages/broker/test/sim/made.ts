@@ -6,7 +6,7 @@
 import { decodePacket, Framer, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
 import type { Connection } from '../../src/core/index.ts';
 import { describe } from './describe.ts';
-import { type ModelSession, numberOf, type Owed, type Replay, type View } from './model.ts';
+import { likeliest, type ModelSession, numberOf, type Owed, type Replay, type View } from './model.ts';
 import type { Oracle } from './oracle.ts';
 
 /** The parts of an output that are nobody's business but the core's and ours. */
@@ -88,20 +88,31 @@ function topicOf(oracle: Oracle, view: View, packet: PublishPacket): string {
  */
 function tellApart(oracle: Oracle, view: View, { packetId, qos, properties }: PublishPacket): Likeness {
   const told = view.version === 5 ? sorted(properties?.subscriptionIdentifiers ?? []) : undefined;
-  if (qos === 0) return { group: undefined, identifiers: told };
+  const seconds = properties?.messageExpiryInterval;
+  const expiresAt = seconds === undefined ? Number.POSITIVE_INFINITY : oracle.world.now() + seconds * 1000;
+  const seen = { identifiers: told, expiresAt, toleranceMs: 1000 };
+  if (qos === 0) return { ...seen, group: undefined };
   const session = view.link.connection.session;
   const delivery = session?.window?.itemOf(packetId) ?? null;
-  if (session === null || delivery === null) return { group: null, identifiers: told };
-  const { group, identifiers, sequence } = delivery;
+  if (session === null || delivery === null) return { ...seen, group: null };
+  const { group, identifiers, sequence, message } = delivery;
   // After a restart the core has no group that nobody is in.
   const stored = oracle.world.disk?.sessions.get(session.key)?.queue.get(sequence);
-  return { group: group?.key ?? stored?.group ?? null, identifiers: sorted(identifiers ?? []) };
+  return {
+    group: group?.key ?? stored?.group ?? null,
+    identifiers: sorted(identifiers ?? []),
+    expiresAt: oracle.world.timeOf(message.expiresAt),
+    toleranceMs: 0,
+  };
 }
 
 /** undefined: nobody can tell. */
 interface Likeness {
   readonly group: string | null | undefined;
   readonly identifiers: string | undefined;
+  readonly expiresAt: number;
+  /** How exactly that is known. */
+  readonly toleranceMs: number;
 }
 
 function isSame(owed: Owed, packet: PublishPacket, topic: string): boolean {
@@ -116,7 +127,7 @@ function findWaiting(
   packet: PublishPacket,
   topic: string,
 ): Owed | undefined {
-  const { group, identifiers } = tellApart(oracle, view, packet);
+  const { group, identifiers, expiresAt, toleranceMs } = tellApart(oracle, view, packet);
   const same = line.filter(
     (each) =>
       each.phase === 'waiting' &&
@@ -124,7 +135,8 @@ function findWaiting(
       isSame(each, packet, topic) &&
       (identifiers === undefined || sorted(each.identifiers) === identifiers),
   );
-  return same.find((each) => each.group === group) ?? same[0];
+  const ofGroup = same.filter((each) => each.group === group);
+  return likeliest(ofGroup.length > 0 ? ofGroup : same, expiresAt, toleranceMs);
 }
 
 function findQos0(oracle: Oracle, view: View, session: ModelSession, packet: PublishPacket, topic: string): Owed {

@@ -354,6 +354,21 @@ function covers(wide: string, narrow: string): boolean {
   return pattern.length === levels.length;
 }
 
+/**
+ * Of several copies that look the same, the first that expires when this one does, as far as that is known: to the second in a
+ * packet. Empty messages have nothing else of their own.
+ */
+export function likeliest(copies: readonly Owed[], expiresAt: number, toleranceMs: number): Owed | undefined {
+  const distance = ({ routing }: Owed): number => {
+    const ms = routing.expiresAt === expiresAt ? 0 : Math.abs(routing.expiresAt - expiresAt);
+    return ms <= toleranceMs ? 0 : ms;
+  };
+  return copies.reduce<Owed | undefined>(
+    (best, each) => (best === undefined || distance(each) < distance(best) ? each : best),
+    undefined,
+  );
+}
+
 /** The number a payload carries; 0: it is empty. */
 export function numberOf(packet: Pick<PublishPacket, 'payload'>): number {
   return numberIn(packet.payload);

@@ -36,6 +36,8 @@ export interface Choice {
   readonly isEstate: boolean;
   /** Which message it is, when its member left and it moves; null: the one that is being handed on. */
   number: number | null;
+  /** When that one expires. */
+  expiresAt: number;
 }
 
 export interface OracleWorld {
@@ -45,6 +47,8 @@ export interface OracleWorld {
   readonly queueQos0: boolean;
   readonly queueOverflow: QueueOverflow;
   readonly now: () => number;
+  /** A time of the core's clock, as one of the world. */
+  readonly timeOf: (coreMs: number) => number;
   /** Whether the core still has a session of this client. */
   readonly isThere: (clientId: string) => boolean;
   /** How many ended sessions of this client the core has not passed on yet. */
@@ -186,15 +190,19 @@ export class Oracle {
   }
 
   /** The core begins to hand on a message that no packet brought: a will, or a shared one that moves. */
-  handsOn(number: number): void {
+  handsOn(number: number, expiresAt: number): void {
     const last = this.choices.at(-1);
-    if (last !== undefined) last.number ??= number;
+    if (last?.number === null) {
+      last.number = number;
+      last.expiresAt = expiresAt;
+    }
     this.isRouting = true;
   }
 
   chosen(group: string, topic: string, qos: number, clientId: string | null, from: Session | null): void {
     this.world.trace(`  ! ${group} gives a message on ${topic} to ${clientId}`);
     const isEstate = from?.isEstate === true;
-    this.choices.push({ group, topic, qos, clientId, from: from?.clientId ?? null, isEstate, number: null });
+    const who = { group, topic, qos, clientId, from: from?.clientId ?? null, isEstate };
+    this.choices.push({ ...who, number: null, expiresAt: Number.NaN });
   }
 }

@@ -90,6 +90,7 @@ export class Simulation {
       queueQos0: options.queueQos0,
       queueOverflow: options.queueOverflow,
       now: () => this.schedule.now,
+      timeOf: (coreMs) => coreMs - this.coreNow + this.schedule.now,
       isThere: (clientId) => this.core.state.sessions.has(clientId),
       estatesOf: (clientId) =>
         [...this.core.state.sessions.values()].filter((each) => each.isEstate && each.clientId === clientId).length,
