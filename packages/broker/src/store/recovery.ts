@@ -43,7 +43,7 @@ export interface DamagedRange extends Range {
 }
 
 export interface Recovered {
-  /** The last commit that counts; null: an empty log. */
+  /** The last commit that counts, or at least tells the time of what does; null: an empty log. */
   readonly commit: Commit | null;
   readonly end: LogPosition;
   readonly records: number;
@@ -263,7 +263,9 @@ export class Recovery {
   // ── What does not count
 
   private conclude(): void {
-    const { commit, end, records, lostRecords, isLossUnknown } = this;
+    const { end, records, lostRecords, isLossUnknown } = this;
+    // The times of records mean nothing without one of the log's clock: a batch that does not count has that, too.
+    const commit = this.commit ?? (records > 0 ? this.doubtfulCommit : null);
     const abandoned = this.abandonedRanges();
     const damage = [...this.unfinished(), ...this.damaged(abandoned)];
     this.finished({ commit, end, records, damage, abandoned, lostRecords, isLossUnknown });

@@ -94,6 +94,20 @@ test('what counts although no batch of the log is whole counts at the next start
   assert.deepEqual(keys(bench), ['b', 'd']);
 });
 
+test('when no commit record of a batch that counts is left, that of the batch that does not count tells the time', () => {
+  const bench = new LogBench(5, small);
+  assert.equal(bench.commit([session('a', 1)]), null);
+  assert.equal(bench.commit([session('b', 2), session('c', 3)]), null);
+  bench.disk.kill();
+  const name = segmentFile(1);
+  const [first] = commits(bytesOf(bench, name));
+  bench.disk.flipBit(name, (first?.from ?? 0) + headerBytes, 0);
+  bench.disk.flipBit(name, (first?.to ?? 0) + headerBytes, 0);
+  bench.restart();
+  assert.deepEqual(keys(bench), ['a']);
+  assert.deepEqual([bench.state.wall, bench.state.clock], [1_000_002, 1_000_002]);
+});
+
 test('an id in a batch that does not count is not given out again: a later damage may bring its records back', () => {
   const bench = new LogBench(3, small);
   assert.equal(bench.commit([session('a', 1)]), null);
