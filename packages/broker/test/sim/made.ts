@@ -90,7 +90,7 @@ function tellApart(oracle: Oracle, view: View, { packetId, qos, properties }: Pu
   const told = view.version === 5 ? sorted(properties?.subscriptionIdentifiers ?? []) : undefined;
   const seconds = properties?.messageExpiryInterval;
   const expiresAt = seconds === undefined ? Number.POSITIVE_INFINITY : oracle.world.now() + seconds * 1000;
-  const seen = { identifiers: told, expiresAt, toleranceMs: 1000 };
+  const seen = { identifiers: told, expiresAt, toleranceMs: view.version === 5 ? 1000 : Number.POSITIVE_INFINITY };
   if (qos === 0) return { ...seen, group: undefined };
   const session = view.link.connection.session;
   const delivery = session?.window?.itemOf(packetId) ?? null;

@@ -90,7 +90,8 @@ class Finder {
     const { topic, qos, retain, publisher, payload } = message;
     const isEternal = known !== undefined && !Number.isFinite(known.expiresAt);
     const expiresAt = isEternal ? known.expiresAt : this.time(message.expiresAtClock);
-    const name = `${number} ${topic} ${expiresAt}`;
+    // Empty messages have no number.
+    const name = `${number > 0 ? number : `id ${message.id}`} ${topic} ${expiresAt}`;
     const routing = this.made.get(name) ?? {
       ...(known ?? { number, topic, qos, retain, publisher, payloadBytes: payload.length, at: this.at }),
       expiresAt,
