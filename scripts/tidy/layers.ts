@@ -27,6 +27,7 @@ const CORE = 'packages/broker/src/core';
 const STORE = 'packages/broker/src/store';
 const AUTH = 'packages/broker/src/auth';
 const NODE = 'packages/broker/src/node';
+const ADMIN = 'packages/broker/src/admin';
 const CLIENT_CORE = 'packages/client/src/core';
 const CLIENT = 'packages/client/src/client';
 const CLIENT_NODE = 'packages/client/src/node';
@@ -41,7 +42,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   [STORE]: { imports: ['@pipit/protocol', CORE], pure: true },
   [AUTH]: { imports: ['@pipit/protocol', CORE] },
   [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
-  'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE] },
+  [ADMIN]: { imports: ['@pipit/protocol', CORE, NODE] },
+  'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE, ADMIN] },
   [CLIENT_CORE]: { imports: ['@pipit/protocol'], pure: true },
   // What runs in browsers too: promises and the web's own interfaces, nothing of Node (`tsconfig.browser.json`).
   [CLIENT]: { imports: ['@pipit/protocol', CLIENT_CORE] },

@@ -1,5 +1,7 @@
 /** Pipit's MQTT broker for Node programs. The pure core alone is `@pipit/broker/core`. */
 
+export { type Admin, type AdminOptions, type LogLevels, openAdmin } from './admin/admin.ts';
+export { type NewToken, TokenFileError } from './admin/tokens.ts';
 export { AclFileError, parseAcl } from './auth/acl-file.ts';
 export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
 export { BackOff, type BackOffOptions } from './auth/back-off.ts';
@@ -25,6 +27,7 @@ export type {
   Durability,
   FetchRequest,
   Groups,
+  Inspection,
   Limits,
   LocalMessage,
   PageRequest,
@@ -45,8 +48,22 @@ export type {
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
 export type { BrokerOptions, PublishOptions, SubscribeOptions } from './node/broker.ts';
 export { Broker, createBroker, PublishError } from './node/broker.ts';
-export { brokerOptions, configuredStore, formatConfiguration, readConfiguration } from './node/config.ts';
-export type { Configuration, DataSettings, ListenerSettings, LogLevel, TlsSettings } from './node/config-settings.ts';
+export {
+  brokerOptions,
+  configuredAdmin,
+  configuredStore,
+  formatConfiguration,
+  readConfiguration,
+  shownConfiguration,
+} from './node/config.ts';
+export type {
+  AdminSettings,
+  Configuration,
+  DataSettings,
+  ListenerSettings,
+  LogLevel,
+  TlsSettings,
+} from './node/config-settings.ts';
 export { ConfigurationError, defaultConfiguration, defaultData, logLevels } from './node/config-settings.ts';
 export { DirectoryInUseError } from './node/directory-lock.ts';
 export type { AnyEvent, EventHandler, EventOf, EventType, ServiceEvent } from './node/event-hub.ts';

@@ -42,6 +42,7 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'page-failed': 'error',
   'fetch-failed': 'error',
   'turned-away': 'warn',
+  administered: 'info',
   fault: 'error',
 };
 

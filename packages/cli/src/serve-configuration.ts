@@ -21,6 +21,7 @@ export function withArguments(
   return {
     ...configuration,
     data: dataOf(configuration.data, options, defaultData),
+    ...(options.admin !== undefined && { admin: { ...configuration.admin, ...options.admin } }),
     listeners: listeners.length > 0 ? listeners : configuration.listeners,
     allowAnonymous: options.allowAnonymous ?? configuration.allowAnonymous,
     logLevel,

@@ -18,6 +18,7 @@ export interface ServeArguments {
   readonly wss?: readonly Address[];
   readonly auto?: readonly Address[];
   readonly unix?: readonly string[];
+  readonly admin?: Address;
   readonly cert?: string;
   readonly key?: string;
   readonly ca?: string;
@@ -42,6 +43,11 @@ export function define(command: Command, done: Done): void {
     .addOption(listener('wss', 'the same with TLS'))
     .addOption(listener('auto', 'all of these on one port, told apart by their first bytes'))
     .option('--unix <path>', 'listen on a Unix socket', addPath)
+    .addOption(
+      new Option('--admin <[host:]port>', 'serve the HTTP API; without a host only this machine reaches it').argParser(
+        oneAddress,
+      ),
+    )
     .option('--cert <file>', 'the certificate of --tls, --wss and --auto, PEM')
     .option('--key <file>', 'its private key, PEM')
     .option('--ca <file>', 'let in only clients with a certificate that this authority has signed, PEM')
@@ -77,12 +83,16 @@ Examples:
 
 /** `1883`, `0.0.0.0:1883`, `[::1]:1883`, `localhost:1883` */
 function addAddress(text: string, before: readonly Address[] = []): readonly Address[] {
+  return [...before, oneAddress(text)];
+}
+
+function oneAddress(text: string): Address {
   const match = /^(?:(\[[^\]]+\]|[^:[\]]+):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match === null || port > 65_535)
     throw new InvalidArgumentError('It has to be a port, or host:port, or [IPv6]:port.');
   const host = match[1]?.replace(/^\[|\]$/g, '') ?? loopback;
-  return [...before, { host, port }];
+  return { host, port };
 }
 
 function addPath(path: string, before: readonly string[] = []): readonly string[] {

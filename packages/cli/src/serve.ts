@@ -1,18 +1,22 @@
 /** `pipit serve`: runs a broker until it is asked to stop. */
 
 import { setFlagsFromString } from 'node:v8';
-import type { Broker, BrokerOptions, Configuration, Damage, LogReport, LogStore } from '@pipit/broker';
+import type { Admin, Broker, BrokerOptions, Configuration, Damage, LogReport, LogStore } from '@pipit/broker';
 import {
   brokerOptions,
   ConfigurationError,
+  configuredAdmin,
   configuredStore,
   createBroker,
   defaultConfiguration,
   defaultData,
   formatConfiguration,
   ListenError,
+  openAdmin,
   readConfiguration,
   StoreError,
+  shownConfiguration,
+  TokenFileError,
 } from '@pipit/broker';
 import { CommandError, exitCodes } from './command-error.ts';
 import { damageLine, damageOf, foundLine, promiseLine, quarantineOf } from './data-lines.ts';
@@ -34,11 +38,14 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   broker.on('event', (event) => log.event(event));
   const asked = stopSignal();
   await start(broker);
+  const admin = await startAdmin(broker, configuration, version);
   keepYoungGenerationSmall();
   for (const line of data.tell()) console.log(line);
   for (const listener of broker.listeners) console.log(listener.url);
+  for (const line of adminLines(admin)) console.log(line);
   console.log('ready');
   log.logger.info({ signal: await asked }, 'stopping');
+  await admin?.close();
   await broker.stop();
   log.logger.info('stopped');
   await log.close();
@@ -120,6 +127,30 @@ async function start(broker: Broker): Promise<void> {
     if (isExpected) throw new CommandError(error.message, exitCodes.failure);
     throw error;
   }
+}
+
+/** The HTTP API, if it is asked for. When it cannot be opened nothing stays open. */
+async function startAdmin(broker: Broker, configuration: Configuration, version: string): Promise<Admin | null> {
+  try {
+    const settings = configuredAdmin(configuration);
+    if (settings === null) return null;
+    const shown = await shownConfiguration(configuration);
+    return await openAdmin(broker, { ...settings, version, configuration: () => shown });
+  } catch (error) {
+    await broker.stop();
+    const isExpected = error instanceof ListenError || error instanceof TokenFileError;
+    if (isExpected) throw new CommandError(error.message, exitCodes.failure);
+    throw refused(error);
+  }
+}
+
+/** Where it is, and tokens that were made now: they are shown here and nowhere else. */
+function adminLines(admin: Admin | null): string[] {
+  if (admin === null) return [];
+  const tokens = admin.newTokens.map(
+    ({ name, right, token }) => `token of ${name} (${right}), shown only now: ${token}`,
+  );
+  return [`${admin.url} (HTTP API)`, ...tokens];
 }
 
 function refused(error: unknown): unknown {

@@ -11,6 +11,7 @@ import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { committed, heldDue, restore, sealBatch, storeRoom } from './durability.ts';
+import { Inspection } from './inspection.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { closeLocal, type LocalSubscribe, type LocalSubscriber, pumpLocal, settled } from './local.ts';
@@ -44,14 +45,22 @@ export interface Turn {
 export class Core {
   /** For tests, invariants and the admin API; not to be changed from outside. */
   readonly state: State;
+  private readonly inspection: Inspection;
   private readonly turn: Turn = { writes: [], effects: [] };
 
   /** `now`: monotonic milliseconds; `wallOffsetMs` added to it gives wall-clock milliseconds. */
   constructor(options: CoreOptions, now: number, wallOffsetMs: number) {
     const limits: Limits = { ...defaultLimits, ...options.limits };
     this.state = new State(options, limits, now, wallOffsetMs);
+    this.inspection = new Inspection(this.state);
     const interval = options.sysIntervalMs === undefined ? 10_000 : options.sysIntervalMs;
     if (interval !== null) new SysTopics(this.state, interval);
+  }
+
+  /** What there is to see now; its generators may be drawn from later. */
+  inspect(now: number): Inspection {
+    this.state.now = now;
+    return this.inspection;
   }
 
   get metrics(): Metrics {
@@ -244,12 +253,12 @@ export class Core {
     state.now = now;
     const message = toMessage(state, publish);
     const before = state.journal?.mark;
-    const connection = this.find(clientId);
-    const session = connection?.session ?? null;
+    const session = state.sessionOf(clientId);
+    const connection = session?.connection ?? null;
     if (connection !== null && session !== null) {
       deliverDirect(state, session, connection, new Delivery(message, publish.qos, publish.retain, null, null));
     }
-    this.answer(token, session === null ? ReasonCode.NoMatchingSubscribers : 0, before);
+    this.answer(token, connection === null ? ReasonCode.NoMatchingSubscribers : 0, before);
   }
 
   /** Answers in-process code: now, or with the open batch if anything that lasts changed since `before`. */
@@ -263,19 +272,23 @@ export class Core {
   disconnect(clientId: string, reasonCode: number, reason: string, now: number): boolean {
     const { state } = this;
     state.now = now;
-    const connection = this.find(clientId);
+    const connection = state.sessionOf(clientId)?.connection ?? null;
     if (connection === null) return false;
     disconnect(state, connection, reasonCode, reason);
     return true;
   }
 
-  private find(clientId: string): Connection | null {
-    const direct = this.state.sessions.get(clientId);
-    if (direct?.clientId === clientId && direct.connection !== null) return direct.connection;
-    for (const session of this.state.sessions.values()) {
-      if (session.clientId === clientId && session.connection !== null) return session.connection;
+  /** Ends a session, and disconnects its client first. False when there is none, or when it is in-process code. */
+  endSession(clientId: string, now: number): boolean {
+    const { state } = this;
+    state.now = now;
+    const session = state.sessionOf(clientId);
+    if (session === null || session.local !== null) return false;
+    if (session.connection !== null) {
+      disconnect(state, session.connection, ReasonCode.AdministrativeAction, 'an operator ended the session');
     }
-    return null;
+    endSession(state, session, 'administrative');
+    return true;
   }
 
   // ── Outputs

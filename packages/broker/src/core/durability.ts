@@ -146,6 +146,7 @@ export function* restore(state: State, stored: StoredState): Generator<void> {
 function restoreSession(state: State, stored: StoredSession, subscriptions: readonly StoredSubscription[]): Session {
   const session = new Session(stored.key, stored.clientId, stored.principal, stored.incarnation, state.queueTotal);
   state.sessions.set(stored.key, session);
+  if (stored.key !== stored.clientId && !isEstateKey(stored.key)) state.hasChosenKeys = true;
   session.expirySeconds = stored.expirySeconds;
   session.isRecorded = true;
   session.hasLasted = session.lasts;

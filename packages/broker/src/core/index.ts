@@ -3,6 +3,17 @@
 export { Connection, Phase } from './connection.ts';
 export { Core, type Turn } from './core.ts';
 export { type BrokerEvent, type DropReason, dropReasons } from './events.ts';
+export {
+  type ConnectionView,
+  Inspection,
+  type QueueView,
+  type RetainedView,
+  type RightView,
+  type SessionView,
+  type SubscriptionView,
+  type Totals,
+  type WaitingView,
+} from './inspection.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type LocalSubscribe, LocalSubscriber } from './local.ts';
 export type { LocalMessage, LocalPublish } from './local-message.ts';

@@ -135,14 +135,19 @@ export class Permissions {
    * is allowed at one QoS is received, and what is denied at some only is not denied here.
    */
   receive(topic: string): number {
+    return answerOf(this.decideReceive(topic));
+  }
+
+  /** The rule by which `receive` answers; null when none applies, which is a no. */
+  decideReceive(topic: string): Rule | null {
     for (const rule of this.book.rules) {
       if (rule.action !== 'subscribe' && rule.action !== 'all') continue;
       if (rule.shareName !== undefined || rule.retain !== undefined) continue;
       if (rule.effect === 'deny' && rule.qos !== undefined) continue;
       const filter = this.filterOf(rule);
-      if (filter !== null && filterMatches(filter, topic)) return answerOf(rule);
+      if (filter !== null && filterMatches(filter, topic)) return rule;
     }
-    return ReasonCode.NotAuthorized;
+    return null;
   }
 
   /** The rule that decides; null when none applies, which is a no. */

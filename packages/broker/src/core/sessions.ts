@@ -22,6 +22,7 @@ type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
 export function createSession(state: State, key: string, clientId: string, principal: string | null): Session {
   const session = new Session(key, clientId, principal, state.nextIncarnation(), state.queueTotal);
   state.sessions.set(key, session);
+  if (key !== clientId) state.hasChosenKeys = true;
   state.metrics.count(Counter.SessionsCreated);
   return session;
 }

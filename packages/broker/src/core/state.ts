@@ -91,6 +91,8 @@ export class State {
   readonly retained: RetainedStore;
   readonly fetches = new Fetches();
   readonly sessions = new Map<string, Session>();
+  /** A verdict has chosen a session key that is not the client id: then a client id is looked for among all sessions. */
+  hasChosenKeys = false;
   readonly queueTotal: QueueTotal;
   readonly connections = new Set<Connection>();
   readonly journal: Journal | null;
@@ -169,6 +171,20 @@ export class State {
   refillBudget(): void {
     this.deliveriesLeft = this.limits.turnDeliveriesMax;
     this.bytesLeft = this.limits.turnBytesMax;
+  }
+
+  /** The session of a client id, whatever its key; null: there is none. Of several, the one that is connected. */
+  sessionOf(clientId: string): Session | null {
+    const direct = this.sessions.get(clientId);
+    const isDirect = direct?.clientId === clientId;
+    if (!this.hasChosenKeys || (isDirect && direct.connection !== null)) return isDirect ? direct : null;
+    let found = isDirect ? direct : null;
+    for (const session of this.sessions.values()) {
+      if (session.clientId !== clientId || session.isEstate) continue;
+      if (session.connection !== null) return session;
+      found ??= session;
+    }
+    return found;
   }
 
   /** Puts work into the ring, once. */

@@ -13,6 +13,8 @@ import { permitting } from '../auth/permitting.ts';
 import type {
   Authority,
   CoreOptions,
+  Durability,
+  Inspection,
   Limits,
   LocalPublish,
   LocalSubscriber,
@@ -24,7 +26,7 @@ import type {
 import { Core, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
 import { Driver, wallOffset } from './driver.ts';
-import type { EventHandler, EventType } from './event-hub.ts';
+import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
 import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
@@ -217,6 +219,25 @@ export class Broker {
     return isKnown;
   }
 
+  /** Ends a session with all that waits for it, and disconnects its client first. False when there is none. */
+  endSession(clientId: string): boolean {
+    this.#assertRunning();
+    const isKnown = this.#core.endSession(clientId, performance.now());
+    this.#driver.schedule();
+    return isKnown;
+  }
+
+  /** Sessions, subscriptions, queues and retained messages as they are now, to look at. */
+  get inspection(): Inspection {
+    return this.#core.inspect(performance.now());
+  }
+
+  /** Tells an event of something that is built around the broker, like those of its own. */
+  report(event: ServiceEvent): void {
+    if (event.type === 'turned-away') this.#events.turnedAway(event.listener, event.address, event.reason);
+    else this.#events.tell(event);
+  }
+
   /** Changes what the holders of `permissions` may do, at once: subscriptions that lost their right are revoked. */
   changePermissions(permissions: Permissions, rules: readonly Rule[]): void {
     this.#assertRunning();
@@ -244,6 +265,14 @@ export class Broker {
   off<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): this {
     this.#events.off(type, handler);
     return this;
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  get durability(): Durability {
+    return this.#options.store?.durability ?? 'memory';
   }
 
   /** The live counters: read, do not write. */

@@ -6,6 +6,7 @@ import { type Document, isMap, isSeq, LineCounter, parseDocument, stringify } fr
 import type { ZodError } from 'zod';
 import { configurationSchema } from './config-schema.ts';
 import {
+  type AdminSettings,
   type AuthenticationSettings,
   type Configuration,
   ConfigurationError,
@@ -23,9 +24,10 @@ export async function readConfigurationFile(path: string): Promise<Configuration
   });
   const configuration = parseConfiguration(text, path);
   const folder = dirname(path);
-  const { data, authentication, aclFile } = configuration;
+  const { data, authentication, aclFile, admin } = configuration;
   return {
     ...configuration,
+    ...(admin !== undefined && { admin: withPaths(admin, folder) }),
     ...(aclFile !== undefined && { aclFile: resolve(folder, aclFile) }),
     ...(authentication !== undefined && {
       authentication: authentication.map((one) => withFiles(one, folder)),
@@ -53,19 +55,32 @@ export function parseConfiguration(text: string, name: string): Configuration {
   throw new ConfigurationError(problems.map(({ offset, text }) => `${place(offset)}: ${text}`));
 }
 
-/** Without passphrases, and without what is sent to an HTTP service to be let in. */
 export function configurationYaml(configuration: Configuration): string {
+  return stringify(withoutSecrets(configuration));
+}
+
+/** Without passphrases, and without what is sent to an HTTP service to be let in. */
+export function withoutSecrets(configuration: Configuration): object {
   const authentication = configuration.authentication?.map((one) => {
     if (!('headers' in one)) return one;
     const { headers: _, ...rest } = one;
     return rest;
   });
   const listeners = configuration.listeners.map((listener) => {
-    if (!('passphrase' in listener)) return listener;
-    const { passphrase: _, ...rest } = listener;
-    return rest;
+    return withoutPassphrase(listener);
   });
-  return stringify({ ...configuration, listeners, ...(authentication !== undefined && { authentication }) });
+  return {
+    ...configuration,
+    listeners,
+    ...(configuration.admin !== undefined && { admin: withoutPassphrase(configuration.admin) }),
+    ...(authentication !== undefined && { authentication }),
+  };
+}
+
+function withoutPassphrase<Settings extends object>(settings: Settings): Settings {
+  if (!('passphrase' in settings)) return settings;
+  const { passphrase: _, ...rest } = settings;
+  return rest as Settings;
 }
 
 function contentOf(document: Document, name: string): unknown {
@@ -87,13 +102,15 @@ function withFiles(settings: AuthenticationSettings, folder: string): Authentica
   };
 }
 
-function withPaths(listener: ListenerSettings, folder: string): ListenerSettings {
+const fileSettings = new Set(['cert', 'key', 'ca', 'tokensFile']);
+
+function withPaths<Settings extends AdminSettings | ListenerSettings>(settings: Settings, folder: string): Settings {
   const paths: Record<string, string> = {};
-  for (const [name, value] of Object.entries(listener)) {
-    const isFile = name === 'cert' || name === 'key' || name === 'ca' || (name === 'path' && listener.type === 'unix');
-    if (isFile) paths[name] = resolve(folder, String(value));
+  const isUnix = 'type' in settings && settings.type === 'unix';
+  for (const [name, value] of Object.entries(settings)) {
+    if (fileSettings.has(name) || (name === 'path' && isUnix)) paths[name] = resolve(folder, String(value));
   }
-  return { ...listener, ...paths };
+  return { ...settings, ...paths };
 }
 
 /** For what the schema has no sentence of its own. */

@@ -153,6 +153,16 @@ const jwt = z
     message: 'must have keys, a secretFile or a jwksUrl',
   });
 
+const admin = z
+  .strictObject({
+    ...port,
+    cert: text.exactOptional(),
+    key: text.exactOptional(),
+    passphrase: text.exactOptional(),
+    tokensFile: text.exactOptional(),
+  })
+  .refine(isWholeTls, 'must have cert and key together, and both for passphrase');
+
 const authentication = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('passwords'), file: text }),
   z.strictObject({ type: z.literal('certificate'), identity: oneOf(certificateIdentities).exactOptional() }),
@@ -220,6 +230,7 @@ export const configurationSchema: z.ZodType<Configuration> = z
       .array(listener)
       .min(1, 'must have at least one listener')
       .default([...defaultConfiguration.listeners]),
+    admin: admin.exactOptional(),
     allowAnonymous: flag.default(allowAnonymous),
     authentication: z.array(authentication).min(1, 'must ask somebody').exactOptional(),
     permissions: z

@@ -48,9 +48,19 @@ export type AuthenticationSettings =
   /** Who shows nothing: from this machine, and with `allowAnonymous` from everywhere. */
   | { readonly type: 'anonymous' };
 
+/** The HTTP API. With `cert` and `key` it is HTTPS. */
+export interface AdminSettings extends Partial<Pick<TlsSettings, 'cert' | 'key' | 'passphrase'>> {
+  readonly host?: string;
+  readonly port: number;
+  /** Absent: `http-tokens` in the data directory; without one there are new tokens at each start. */
+  readonly tokensFile?: string;
+}
+
 export interface Configuration {
   readonly data: DataSettings;
   readonly listeners: readonly ListenerSettings[];
+  /** Absent: there is no HTTP API. */
+  readonly admin?: AdminSettings;
   /** Listen beyond this machine although nobody is asked who they are. */
   readonly allowAnonymous: boolean;
   /** Who is asked who a client is, in turn. Absent: nobody, and everybody gets in as nobody in particular. */

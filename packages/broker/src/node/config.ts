@@ -6,6 +6,7 @@
  */
 
 import { BlockList, isIP } from 'node:net';
+import { join } from 'node:path';
 import { configuredAccess } from './access.ts';
 import type { BrokerOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
@@ -28,6 +29,32 @@ export async function readConfiguration(path: string): Promise<Configuration> {
 export async function formatConfiguration(configuration: Configuration): Promise<string> {
   const { configurationYaml } = await import('./config-file.ts');
   return configurationYaml(configuration);
+}
+
+/** The configuration for people to look at, without secrets. */
+export async function shownConfiguration(configuration: Configuration): Promise<object> {
+  const { withoutSecrets } = await import('./config-file.ts');
+  return withoutSecrets(configuration);
+}
+
+/** What `openAdmin` takes of the configuration; null: there is no HTTP API. Throws a ConfigurationError. */
+export function configuredAdmin({ admin, data }: Configuration): ConfiguredAdmin | null {
+  if (admin === undefined) return null;
+  const { host, port, cert, key, passphrase, tokensFile } = admin;
+  const ownFile = data.durability === 'memory' ? null : join(data.directory, 'http-tokens');
+  const address = { port, tokensFile: tokensFile ?? ownFile, ...(host !== undefined && { host }) };
+  if (cert === undefined || key === undefined) return address;
+  const tls = { cert, key, ...(passphrase !== undefined && { passphrase }) };
+  const problem = tlsProblem(tls);
+  if (problem !== undefined) throw new ConfigurationError([`admin: ${problem}`]);
+  return { ...address, tls };
+}
+
+interface ConfiguredAdmin {
+  readonly host?: string;
+  readonly port: number;
+  readonly tokensFile: string | null;
+  readonly tls?: TlsOptions;
 }
 
 /** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */

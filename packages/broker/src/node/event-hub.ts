@@ -13,8 +13,10 @@ import type { BrokerEvent } from '../core/index.ts';
 export type ServiceEvent =
   /** A socket that never became a connection: no room, a failed handshake, the wrong protocol. Told once an interval with its count. */
   | { type: 'turned-away'; listener: string; address: string; reason: string; count: number }
+  /** Somebody changed something by the HTTP API: whose token it was, from where, and what was answered. */
+  | { type: 'administered'; token: string; address: string; action: string; status: number }
   /** Code that was handed to the broker failed. The broker goes on; this is yours to mend. */
-  | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler'; error: unknown };
+  | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler' | 'admin'; error: unknown };
 
 export type AnyEvent = BrokerEvent | ServiceEvent;
 export type EventType = AnyEvent['type'];
