@@ -13,6 +13,7 @@ import { measureLatency } from './latency.ts';
 import { measure, type Run, type Timing } from './measure.ts';
 import { describeRun, isWhole, machine, table, writeJson } from './report.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
+import { measureSoak } from './soak/soak.ts';
 
 const usage = `npm run bench -- [COMMAND] [OPTIONS]
 
@@ -20,6 +21,7 @@ commands
   (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
+  soak               visitors come and go for --minutes (default 60), --rate a second (default 15): what lives in Pipit stays flat
   core [NAME…]       the core alone, without sockets: messages, subscriptions, topics, spread
 
 options
@@ -31,6 +33,7 @@ options
   --rounds N         how often, each broker in turn; the median counts (default 1, gate 5)
   --seconds S        measured a run (default 2), after --warm-up S (default 1)
   --connections N    for idle (default 15000)
+  --memory           for soak: without a store
   --json FILE        everything measured
   --gate COMMIT      this checkout against COMMIT: fails on a row that costs over 10 % more CPU a message;
                      with --only core, the rows without sockets alone`;
@@ -49,6 +52,9 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '2' },
     'warm-up': { type: 'string', default: '1' },
     connections: { type: 'string', default: '15000' },
+    minutes: { type: 'string', default: '60' },
+    rate: { type: 'string', default: '15' },
+    memory: { type: 'boolean', default: false },
     json: { type: 'string' },
     gate: { type: 'string' },
     help: { type: 'boolean' },
@@ -90,6 +96,8 @@ async function main(): Promise<number> {
       return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
     case 'latency':
       return finish(await measureLatency(chosenContenders(), timing, say));
+    case 'soak':
+      return soak();
     case 'core':
       return finish(measureCore(names, say));
     default:
@@ -114,6 +122,14 @@ async function compare(): Promise<number> {
   say(`\n${table(chosen, contenders, runs)}`);
   finish({ contenders: contenders.map(({ name, description }) => ({ name, description })), runs });
   return runs.length > 0 && failures === 0 && runs.every(({ result }) => isWhole(result)) ? 0 : 1;
+}
+
+async function soak(): Promise<number> {
+  const durable = values.memory ? 'no' : 'present';
+  const options = { minutes: Number(values.minutes), visitsPerSecond: Number(values.rate), durable } as const;
+  const { missed, ...content } = await measureSoak(pipit('pipit'), options, say);
+  finish(content);
+  return missed === 0 ? 0 : 1;
 }
 
 async function gate(commit: string): Promise<number> {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Address } from './load/transport.ts';
+import type { Contents, LoopDelay, Question } from './probe/probe.ts';
 import type { Scenario, Transport } from './scenarios.ts';
 
 export interface Contender {
@@ -15,14 +16,26 @@ export interface Contender {
   readonly description: string;
   /** Why it cannot take part in a scenario; null: it can. */
   refusal(scenario: Scenario): string | null;
-  start(scenario: Scenario): Promise<RunningBroker>;
+  /** `probed`: with the probe in it, if it is a program of Node. */
+  start(scenario: Scenario, probed?: boolean): Promise<RunningBroker>;
 }
 
 export interface RunningBroker {
   /** Null: not a process of this machine that may be looked at. */
   readonly pid: number | null;
   readonly address: Address;
+  /** Where it keeps what lasts; null: nowhere. */
+  readonly dataFolder: string | null;
+  /** Null: it has no probe in it. */
+  readonly probe: Probe | null;
   stop(): Promise<void>;
+}
+
+/** One question at a time. */
+export interface Probe {
+  contents(): Promise<Contents>;
+  /** Of the time since the last call. */
+  loopDelay(): Promise<LoopDelay>;
 }
 
 const root = resolve(import.meta.dirname, '..');
@@ -48,7 +61,7 @@ export function pipit(name: string, folder: string = root): Contender {
     name,
     description: `pipit ${commitOf(folder)}`,
     refusal: () => null,
-    start: async ({ transport, durable }) => {
+    start: async ({ transport, durable }, probed = false) => {
       const data = mkdtempSync(join(tmpdir(), 'pipit-bench-'));
       const configFile = join(data, 'pipit.yaml');
       writeFileSync(configFile, durableLimits);
@@ -57,12 +70,12 @@ export function pipit(name: string, folder: string = root): Contender {
       if (durable === 'no') args.push('--memory');
       else args.push('--config', configFile, '--data', join(data, 'store'));
       const bin = join(folder, 'packages/cli/bin/pipit.js');
-      const child = start(process.execPath, [bin, ...args]);
+      const child = startNode([bin, ...args], probed);
       const remove = (): void => rmSync(data, { recursive: true, force: true });
       try {
         const lines = await linesUntil(child, (line) => line === 'ready');
         const url = new URL(lines.find((line) => /^(mqtts?|wss?):/.test(line)) as string);
-        return processOf(child, transport, Number(url.port), remove);
+        return processOf(child, transport, Number(url.port), remove, durable === 'no' ? null : data);
       } catch (error) {
         child.kill('SIGKILL');
         remove();
@@ -81,9 +94,9 @@ export function relay(): Contender {
       transport !== 'tcp' || qos === 2 || version === 5 || shape === 'shared' || durable !== 'no'
         ? 'not what the relay does'
         : null,
-    start: async ({ transport }) => {
+    start: async ({ transport }, probed = false) => {
       const script = join(import.meta.dirname, 'relay.ts');
-      const child = start(process.execPath, ['--conditions=pipit-source', script]);
+      const child = startNode(['--conditions=pipit-source', script], probed);
       const [port] = await linesUntil(child, () => true);
       return processOf(child, transport, Number(port));
     },
@@ -141,6 +154,8 @@ export function elsewhere(url: URL, pid: number | null, authority: string | null
         path: url.pathname,
         caFile: authority,
       },
+      dataFolder: null,
+      probe: null,
       stop: async () => {},
     }),
   };
@@ -152,8 +167,34 @@ export function commitOf(folder: string): string {
   return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
 }
 
-function start(program: string, args: readonly string[]): ChildProcess {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Node, with the probe in the process if it is asked for. */
+export function startNode(args: readonly string[], probed: boolean): ChildProcess {
+  if (!probed) return start(process.execPath, args);
+  return start(
+    process.execPath,
+    ['--no-warnings', '--import', join(import.meta.dirname, 'probe/probe.ts'), ...args],
+    true,
+  );
+}
+
+export function probeOf(child: ChildProcess): Probe {
+  const ask = <Answer>(question: Question): Promise<Answer> =>
+    new Promise((done, failed) => {
+      const ended = (): void => failed(new Error(`${child.spawnargs.join(' ')} ended`));
+      child.once('exit', ended);
+      child.once('message', (answer) => {
+        child.off('exit', ended);
+        done(answer as Answer);
+      });
+      child.send(question);
+    });
+  return { contents: () => ask<Contents>('contents'), loopDelay: () => ask<LoopDelay>('loop delay') };
+}
+
+function start(program: string, args: readonly string[], withChannel = false): ChildProcess {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'inherit', ...(withChannel ? ['ipc' as const] : [])],
+  });
   running.add(child);
   child.once('exit', () => running.delete(child));
   return child;
@@ -173,10 +214,18 @@ function linesUntil(child: ChildProcess, isLast: (line: string) => boolean): Pro
   return promise.finally(() => clearTimeout(timer));
 }
 
-function processOf(child: ChildProcess, transport: Transport, port: number, remove = () => {}): RunningBroker {
+function processOf(
+  child: ChildProcess,
+  transport: Transport,
+  port: number,
+  remove = () => {},
+  dataFolder: string | null = null,
+): RunningBroker {
   return {
     pid: child.pid as number,
     address: { transport, host, port, path: webSocketPath, caFile },
+    dataFolder,
+    probe: child.connected ? probeOf(child) : null,
     stop: async () => {
       const ended = new Promise((done) => child.once('exit', done));
       const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
