@@ -11,6 +11,7 @@ import { checkOut, describeRow, type GateRow, gateRounds, judge, judgeCore } fro
 import { measureIdle } from './idle.ts';
 import { measureLatency } from './latency.ts';
 import { measure, type Run, type Timing } from './measure.ts';
+import { measureNeighbours } from './neighbours.ts';
 import { describeRun, isWhole, machine, table, writeJson } from './report.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 import { measureSoak } from './soak/soak.ts';
@@ -21,6 +22,7 @@ commands
   (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
+  neighbours         a load beside others that subscribe and unsubscribe, or do not read
   soak               visitors come and go for --minutes (default 60), --rate a second (default 15): what lives in Pipit stays flat
   core [NAME…]       the core alone, without sockets: messages, subscriptions, topics, spread
 
@@ -96,6 +98,8 @@ async function main(): Promise<number> {
       return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
     case 'latency':
       return finish(await measureLatency(chosenContenders(), timing, say));
+    case 'neighbours':
+      return neighbours();
     case 'soak':
       return soak();
     case 'core':
@@ -122,6 +126,12 @@ async function compare(): Promise<number> {
   say(`\n${table(chosen, contenders, runs)}`);
   finish({ contenders: contenders.map(({ name, description }) => ({ name, description })), runs });
   return runs.length > 0 && failures === 0 && runs.every(({ result }) => isWhole(result)) ? 0 : 1;
+}
+
+async function neighbours(): Promise<number> {
+  const { missed, ...content } = await measureNeighbours(chosenContenders(), Number(values.rounds ?? 1), timing, say);
+  finish(content);
+  return missed === 0 ? 0 : 1;
 }
 
 async function soak(): Promise<number> {

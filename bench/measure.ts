@@ -59,10 +59,16 @@ export function runAgainst(broker: RunningBroker, scenario: Scenario, timing: Ti
   return generate({ scenario, address: broker.address, pid: broker.pid, ...timing });
 }
 
+/** Longer than connecting thousands and waiting for what is under way takes: a broker that answers no more must not hold up the rest. */
+const aroundMsMax = 60_000;
+
 function generate(options: LoadOptions): Promise<LoadResult> {
   const script = join(import.meta.dirname, 'load/main.ts');
+  const timeout = options.warmUpMs + options.measureMs + aroundMsMax;
   const child = spawn(process.execPath, ['--conditions=pipit-source', script, JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout,
+    killSignal: 'SIGKILL',
   });
   let output = '';
   let errors = '';
@@ -70,8 +76,9 @@ function generate(options: LoadOptions): Promise<LoadResult> {
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   return new Promise((done, failed) => {
     child.on('error', failed);
-    child.on('close', (code) => {
-      if (code === 0) done(JSON.parse(output) as LoadResult);
+    child.on('close', (code, signal) => {
+      if (signal !== null) failed(new Error(`the load had not ended after ${timeout / 1000} s (${signal})`));
+      else if (code === 0) done(JSON.parse(output) as LoadResult);
       else failed(new Error(/^\w*Error: (.*)$/m.exec(errors)?.[1] ?? `the generator ended with ${code}\n${errors}`));
     });
   });
