@@ -7,15 +7,27 @@
 import { Deadline, type Deadlines } from './deadlines.ts';
 import type { BrokerEvent } from './events.ts';
 
-type Counted = Extract<BrokerEvent, { count: number }>;
+export type Counted = Extract<BrokerEvent, { count: number }>;
 
 /** Kinds counted at once at most: beyond it everything further of the interval is not told, only counted in the metrics. */
 const kindsMax = 10_000;
 /** And characters of what they name: a client id or a topic may have 65,535. */
 const charactersMax = 16 * 1024 * 1024;
 
+/** What is being counted: the last event of its type, client and reason, and how many were not told yet. */
+export class CountedKind<Event extends Counted = Counted> {
+  event: Event;
+  more = 0;
+  /** Until its interval ends without another. */
+  isPending = true;
+
+  constructor(event: Event) {
+    this.event = event;
+  }
+}
+
 export class EventLog {
-  private readonly pending = new Map<string, { event: Counted; more: number }>();
+  private readonly pending = new Map<string, CountedKind>();
   private characters = 0;
   private readonly intervalMs: number;
   private readonly tell: (event: BrokerEvent) => void;
@@ -26,22 +38,30 @@ export class EventLog {
     this.tell = tell;
   }
 
-  /** `event.count` is how many happened. */
-  count(event: Counted, deadlines: Deadlines, now: number): void {
+  /** `event.count` is how many happened. Returns the kind, for `again`; null when there are too many. */
+  count<Event extends Counted>(event: Event, deadlines: Deadlines, now: number): CountedKind<Event> | null {
     const detail = 'reasonCode' in event ? event.reasonCode : event.reason;
     const key = `${event.type} ${detail} ${event.clientId}`;
-    const known = this.pending.get(key);
+    // The key begins with the type.
+    const known = this.pending.get(key) as CountedKind<Event> | undefined;
     if (known !== undefined) {
-      known.more += event.count;
-      this.characters += lengthOf(event) - lengthOf(known.event);
-      known.event = event;
-      return;
+      this.again(known, event);
+      return known;
     }
-    if (this.pending.size >= kindsMax || this.characters >= charactersMax) return;
+    if (this.pending.size >= kindsMax || this.characters >= charactersMax) return null;
     this.characters += key.length + lengthOf(event);
-    this.pending.set(key, { event, more: 0 });
+    const kind = new CountedKind(event);
+    this.pending.set(key, kind);
     this.tell(event);
     if (!this.deadline.isArmed) deadlines.arm(this.deadline, now + this.intervalMs);
+    return kind;
+  }
+
+  /** The same as `count`, for an event of a kind that is pending: without making a key to find it by. */
+  again<Event extends Counted>(kind: CountedKind<Event>, event: Event): void {
+    kind.more += event.count;
+    this.characters += lengthOf(event) - lengthOf(kind.event);
+    kind.event = event;
   }
 
   private flush(deadlines: Deadlines, now: number): void {
@@ -52,6 +72,7 @@ export class EventLog {
       if (more > 0) this.tell({ ...event, count: more });
       else {
         this.pending.delete(key);
+        kind.isPending = false;
         this.characters -= key.length + lengthOf(event);
       }
     }

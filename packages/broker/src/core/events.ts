@@ -70,3 +70,5 @@ export type BrokerEvent =
   | { type: 'page-failed'; clientId: string; reason: string; attempts: number }
   /** Retained messages could not; the same. */
   | { type: 'fetch-failed'; clientId: string; reason: string };
+
+export type Dropped = Extract<BrokerEvent, { type: 'dropped' }>;

@@ -2,7 +2,7 @@
  * The line of one session: what joins it, within its limits, and how each delivery ends.
  */
 
-import type { DropReason } from './events.ts';
+import type { Dropped, DropReason } from './events.ts';
 import type { Delivery, Message } from './message.ts';
 import { Queue } from './queue.ts';
 import type { Session } from './session.ts';
@@ -111,8 +111,17 @@ export function dropDelivery(state: State, session: Session, delivery: Delivery,
 export function drop(state: State, session: Session, message: Message, reason: DropReason): void {
   state.metrics.drop(reason);
   if (reason === 'offline-qos0') return; // Expected, and as frequent as the publisher likes: the counter is enough.
-  const event = { type: 'dropped', clientId: session.clientId, topic: message.topic.name, reason, count: 1 } as const;
-  state.events.count(event, state.deadlines, state.now);
+  const { drops } = session;
+  const { name: topic } = message.topic;
+  const isKnown = drops?.isPending === true && drops.event.reason === reason;
+  // A peer that does not read drops all it is sent: that must cost the others less than if it read.
+  if (isKnown && drops.event.topic === topic) {
+    drops.more++;
+    return;
+  }
+  const event: Dropped = { type: 'dropped', clientId: session.clientId, topic, reason, count: 1 };
+  if (isKnown) state.events.again(drops, event);
+  else session.drops = state.events.count(event, state.deadlines, state.now);
 }
 
 /** An empty queue is no queue: the fast path asks for null. */

@@ -8,6 +8,8 @@
 import type { ReceiveIds, SendWindow } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import type { Deadline } from './deadlines.ts';
+import type { CountedKind } from './event-log.ts';
+import type { Dropped } from './events.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
 import type { Passing } from './passing.ts';
@@ -78,6 +80,8 @@ export class Session {
   isResending = false;
   resentId = 0;
   replays: Replay[] | null = null;
+  /** What the last drop was counted as. */
+  drops: CountedKind<Dropped> | null = null;
 
   // Receiving.
   received: ReceiveIds | null = null;

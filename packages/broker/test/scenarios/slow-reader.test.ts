@@ -67,6 +67,34 @@ for (const store of storeKinds) {
   });
 }
 
+test('what frozen readers miss is counted by reader, names the last topic, and is told anew after a quiet interval', () => {
+  const limits = { unsentBytesMax: 1_000, unsentBytesStalledMax: 1_000, eventIntervalMs: 1_000 };
+  const world = new World({ limits });
+  const readers = ['a', 'b'].map((clientId) => reader(world, clientId, 0, '+'));
+  for (const each of readers) each.freeze();
+  const pub = world.connect({ clientId: 'pub' });
+  const dropped = (clientId: string, topic: string, count: number) =>
+    ({ type: 'dropped', clientId, topic, reason: 'unsent-full', count }) as const;
+  for (let i = 1; i <= 12; i++) pub.send(hundred(i));
+  assert.deepEqual(world.takeEvents('dropped'), [dropped('b', 't', 1), dropped('a', 't', 1)]);
+  for (let i = 13; i <= 20; i++) pub.send(hundred(i));
+  for (let i = 21; i <= 25; i++) pub.send(hundred(i, 'u'));
+  assert.equal(world.core.metrics.drops.get('unsent-full'), 2 * 14);
+  world.advance(1_000);
+  assert.deepEqual(world.takeEvents('dropped'), [dropped('b', 'u', 13), dropped('a', 'u', 13)]);
+  world.advance(3_000);
+  assert.deepEqual(world.takeEvents('dropped'), []);
+  for (let i = 26; i <= 28; i++) pub.send(hundred(i));
+  assert.deepEqual(world.takeEvents('dropped'), [dropped('b', 't', 1), dropped('a', 't', 1)]);
+  world.advance(1_000);
+  assert.deepEqual(world.takeEvents('dropped'), [dropped('b', 't', 2), dropped('a', 't', 2)]);
+  for (const each of readers) {
+    each.thaw();
+    assert.deepEqual(numbersOf(each.takeAll()), range(1, 11));
+  }
+  world.end();
+});
+
 test('QoS 1 beyond the queue: the newest is dropped for this session, counted and told', () => {
   const world = new World({ limits: { unsentBytesMax: 1_000, unsentBytesStalledMax: 1_000, queueMessagesMax: 20 } });
   const frozen = reader(world, 'frozen', 1);
