@@ -65,9 +65,12 @@ const { values, positionals } = parseArgs({
 
 const timing: Timing = { warmUpMs: Number(values['warm-up']) * 1000, measureMs: Number(values.seconds) * 1000 };
 
+function isChosen(name: string): boolean {
+  return values.only?.split(',').some((part) => name.includes(part)) ?? true;
+}
+
 function chosenScenarios(): readonly Scenario[] {
-  const parts = values.only?.split(',') ?? [''];
-  const chosen = scenarios.filter(({ name }) => parts.some((part) => name.includes(part)));
+  const chosen = scenarios.filter(({ name }) => isChosen(name));
   if (chosen.length === 0) throw new Error(`--only ${values.only}: no scenario has such a name`);
   return chosen;
 }
@@ -129,7 +132,13 @@ async function compare(): Promise<number> {
 }
 
 async function neighbours(): Promise<number> {
-  const { missed, ...content } = await measureNeighbours(chosenContenders(), Number(values.rounds ?? 1), timing, say);
+  const { missed, ...content } = await measureNeighbours(
+    isChosen,
+    chosenContenders(),
+    Number(values.rounds ?? 1),
+    timing,
+    say,
+  );
   finish(content);
   return missed === 0 ? 0 : 1;
 }

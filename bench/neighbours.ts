@@ -1,6 +1,6 @@
 /**
- * What others do to a load that has nothing to do with them: they subscribe and unsubscribe, or they have stopped reading. The same load
- * alone and beside them, in turn; the medians are compared.
+ * What others do to a load: they subscribe and unsubscribe elsewhere, or some of its subscribers have stopped reading. With and
+ * without them, in turn; the medians of what each subscriber that reads gets are compared.
  */
 
 import { Bystander } from './bystander.ts';
@@ -19,12 +19,16 @@ const changesPerSecond = 1000;
 /** Subscriptions that each churner has at a time. */
 const heldEach = 50;
 const changeMs = 10;
+/** Until who does not read is known for it: buffers of both systems fill, and the broker waits for a second. */
+const stallMs = 2500;
 
 interface Neighbourhood {
   readonly name: string;
   readonly title: string;
   readonly load: Scenario;
-  /** Of the load's rate alone, at least. */
+  /** Subscribers of the load that stop reading as soon as they have subscribed. */
+  readonly frozen: number;
+  /** Of a subscriber's rate without them, at least. */
   readonly rateShareMin: number;
   /** How far they may raise the broker's resident memory, in megabytes: what `limits` allow for so many that do not read, and some room. */
   readonly memoryMbMax: number;
@@ -39,28 +43,30 @@ interface Neighbours {
 
 const fanOut = { shape: 'fan-out' } as const;
 
-/** The load's own subscribers and these are 500, or fifty. */
 const neighbourhoods: readonly Neighbourhood[] = [
   {
     name: 'churn',
-    title: 'a pair, and 1,000 subscribes and 1,000 unsubscribes a second elsewhere',
+    title: 'a pair; beside it 1,000 subscribes and 1,000 unsubscribes a second',
     load: scenario('churn', '1 → 1, QoS 0'),
+    frozen: 0,
     rateShareMin: 0.8,
     memoryMbMax: 64,
     come: churn,
   },
   {
     name: 'frozen-1-of-500',
-    title: 'fan-out to 499, and one more that does not read',
-    load: scenario('frozen-1-of-500', '1 → 499, QoS 0', { ...fanOut, subscribers: 499 }),
+    title: 'fan-out to 500; one of them does not read',
+    load: scenario('frozen-1-of-500', '1 → 500, QoS 0', { ...fanOut, subscribers: 500 }),
+    frozen: 1,
     rateShareMin: 0.9,
     memoryMbMax: 64,
     come: (address) => frozen(address, 1),
   },
   {
     name: 'frozen-10-of-50',
-    title: 'fan-out to 40, and ten more that do not read',
-    load: scenario('frozen-10-of-50', '1 → 40, QoS 0', { ...fanOut, subscribers: 40 }),
+    title: 'fan-out to 50; ten of them do not read',
+    load: scenario('frozen-10-of-50', '1 → 50, QoS 0', { ...fanOut, subscribers: 50 }),
+    frozen: 10,
     rateShareMin: 0.9,
     memoryMbMax: 512,
     come: (address) => frozen(address, 10),
@@ -72,12 +78,15 @@ export interface NeighbourRun {
   readonly contender: string;
   readonly round: number;
   readonly isBeside: boolean;
+  /** Subscribers that read. */
+  readonly readers: number;
   readonly result: LoadResult;
   readonly rssBytesPeak: number | null;
 }
 
 /** `missed`: loads that kept less of their rate than they should, raised memory further than they may, or lost messages. */
 export async function measureNeighbours(
+  chosen: (name: string) => boolean,
   contenders: readonly Contender[],
   rounds: number,
   timing: Timing,
@@ -85,7 +94,7 @@ export async function measureNeighbours(
 ): Promise<{ neighbours: NeighbourRun[]; missed: number }> {
   const runs: NeighbourRun[] = [];
   let missed = 0;
-  for (const neighbourhood of neighbourhoods) {
+  for (const neighbourhood of neighbourhoods.filter(({ name }) => chosen(name))) {
     for (const contender of contenders) {
       const mine: NeighbourRun[] = [];
       for (let round = 0; round < rounds; round++)
@@ -106,7 +115,7 @@ function judge(
 ): { text: string; isMissed: boolean } {
   const medianOf = (isBeside: boolean, figure: (run: NeighbourRun) => number): number =>
     median(runs.filter((run) => run.isBeside === isBeside).map(figure));
-  const rate = ({ result }: NeighbourRun): number => result.receivedPerSecond;
+  const rate = ({ result, readers }: NeighbourRun): number => result.receivedPerSecond / readers;
   const cost = ({ result }: NeighbourRun): number => result.cpuUsPerMessage ?? Number.NaN;
   const peak = ({ rssBytesPeak }: NeighbourRun): number => (rssBytesPeak ?? Number.NaN) / megabyte;
   const share = medianOf(true, rate) / medianOf(false, rate);
@@ -114,14 +123,14 @@ function judge(
   const isLossy = runs.some(({ result }) => !isWhole(result));
   const isMissed = isLossy || !(share >= rateShareMin) || grown > memoryMbMax;
   const text =
-    `${whole(medianOf(false, rate))}/s alone, ${whole(medianOf(true, rate))}/s beside them: ${(share * 100).toFixed(0)} % ` +
+    `${whole(medianOf(false, rate))}/s a subscriber without, ${whole(medianOf(true, rate))}/s with: ${(share * 100).toFixed(0)} % ` +
     `(at least ${rateShareMin * 100}); ${medianOf(false, cost).toFixed(3)} and ${medianOf(true, cost).toFixed(3)} µs CPU a message; ` +
     `memory at most ${grown.toFixed(0)} MB more (of ${memoryMbMax})${isLossy ? ', MESSAGES LOST' : ''}${isMissed ? ': MISSED' : ''}`;
   return { text, isMissed };
 }
 
 async function runOnce(
-  { name, load, come }: Neighbourhood,
+  { name, load, frozen: missing, come }: Neighbourhood,
   contender: Contender,
   round: number,
   isBeside: boolean,
@@ -129,12 +138,14 @@ async function runOnce(
 ): Promise<NeighbourRun> {
   const broker = await contender.start(load);
   try {
+    const readers = load.subscribers - (isBeside ? missing : 0);
     const neighbours = isBeside ? await come(broker.address) : null;
     const memory = watchMemory(broker);
-    const result = await runAgainst(broker, load, timing);
+    const warmUpMs = timing.warmUpMs + (missing > 0 ? stallMs : 0);
+    const result = await runAgainst(broker, { ...load, subscribers: readers }, { ...timing, warmUpMs });
     const rssBytesPeak = memory.stop();
     await neighbours?.leave();
-    return { name, contender: contender.name, round, isBeside, result, rssBytesPeak };
+    return { name, contender: contender.name, round, isBeside, readers, result, rssBytesPeak };
   } finally {
     await broker.stop();
   }

@@ -5,9 +5,9 @@
  */
 
 import { Deadline, type Deadlines } from './deadlines.ts';
-import type { BrokerEvent } from './events.ts';
+import type { BrokerEvent, Dropped } from './events.ts';
 
-export type Counted = Extract<BrokerEvent, { count: number }>;
+type Counted = Extract<BrokerEvent, { count: number }>;
 
 /** Kinds counted at once at most: beyond it everything further of the interval is not told, only counted in the metrics. */
 const kindsMax = 10_000;
@@ -45,7 +45,9 @@ export class EventLog {
     // The key begins with the type.
     const known = this.pending.get(key) as CountedKind<Event> | undefined;
     if (known !== undefined) {
-      this.again(known, event);
+      known.more += event.count;
+      this.characters += lengthOf(event) - lengthOf(known.event);
+      known.event = event;
       return known;
     }
     if (this.pending.size >= kindsMax || this.characters >= charactersMax) return null;
@@ -57,11 +59,13 @@ export class EventLog {
     return kind;
   }
 
-  /** The same as `count`, for an event of a kind that is pending: without making a key to find it by. */
-  again<Event extends Counted>(kind: CountedKind<Event>, event: Event): void {
-    kind.more += event.count;
-    this.characters += lengthOf(event) - lengthOf(kind.event);
-    kind.event = event;
+  /** One more drop of a kind that is pending, maybe on another topic: the same as `count`, without a key to find it by. */
+  again(kind: CountedKind<Dropped>, topic: string): void {
+    const { event } = kind;
+    kind.more++;
+    if (event.topic === topic) return;
+    this.characters += topic.length - event.topic.length;
+    kind.event = { ...event, topic };
   }
 
   private flush(deadlines: Deadlines, now: number): void {

@@ -111,17 +111,15 @@ export function dropDelivery(state: State, session: Session, delivery: Delivery,
 export function drop(state: State, session: Session, message: Message, reason: DropReason): void {
   state.metrics.drop(reason);
   if (reason === 'offline-qos0') return; // Expected, and as frequent as the publisher likes: the counter is enough.
-  const { drops } = session;
-  const { name: topic } = message.topic;
-  const isKnown = drops?.isPending === true && drops.event.reason === reason;
+  const { drops, clientId } = session;
+  const topic = message.topic.name;
   // A peer that does not read drops all it is sent: that must cost the others less than if it read.
-  if (isKnown && drops.event.topic === topic) {
-    drops.more++;
+  if (drops?.isPending === true && drops.event.reason === reason) {
+    state.events.again(drops, topic);
     return;
   }
-  const event: Dropped = { type: 'dropped', clientId: session.clientId, topic, reason, count: 1 };
-  if (isKnown) state.events.again(drops, event);
-  else session.drops = state.events.count(event, state.deadlines, state.now);
+  const event: Dropped = { type: 'dropped', clientId, topic, reason, count: 1 };
+  session.drops = state.events.count(event, state.deadlines, state.now);
 }
 
 /** An empty queue is no queue: the fast path asks for null. */

@@ -21,7 +21,12 @@ export function listen(core: Core, oracle: Oracle, created: (event: { readonly c
   const count = events.count.bind(events);
   events.count = (event, deadlines, now) => {
     oracle.counted(event);
-    count(event, deadlines, now);
+    return count(event, deadlines, now);
+  };
+  const again = events.again.bind(events);
+  events.again = (kind, topic) => {
+    oracle.counted({ ...kind.event, topic });
+    again(kind, topic);
   };
   const fromMessage = publication.fromMessage.bind(publication);
   publication.fromMessage = (message, now) => {
