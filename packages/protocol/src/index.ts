@@ -24,7 +24,8 @@ export type { PingreqPacket, PingrespPacket } from './wire/ping.ts';
 export type { PropertyName, PropertyValues, UserProperty } from './wire/property.ts';
 export type { PublishPacket, PublishProperties } from './wire/publish.ts';
 export { PublishFrame } from './wire/publish-frame.ts';
-export { connackReturnCode, ReasonCode, reasonCodeAllowed, reasonCodeName } from './wire/reason-code.ts';
+export { connackReturnCode, ReasonCode } from './wire/reason-code.ts';
+export { reasonCodeAllowed, reasonCodeName } from './wire/reason-code-table.ts';
 export type { SubackPacket, SubscribePacket, SubscribeProperties, SubscriptionRequest } from './wire/subscribe.ts';
 export {
   filterMatches,

@@ -16,11 +16,11 @@ import {
   encodeClientPacket,
   Framer,
   PacketType,
-  ReasonCode,
   reasonCodeAllowed,
   reasonCodeName,
   viewOf,
 } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { Answers } from './answers.ts';
 import { Authentication } from './authentication.ts';
 import { Outgoing, type Reauthentication, type Settled } from './call.ts';

@@ -5,9 +5,9 @@ import {
   FlightState,
   type Framer,
   PacketType,
-  ReasonCode,
   type ServerPacket,
 } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Incoming } from './incoming.ts';
 import type { Message } from './message.ts';
 import type { Output } from './output.ts';

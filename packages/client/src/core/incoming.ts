@@ -1,5 +1,6 @@
 /** PUBLISH packets from the server: read in place, their topic and alias resolved, QoS 2 told apart, copied once and handed out. */
-import { DecodeError, type Framer, PublishFrame, ReasonCode, ReceivedAliases } from '@pipit/protocol';
+import { DecodeError, type Framer, PublishFrame, ReceivedAliases } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Interests } from './interests.ts';
 import { type Message, messageOf } from './message.ts';
 import type { ClientLimits } from './options.ts';

@@ -10,11 +10,11 @@ import {
   filterMatches,
   isSharedFilter,
   parseFilter,
-  ReasonCode,
   type SubscriptionRequest,
   topicFilterProblem,
   type UserProperty,
 } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { Call } from './call.ts';
 import { MqttError, refusal } from './failure.ts';

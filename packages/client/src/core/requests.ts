@@ -5,11 +5,11 @@ import {
   encodeClientPacket,
   FlightState,
   PacketType,
-  ReasonCode,
   type SubackPacket,
   type SubscribePacket,
   type UnsubackPacket,
 } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { MqttError, refusal } from './failure.ts';
 import type { Interest, Interests } from './interests.ts';

@@ -14,9 +14,9 @@ import {
   PacketType,
   type PublishPacket,
   type PublishProperties,
-  ReasonCode,
   SendWindow,
 } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
 import { MqttError, refusal } from './failure.ts';

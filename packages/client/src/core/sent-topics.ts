@@ -4,7 +4,8 @@
  * Which of them have an alias is known per connection: a topic gets one when it is used a second time, so that a topic used
  * once (a request's own) takes none away.
  */
-import { EncodeError, encodeUtf8, ReasonCode, SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
+import { EncodeError, encodeUtf8, SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
+import * as ReasonCode from '@pipit/protocol/reason-codes';
 
 const topicsMax = 4096;
 

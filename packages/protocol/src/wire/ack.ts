@@ -5,7 +5,8 @@ import { fixedFlags, type PacketType, packetTypeName } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
 import { hasProperties, readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
+import { reasonCodeAllowed } from './reason-code-table.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { Writer } from './writer.ts';
 
 export type AckProperties = Pick<PropertyValues, 'reasonString' | 'userProperties'>;

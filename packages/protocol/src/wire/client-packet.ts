@@ -20,7 +20,7 @@ import type { PingreqPacket, PingrespPacket } from './ping.ts';
 import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
 import { decodePublish, encodePublish } from './publish.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import type { SubackPacket, SubscribePacket } from './subscribe.ts';
 import { decodeSuback, encodeSubscribe } from './subscribe.ts';
 import type { UnsubackPacket, UnsubscribePacket } from './unsubscribe.ts';

@@ -5,7 +5,7 @@ import { PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, willPlace, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { topicNameProblem } from './topic.ts';
 import { isUtf8, utf8Text } from './utf8.ts';
 import { Writer } from './writer.ts';

@@ -7,7 +7,8 @@
  */
 import { copyBytes, noBytes, noView, viewOf } from './bytes.ts';
 import { DecodeError } from './error.ts';
-import { ReasonCode } from './reason-code.ts';
+import type { ReasonCode as Code } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 
 const restBytesMin = 64;
 const unknown = -1;
@@ -204,7 +205,7 @@ export class Framer {
     return unknown;
   }
 
-  #fail(reasonCode: ReasonCode, problem: string, offset: number): never {
+  #fail(reasonCode: Code, problem: string, offset: number): never {
     this.#failure = new DecodeError(reasonCode, problem, offset);
     this.#chunk = noBytes;
     this.#chunkView = noView;

@@ -2,7 +2,7 @@
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
 import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
 import { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 
 /**
  * A reader at the body of one whole frame whose fixed header is what `sender` may send in this version, and the packet's type.

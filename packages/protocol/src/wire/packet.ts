@@ -19,7 +19,7 @@ import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
 import { decodePublish, encodePublish } from './publish.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import type { SubackPacket, SubscribePacket } from './subscribe.ts';
 import { decodeSuback, decodeSubscribe, encodeSuback, encodeSubscribe } from './subscribe.ts';
 import type { UnsubackPacket, UnsubscribePacket } from './unsubscribe.ts';

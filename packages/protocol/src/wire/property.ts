@@ -6,7 +6,8 @@
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
 import { PacketType } from './fixed-header.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import type { ReasonCode as Code } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import type { Writer } from './writer.ts';
 
 export type UserProperty = readonly [name: string, value: string];
@@ -87,7 +88,7 @@ export interface Property {
   /** The smallest and the largest legal number, and the reason code of any other. */
   readonly min: number;
   readonly max: number;
-  readonly valueCode: ReasonCode;
+  readonly valueCode: Code;
   readonly repeats: boolean;
   /** One bit of its own, for the set of properties already seen in a block. */
   readonly bit: number;
@@ -116,7 +117,7 @@ type Row = readonly [
   title: string,
   type: ValueType,
   places: number,
-  rule?: { readonly min?: number; readonly max?: number; readonly code?: ReasonCode; readonly repeats?: true },
+  rule?: { readonly min?: number; readonly max?: number; readonly code?: Code; readonly repeats?: true },
 ];
 
 const flag = { max: 1 };

@@ -9,7 +9,8 @@ import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
 import { PacketType } from './fixed-header.ts';
 import { checkPropertyValue, readPropertyId } from './property.ts';
 import { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import type { ReasonCode as Code } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 
 /** All offsets are into `bytes`, and all ends exclusive. Valid as long as the buffer read is left alone. */
 export class PublishFrame {
@@ -153,6 +154,6 @@ export class PublishFrame {
   }
 }
 
-function fail(reasonCode: ReasonCode, problem: string, offset: number): never {
+function fail(reasonCode: Code, problem: string, offset: number): never {
   throw new DecodeError(reasonCode, `PUBLISH: ${problem}`, offset);
 }

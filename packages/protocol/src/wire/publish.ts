@@ -6,7 +6,7 @@ import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import { PublishFrame } from './publish-frame.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { topicNameProblem } from './topic.ts';
 import { isUtf8 } from './utf8.ts';
 import { Writer } from './writer.ts';

@@ -4,7 +4,8 @@
  */
 import { noBytes } from './bytes.ts';
 import { DecodeError } from './error.ts';
-import { ReasonCode } from './reason-code.ts';
+import type { ReasonCode as Code } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { isUtf8, utf8Text } from './utf8.ts';
 
 export const variableByteIntegerMax = 268_435_455;
@@ -34,7 +35,7 @@ export class Reader {
   }
 
   /** Throws the error `PUBLISH: <problem>` for the byte at `at`. */
-  fail(reasonCode: ReasonCode, problem: string, at: number = this.at): never {
+  fail(reasonCode: Code, problem: string, at: number = this.at): never {
     throw new DecodeError(reasonCode, `${this.packet}: ${problem}`, at - this.start);
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connackReturnCode, ReasonCode, reasonCodeAllowed, reasonCodeName } from './reason-code.ts';
+import { connackReturnCode, ReasonCode } from './reason-code.ts';
+import { reasonCodeAllowed, reasonCodeName } from './reason-code-table.ts';
 
 test('every code has the name the standard gives it', () => {
   assert.equal(reasonCodeName(ReasonCode.Success), 'Success');

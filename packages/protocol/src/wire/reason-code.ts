@@ -1,134 +1,9 @@
-/**
- * Reason codes (table 2-6): their names, which packets may carry them and which side may send them (table 3-10).
- * Also the way back to the six CONNACK return codes of 3.1 and 3.1.1.
- */
+/** Reason codes as one object and as a type, and the way back to the six CONNACK return codes of 3.1 and 3.1.1. */
+import * as codes from './reason-codes.ts';
 
-import type { Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
-
-export const ReasonCode = {
-  Success: 0x00,
-  NormalDisconnection: 0x00,
-  GrantedQoS0: 0x00,
-  GrantedQoS1: 0x01,
-  GrantedQoS2: 0x02,
-  DisconnectWithWill: 0x04,
-  NoMatchingSubscribers: 0x10,
-  NoSubscriptionExisted: 0x11,
-  ContinueAuthentication: 0x18,
-  ReAuthenticate: 0x19,
-  UnspecifiedError: 0x80,
-  MalformedPacket: 0x81,
-  ProtocolError: 0x82,
-  ImplementationSpecificError: 0x83,
-  UnsupportedProtocolVersion: 0x84,
-  ClientIdentifierNotValid: 0x85,
-  BadUserNameOrPassword: 0x86,
-  NotAuthorized: 0x87,
-  ServerUnavailable: 0x88,
-  ServerBusy: 0x89,
-  Banned: 0x8a,
-  ServerShuttingDown: 0x8b,
-  BadAuthenticationMethod: 0x8c,
-  KeepAliveTimeout: 0x8d,
-  SessionTakenOver: 0x8e,
-  TopicFilterInvalid: 0x8f,
-  TopicNameInvalid: 0x90,
-  PacketIdentifierInUse: 0x91,
-  PacketIdentifierNotFound: 0x92,
-  ReceiveMaximumExceeded: 0x93,
-  TopicAliasInvalid: 0x94,
-  PacketTooLarge: 0x95,
-  MessageRateTooHigh: 0x96,
-  QuotaExceeded: 0x97,
-  AdministrativeAction: 0x98,
-  PayloadFormatInvalid: 0x99,
-  RetainNotSupported: 0x9a,
-  QoSNotSupported: 0x9b,
-  UseAnotherServer: 0x9c,
-  ServerMoved: 0x9d,
-  SharedSubscriptionsNotSupported: 0x9e,
-  ConnectionRateExceeded: 0x9f,
-  MaximumConnectTime: 0xa0,
-  SubscriptionIdentifiersNotSupported: 0xa1,
-  WildcardSubscriptionsNotSupported: 0xa2,
-} as const;
-export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode];
-
-// Sets of packet types, one bit each: bit n is packet type n.
-const connack = 1 << PacketType.Connack;
-const puback = (1 << PacketType.Puback) | (1 << PacketType.Pubrec);
-const pubrel = (1 << PacketType.Pubrel) | (1 << PacketType.Pubcomp);
-const suback = 1 << PacketType.Suback;
-const unsuback = 1 << PacketType.Unsuback;
-const disconnect = 1 << PacketType.Disconnect;
-const auth = 1 << PacketType.Auth;
-
-/** code, name, the packets a server may send it in, the packets a client may send it in */
-type Row = readonly [code: number, name: string, server: number, client: number];
-
-const rows: readonly Row[] = [
-  [0x00, 'Success', connack | puback | pubrel | suback | unsuback | disconnect | auth, puback | pubrel | disconnect],
-  [0x01, 'Granted QoS 1', suback, 0],
-  [0x02, 'Granted QoS 2', suback, 0],
-  [0x04, 'Disconnect with Will Message', 0, disconnect],
-  [0x10, 'No matching subscribers', puback, puback],
-  [0x11, 'No subscription existed', unsuback, 0],
-  [0x18, 'Continue authentication', auth, auth],
-  [0x19, 'Re-authenticate', 0, auth],
-  [0x80, 'Unspecified error', connack | puback | suback | unsuback | disconnect, puback | disconnect],
-  [0x81, 'Malformed Packet', connack | disconnect, disconnect],
-  [0x82, 'Protocol Error', connack | disconnect, disconnect],
-  [0x83, 'Implementation specific error', connack | puback | suback | unsuback | disconnect, puback | disconnect],
-  [0x84, 'Unsupported Protocol Version', connack, 0],
-  [0x85, 'Client Identifier not valid', connack, 0],
-  [0x86, 'Bad User Name or Password', connack, 0],
-  [0x87, 'Not authorized', connack | puback | suback | unsuback | disconnect, puback],
-  [0x88, 'Server unavailable', connack, 0],
-  [0x89, 'Server busy', connack | disconnect, 0],
-  [0x8a, 'Banned', connack, 0],
-  [0x8b, 'Server shutting down', disconnect, 0],
-  // Table 2-6 lists 0x8C for DISCONNECT too; table 3-10, which is the normative one, does not.
-  [0x8c, 'Bad authentication method', connack, 0],
-  [0x8d, 'Keep Alive timeout', disconnect, 0],
-  [0x8e, 'Session taken over', disconnect, 0],
-  [0x8f, 'Topic Filter invalid', suback | unsuback | disconnect, 0],
-  [0x90, 'Topic Name invalid', connack | puback | disconnect, puback | disconnect],
-  [0x91, 'Packet Identifier in use', puback | suback | unsuback, puback],
-  [0x92, 'Packet Identifier not found', pubrel, pubrel],
-  [0x93, 'Receive Maximum exceeded', disconnect, disconnect],
-  [0x94, 'Topic Alias invalid', disconnect, disconnect],
-  [0x95, 'Packet too large', connack | disconnect, disconnect],
-  [0x96, 'Message rate too high', disconnect, disconnect],
-  [0x97, 'Quota exceeded', connack | puback | suback | disconnect, puback | disconnect],
-  [0x98, 'Administrative action', disconnect, disconnect],
-  [0x99, 'Payload format invalid', connack | puback | disconnect, puback | disconnect],
-  [0x9a, 'Retain not supported', connack | disconnect, 0],
-  // Table 3-10 gives 0x9B to the server; section 3.3.4 lets a client use it too.
-  [0x9b, 'QoS not supported', connack | disconnect, disconnect],
-  [0x9c, 'Use another server', connack | disconnect, 0],
-  [0x9d, 'Server moved', connack | disconnect, 0],
-  [0x9e, 'Shared Subscriptions not supported', suback | disconnect, 0],
-  [0x9f, 'Connection rate exceeded', connack | disconnect, 0],
-  [0xa0, 'Maximum connect time', disconnect, 0],
-  [0xa1, 'Subscription Identifiers not supported', suback | disconnect, 0],
-  [0xa2, 'Wildcard Subscriptions not supported', suback | disconnect, 0],
-];
-
-const byCode: readonly (Row | undefined)[] = Array.from({ length: 256 }, (_, code) =>
-  rows.find((row) => row[0] === code),
-);
-
-/** The standard's name of a reason code, `Session taken over`; 0x00 is `Success`. Unknown codes come back in hex. */
-export function reasonCodeName(code: number): string {
-  return byCode[code]?.[1] ?? `Reason code 0x${code.toString(16).padStart(2, '0')}`;
-}
-
-/** Whether a 5.0 packet of this type may carry the code when this side sends it. */
-export function reasonCodeAllowed(code: number, type: PacketType, sender: Sender): boolean {
-  const row = byCode[code];
-  return row !== undefined && ((sender === 'server' ? row[2] : row[3]) & (1 << type)) !== 0;
-}
+/** For whoever wants to list them or hand them on; where only some are used, the constants of reason-codes.ts are smaller. */
+export const ReasonCode: Readonly<typeof codes> = Object.freeze({ ...codes });
+export type ReasonCode = (typeof codes)[keyof typeof codes];
 
 /**
  * The CONNACK return code of 3.1 and 3.1.1 for a 5.0 reason code; undefined when none fits: then the connection is
@@ -136,20 +11,20 @@ export function reasonCodeAllowed(code: number, type: PacketType, sender: Sender
  */
 export function connackReturnCode(code: ReasonCode): 0 | 1 | 2 | 3 | 4 | 5 | undefined {
   switch (code) {
-    case ReasonCode.Success:
+    case codes.Success:
       return 0;
-    case ReasonCode.UnsupportedProtocolVersion:
+    case codes.UnsupportedProtocolVersion:
       return 1;
-    case ReasonCode.ClientIdentifierNotValid:
+    case codes.ClientIdentifierNotValid:
       return 2;
-    case ReasonCode.ServerUnavailable:
-    case ReasonCode.ServerBusy:
+    case codes.ServerUnavailable:
+    case codes.ServerBusy:
       return 3;
-    case ReasonCode.BadUserNameOrPassword:
+    case codes.BadUserNameOrPassword:
       return 4;
-    case ReasonCode.NotAuthorized:
-    case ReasonCode.Banned:
-    case ReasonCode.BadAuthenticationMethod:
+    case codes.NotAuthorized:
+    case codes.Banned:
+    case codes.BadAuthenticationMethod:
       return 5;
     default:
       return undefined;

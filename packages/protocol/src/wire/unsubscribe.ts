@@ -5,7 +5,8 @@ import { fixedFlags, PacketType } from './fixed-header.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
-import { ReasonCode, reasonCodeAllowed } from './reason-code.ts';
+import { reasonCodeAllowed } from './reason-code-table.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { topicFilterProblem } from './topic.ts';
 import { Writer } from './writer.ts';
 

@@ -3,7 +3,7 @@
  * U+FEFF stays where it is. Written out because the platform's decoders replace, strip or are not everywhere.
  */
 import { DecodeError, EncodeError } from './error.ts';
-import { ReasonCode } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 
 /** How many UTF-8 bytes the text takes. Throws EncodeError, naming `field`, on a lone surrogate or U+0000. */
 export function utf8Length(text: string, field = 'Text'): number {

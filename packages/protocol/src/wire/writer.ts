@@ -4,7 +4,8 @@
  */
 import { EncodeError } from './error.ts';
 import { variableByteIntegerMax } from './reader.ts';
-import { ReasonCode } from './reason-code.ts';
+import type { ReasonCode as Code } from './reason-code.ts';
+import * as ReasonCode from './reason-codes.ts';
 import { utf8Length, writeUtf8 } from './utf8.ts';
 
 const fixedHeaderMax = 5;
@@ -21,7 +22,7 @@ export class Writer {
   }
 
   /** Throws the error `PUBLISH: <problem>`. */
-  fail(reasonCode: ReasonCode, problem: string): never {
+  fail(reasonCode: Code, problem: string): never {
     throw new EncodeError(reasonCode, `${this.#packet}: ${problem}`);
   }
 
