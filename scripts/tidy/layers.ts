@@ -44,7 +44,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
   [ADMIN]: { imports: ['@pipit/protocol', CORE, NODE] },
   'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE, ADMIN] },
-  [CLIENT_CORE]: { imports: ['@pipit/protocol'], pure: true },
+  // The constants by themselves, so that a bundle has no names of those it does not use.
+  [CLIENT_CORE]: {
+    imports: ['@pipit/protocol', '@pipit/protocol/packet-types', '@pipit/protocol/reason-codes'],
+    pure: true,
+  },
   // What runs in browsers too: promises and the web's own interfaces, nothing of Node (`tsconfig.browser.json`).
   [CLIENT]: { imports: ['@pipit/protocol', CLIENT_CORE] },
   [CLIENT_NODE]: { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },

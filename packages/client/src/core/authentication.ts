@@ -1,5 +1,6 @@
 /** Enhanced authentication (section 4.12), the client's half: beside CONNECT, and again on a connection that is in use. */
-import { type AuthPacket, type AuthProperties, DecodeError, encodeClientPacket, PacketType } from '@pipit/protocol';
+import { type AuthPacket, type AuthProperties, DecodeError, encodeClientPacket } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import type { Reauthentication } from './call.ts';

@@ -15,11 +15,11 @@ import {
   decodeServerPacket,
   encodeClientPacket,
   Framer,
-  PacketType,
   reasonCodeAllowed,
   reasonCodeName,
   viewOf,
 } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { Answers } from './answers.ts';
 import { Authentication } from './authentication.ts';

@@ -1,12 +1,6 @@
 /** The packets of an accepted connection: messages either way and their acknowledgements, SUBACK, UNSUBACK. */
-import {
-  DecodeError,
-  encodeClientPacket,
-  FlightState,
-  type Framer,
-  PacketType,
-  type ServerPacket,
-} from '@pipit/protocol';
+import { DecodeError, encodeClientPacket, FlightState, type Framer, type ServerPacket } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Incoming } from './incoming.ts';
 import type { Message } from './message.ts';

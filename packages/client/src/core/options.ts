@@ -1,5 +1,6 @@
 /** What a client is told once, with every default and why it is what it is. Milliseconds and bytes unless the name says otherwise. */
-import { type ConnectPacket, type ConnectProperties, PacketType, type UserProperty, type Will } from '@pipit/protocol';
+import type { ConnectPacket, ConnectProperties, UserProperty, Will } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 
 export interface CoreOptions {
   /** 4 is MQTT 3.1.1. */

@@ -4,7 +4,8 @@
  * The buffer is handed out by `take` and comes back by `give` when whoever wrote it has no more use for it; until then another
  * one is filled. What is appended is copied.
  */
-import { copyBytes, noBytes, noView, PacketType, type QoS, viewOf } from '@pipit/protocol';
+import { copyBytes, noBytes, noView, type QoS, viewOf } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import type { SentTopic } from './sent-topics.ts';
 
 const firstBytes = 16 * 1024;

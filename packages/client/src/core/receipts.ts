@@ -6,7 +6,8 @@
  * our Receive Maximum; everything by not reading on (`isFull`); and when we must read, because an answer to us is among what
  * comes, QoS 0 beyond the limit is dropped and counted.
  */
-import { noBytes, PacketType, ReceiveIds } from '@pipit/protocol';
+import { noBytes, ReceiveIds } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import { Message } from './message.ts';
 import type { ClientLimits } from './options.ts';
 import type { Output } from './output.ts';

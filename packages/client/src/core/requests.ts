@@ -4,11 +4,11 @@ import {
   EncodeError,
   encodeClientPacket,
   FlightState,
-  PacketType,
   type SubackPacket,
   type SubscribePacket,
   type UnsubackPacket,
 } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { MqttError, refusal } from './failure.ts';

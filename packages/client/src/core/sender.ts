@@ -11,11 +11,11 @@ import {
   EncodeError,
   encodeClientPacket,
   FlightState,
-  PacketType,
   type PublishPacket,
   type PublishProperties,
   SendWindow,
 } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';

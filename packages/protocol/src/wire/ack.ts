@@ -1,7 +1,9 @@
 /** PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7): four types of one form. */
 
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { fixedFlags, type PacketType, packetTypeName } from './fixed-header.ts';
+import { fixedFlags, packetTypeName } from './fixed-header.ts';
+import type { PacketType as AnyType } from './packet-type.ts';
+import type * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { hasProperties, readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
@@ -11,7 +13,7 @@ import { Writer } from './writer.ts';
 
 export type AckProperties = Pick<PropertyValues, 'reasonString' | 'userProperties'>;
 
-interface Ack<Type extends PacketType> {
+interface Ack<Type extends AnyType> {
   type: Type;
   packetId: number;
   /** Before 5.0 always 0. */

@@ -1,7 +1,7 @@
 /** AUTH (section 3.15), since 5.0. Its short form stands for a packet without Authentication Method, which is an error. */
 
 import type { Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';

@@ -1,7 +1,7 @@
 /** CONNACK (section 3.2). */
 
 import type { ProtocolVersion } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';

@@ -1,7 +1,7 @@
 /** CONNECT (section 3.1): its type, its bytes, and every rule a packet alone can break. */
 
 import type { ProtocolVersion, QoS } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, willPlace, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';

@@ -1,7 +1,7 @@
 /** DISCONNECT (section 3.14): before 5.0 from the client only, and empty. */
 
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { hasProperties, readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';

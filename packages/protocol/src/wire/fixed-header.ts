@@ -3,6 +3,9 @@
  * codec uses for versions and sides. The bytes of the Remaining Length belong to the framer and the reader.
  */
 
+import type { PacketType as Type } from './packet-type.ts';
+import * as PacketType from './packet-types.ts';
+
 /** The protocol level of CONNECT: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
 export type ProtocolVersion = 3 | 4 | 5;
 
@@ -10,26 +13,6 @@ export type ProtocolVersion = 3 | 4 | 5;
 export type Sender = 'client' | 'server';
 
 export type QoS = 0 | 1 | 2;
-
-/** Control packet types (section 2.1.2). 0 is forbidden; 15 exists since 5.0. */
-export const PacketType = {
-  Connect: 1,
-  Connack: 2,
-  Publish: 3,
-  Puback: 4,
-  Pubrec: 5,
-  Pubrel: 6,
-  Pubcomp: 7,
-  Subscribe: 8,
-  Suback: 9,
-  Unsubscribe: 10,
-  Unsuback: 11,
-  Pingreq: 12,
-  Pingresp: 13,
-  Disconnect: 14,
-  Auth: 15,
-} as const;
-export type PacketType = (typeof PacketType)[keyof typeof PacketType];
 
 const names = [
   'Reserved',
@@ -59,7 +42,7 @@ export const dupFlag = 0b1000;
 export const retainFlag = 0b0001;
 
 /** The flags every type but PUBLISH must carry (table 2-2). */
-export function fixedFlags(type: PacketType): number {
+export function fixedFlags(type: Type): number {
   switch (type) {
     case PacketType.Pubrel:
     case PacketType.Subscribe:
@@ -71,7 +54,7 @@ export function fixedFlags(type: PacketType): number {
 }
 
 /** Whether `flags` may stand beside `type`. PUBLISH answers true: its flags have rules of their own. */
-export function flagsAllowed(type: PacketType, flags: number, version: ProtocolVersion): boolean {
+export function flagsAllowed(type: Type, flags: number, version: ProtocolVersion): boolean {
   if (type === PacketType.Publish) return true;
   const fixed = fixedFlags(type);
   if (flags === fixed) return true; // [MQTT-2.1.3-1]
@@ -80,7 +63,7 @@ export function flagsAllowed(type: PacketType, flags: number, version: ProtocolV
 }
 
 /** Whether this side may send packets of this type at all in this version (table 2-1). */
-export function senderAllowed(type: PacketType, version: ProtocolVersion, sender: Sender): boolean {
+export function senderAllowed(type: Type, version: ProtocolVersion, sender: Sender): boolean {
   switch (type) {
     case PacketType.Connect:
     case PacketType.Subscribe:

@@ -1,6 +1,8 @@
 /** The fixed header of a packet that is to be decoded whole: its type, its flags, its length, and who may send it. */
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { flagsAllowed, PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
+import { flagsAllowed, packetTypeName, senderAllowed } from './fixed-header.ts';
+import type { PacketType as Type } from './packet-type.ts';
+import * as PacketType from './packet-types.ts';
 import { Reader } from './reader.ts';
 import * as ReasonCode from './reason-codes.ts';
 
@@ -14,10 +16,10 @@ export function openPacket(
   end: number,
   version: ProtocolVersion,
   sender: Sender,
-): { reader: Reader; type: PacketType } {
+): { reader: Reader; type: Type } {
   const reader = new Reader().open('packet', bytes, start, start, end);
   const first = reader.uint8('the fixed header');
-  const type = (first >> 4) as PacketType;
+  const type = (first >> 4) as Type;
   reader.packet = packetTypeName(type);
   if (first < 0x10 || (type === PacketType.Auth && version !== 5)) {
     reader.fail(ReasonCode.MalformedPacket, `packet type ${type} is reserved`, start);

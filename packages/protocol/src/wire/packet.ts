@@ -12,8 +12,10 @@ import type { DisconnectPacket } from './disconnect.ts';
 import { decodeDisconnect, encodeDisconnect } from './disconnect.ts';
 import { EncodeError } from './error.ts';
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { PacketType, packetTypeName, senderAllowed } from './fixed-header.ts';
+import { packetTypeName, senderAllowed } from './fixed-header.ts';
 import { openPacket } from './packet-header.ts';
+import type { PacketType as Type } from './packet-type.ts';
+import * as PacketType from './packet-types.ts';
 import type { PingreqPacket, PingrespPacket } from './ping.ts';
 import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
@@ -59,7 +61,7 @@ export function decodePacket(
   return decodeBody(reader, type, version, sender);
 }
 
-function decodeBody(reader: Reader, type: PacketType, version: ProtocolVersion, sender: Sender): Packet {
+function decodeBody(reader: Reader, type: Type, version: ProtocolVersion, sender: Sender): Packet {
   switch (type) {
     case PacketType.Connect:
       return decodeConnect(reader);

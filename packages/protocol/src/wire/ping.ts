@@ -1,5 +1,6 @@
 /** PINGREQ and PINGRESP (sections 3.12 and 3.13): a fixed header and nothing else. */
-import { type PacketType, packetTypeName } from './fixed-header.ts';
+import { packetTypeName } from './fixed-header.ts';
+import type * as PacketType from './packet-types.ts';
 import type { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 

@@ -6,7 +6,7 @@
 import { noBytes, noView } from './bytes.ts';
 import { DecodeError } from './error.ts';
 import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import { checkPropertyValue, readPropertyId } from './property.ts';
 import { Reader } from './reader.ts';
 import type { ReasonCode as Code } from './reason-code.ts';

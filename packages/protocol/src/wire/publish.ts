@@ -1,7 +1,8 @@
 /** PUBLISH (section 3.3) as an object. What lies where in its bytes, and the rules of that, are publish-frame.ts. */
 import { viewOf } from './bytes.ts';
 import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
-import { dupFlag, PacketType, retainFlag } from './fixed-header.ts';
+import { dupFlag, retainFlag } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import { PublishFrame } from './publish-frame.ts';

@@ -1,6 +1,7 @@
 /** What the standard says about each reason code: its name (table 2-6), which packets may carry it and which side may send it (3-10). */
 import type { Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import type { PacketType as Type } from './packet-type.ts';
+import * as PacketType from './packet-types.ts';
 
 // Sets of packet types, one bit each: bit n is packet type n.
 const connack = 1 << PacketType.Connack;
@@ -72,7 +73,7 @@ export function reasonCodeName(code: number): string {
 }
 
 /** Whether a 5.0 packet of this type may carry the code when this side sends it. */
-export function reasonCodeAllowed(code: number, type: PacketType, sender: Sender): boolean {
+export function reasonCodeAllowed(code: number, type: Type, sender: Sender): boolean {
   const row = byCode[code];
   return row !== undefined && ((sender === 'server' ? row[2] : row[3]) & (1 << type)) !== 0;
 }

@@ -5,7 +5,8 @@
 
 import type { AckProperties } from './ack.ts';
 import type { ProtocolVersion, QoS } from './fixed-header.ts';
-import { fixedFlags, PacketType } from './fixed-header.ts';
+import { fixedFlags } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';

@@ -1,7 +1,8 @@
 /** UNSUBSCRIBE and UNSUBACK (sections 3.10 and 3.11). As in SUBSCRIBE, a bad filter is no error of the packet. */
 import type { AckProperties } from './ack.ts';
 import type { ProtocolVersion } from './fixed-header.ts';
-import { fixedFlags, PacketType } from './fixed-header.ts';
+import { fixedFlags } from './fixed-header.ts';
+import * as PacketType from './packet-types.ts';
 import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
 import type { Reader } from './reader.ts';
