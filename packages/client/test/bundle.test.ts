@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { bundled } from './bundle.ts';
+import { bundled, bundledInParts } from './bundle.ts';
 
 /** The aim is 20,000; this is what it takes today, and it may only go down. */
-const gzippedBytesMax = 26_300;
+const gzippedBytesMax = 24_950;
 
 const application = `
   import { connect } from '@pipit/client';
@@ -16,9 +16,15 @@ const application = `
 `;
 
 test(`an application that connects, publishes and subscribes takes at most ${gzippedBytesMax} bytes, gzipped`, async (t) => {
-  const script = await bundled(application);
-  const { length } = gzipSync(script, { level: 9 });
-  t.diagnostic(`${script.length} bytes minified, ${length} gzipped`);
+  const [page = '', ...later] = await bundledInParts(application);
+  const { length } = gzipSync(page, { level: 9 });
+  t.diagnostic(`${page.length} bytes minified, ${length} gzipped`);
+  // Nothing the page needs at once may hide in another file.
+  assert.doesNotMatch(page, /import\s*[\w*{"']|from\s*["']/);
+  assert.deepEqual(
+    later.map((part) => /responseTopic/.test(part)),
+    [true],
+  );
   assert.ok(length <= gzippedBytesMax, `${length} bytes`);
 });
 

@@ -19,7 +19,7 @@ import { Driver } from './driver.ts';
 import type { DurableOutbox, DurableOutboxOwner } from './durable-outbox.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
-import { answering, Requester, type RequestOptions, type Responder } from './request-response.ts';
+import type { Requester, RequestOptions, Responder } from './request-response.ts';
 import { settle } from './settling.ts';
 import { Statuses, type StatusListener } from './statuses.ts';
 import { type SubscribeOptions, Subscription } from './subscription.ts';
@@ -28,6 +28,9 @@ import type { Link, LinkOwner, Transports } from './transport.ts';
 export type Connected = Extract<Status, { state: 'connected' }>;
 
 const defaultDrainMs = 5_000;
+
+/** Loaded when it is needed: a page that only publishes and subscribes does without. */
+const requestResponse = (): Promise<typeof import('./request-response.ts')> => import('./request-response.ts');
 
 export class Client implements AsyncDisposable {
   readonly #urls: readonly URL[];
@@ -40,7 +43,7 @@ export class Client implements AsyncDisposable {
   readonly #statuses: Statuses;
   readonly #subscriptions = new Set<Subscription>();
   readonly #outbox: DurableOutbox | null;
-  #requester: Requester | null = null;
+  #requester: Promise<Requester> | null = null;
   #isEnding = false;
 
   /**
@@ -226,18 +229,21 @@ export class Client implements AsyncDisposable {
    * 5.0: publishes a request and resolves to the answer to it. Rejects with an MqttError when the request is refused, or nobody
    * answers in time. The topic for answers is subscribed to with the first request.
    */
-  request(topic: string, payload: string | Uint8Array, options: RequestOptions = {}): Promise<Message> {
-    if (this.version === 4) return Promise.reject(new MqttError('not-allowed', 'Requests take MQTT 5.0'));
-    this.#requester ??= new Requester(this, (count) => this.#platform.random(count));
-    return this.#requester.request(topic, payload, options);
+  async request(topic: string, payload: string | Uint8Array, options: RequestOptions = {}): Promise<Message> {
+    if (this.version === 4) throw new MqttError('not-allowed', 'Requests take MQTT 5.0');
+    this.#requester ??= requestResponse().then(
+      ({ Requester }) => new Requester(this, this.#platform.random, (kind, words) => new MqttError(kind, words)),
+    );
+    return (await this.#requester).request(topic, payload, options);
   }
 
   /** 5.0: answers requests by what the responder says. A request is acknowledged when its answer was published. */
-  respond(
+  async respond(
     filters: string | readonly string[],
     responder: Responder,
     options: Omit<SubscribeOptions, 'handler' | 'manualAck'> = {},
   ): Promise<Subscription> {
+    const { answering } = await requestResponse();
     return this.subscribe(filters, { qos: 1, ...options, handler: answering(this, responder) });
   }
 

@@ -1,9 +1,11 @@
 /**
  * Request and response over MQTT 5.0 (section 4.10): a request names the topic where it wants its answer, and by correlation
  * data which answer is its own.
+ *
+ * Loaded with the first request or responder. It imports nothing that runs, so that a bundler can leave it apart.
  */
 import type { PublishProperties, QoS } from '@pipit/protocol';
-import { MqttError } from '../core/failure.ts';
+import type { FailureKind, MqttError } from '../core/failure.ts';
 import type { Message } from '../core/message.ts';
 import type { Client } from './client.ts';
 import type { Subscription } from './subscription.ts';
@@ -40,13 +42,19 @@ interface Pending {
 export class Requester {
   readonly #client: Client;
   readonly #random: (count: number) => Uint8Array;
+  readonly #failure: (kind: FailureKind, message: string) => MqttError;
   readonly #pending = new Map<string, Pending>();
   #responses: Promise<Subscription> | null = null;
   #topic = '';
 
-  constructor(client: Client, random: (count: number) => Uint8Array) {
+  constructor(
+    client: Client,
+    random: (count: number) => Uint8Array,
+    failure: (kind: FailureKind, message: string) => MqttError,
+  ) {
     this.#client = client;
     this.#random = random;
+    this.#failure = failure;
   }
 
   async request(topic: string, payload: string | Uint8Array, options: RequestOptions): Promise<Message> {
@@ -57,10 +65,8 @@ export class Requester {
     const key = keyOf(correlationData);
     const answered = Promise.withResolvers<Message>();
     const giveUp = (): void => {
-      const kind = late.aborted ? 'timed-out' : 'aborted';
-      answered.reject(
-        new MqttError(kind, late.aborted ? `There was no answer in ${timeoutMs} ms` : 'The request was aborted'),
-      );
+      const words = late.aborted ? `There was no answer in ${timeoutMs} ms` : 'The request was aborted';
+      answered.reject(this.#failure(late.aborted ? 'timed-out' : 'aborted', words));
     };
     // It is looked at below; a failure before that must not count as one that nobody looks at.
     answered.promise.catch(() => undefined);

@@ -4,7 +4,8 @@
  */
 
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import { PacketType } from './fixed-header.ts';
+import type { PacketType as AnyType } from './packet-type.ts';
+import * as PacketType from './packet-types.ts';
 import type { Reader } from './reader.ts';
 import type { ReasonCode as Code } from './reason-code.ts';
 import * as ReasonCode from './reason-codes.ts';
@@ -63,7 +64,7 @@ export interface PropertyValues {
 export type PropertyName = keyof PropertyValues;
 
 /** Where a property block stands: in a packet of a type, or in the will of a CONNECT (0). */
-export type PropertyPlace = PacketType | 0;
+export type PropertyPlace = AnyType | 0;
 export const willPlace = 0;
 
 type ValueType =
