@@ -46,7 +46,7 @@ export type {
   Verdict,
 } from './core/index.ts';
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
-export type { BrokerOptions, PublishOptions, SubscribeOptions } from './node/broker.ts';
+export type { BrokerOptions, PublishOptions, ReloadOptions, SubscribeOptions } from './node/broker.ts';
 export { Broker, createBroker, PublishError } from './node/broker.ts';
 export {
   brokerOptions,
@@ -73,6 +73,7 @@ export type { ListenerOptions } from './node/listener-options.ts';
 export { hostAndPort, listenerUrl } from './node/listener-options.ts';
 export type { StoreOptions } from './node/log-store.ts';
 export { LogStore, openStore } from './node/log-store.ts';
+export type { ListenerChanges, ReloadReport } from './node/reload.ts';
 export { StoreError } from './node/store-error.ts';
 export type { ExportOptions } from './node/store-export.ts';
 export { exportStore } from './node/store-export.ts';

@@ -30,7 +30,7 @@ import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import { endSession } from './sessions.ts';
 import type { Slab } from './slab.ts';
-import { type CoreOptions, type Effect, State, Sweep } from './state.ts';
+import { type CoreOptions, type Effect, type LiveOptions, State, Sweep } from './state.ts';
 import { sweepSubscriptions } from './sweeps.ts';
 import { SysTopics } from './sys.ts';
 
@@ -185,6 +185,14 @@ export class Core {
     state.permissionEpoch++;
     state.router.version++;
     state.wake(sweepSubscriptions(state, permissions));
+  }
+
+  /** Other limits and other ways from now on. What a client was told at CONNECT holds for its connection. */
+  changeOptions(limits: Partial<Limits>, options: LiveOptions, now: number): void {
+    const { state } = this;
+    state.now = now;
+    state.changeLimits(limits);
+    state.options = { ...state.options, ...options };
   }
 
   /**

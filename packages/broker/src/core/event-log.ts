@@ -29,7 +29,7 @@ export class CountedKind<Event extends Counted = Counted> {
 export class EventLog {
   private readonly pending = new Map<string, CountedKind>();
   private characters = 0;
-  private readonly intervalMs: number;
+  intervalMs: number;
   private readonly tell: (event: BrokerEvent) => void;
   private readonly deadline = Deadline.of(this, (state, log) => log.flush(state.deadlines, state.now));
 

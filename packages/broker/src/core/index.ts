@@ -54,5 +54,5 @@ export type {
 export { decodePropertyBlock, encodePropertyBlock } from './property-block.ts';
 export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
-export type { CoreOptions, Effect, QueueOverflow } from './state.ts';
+export type { CoreOptions, Effect, LiveOptions, QueueOverflow } from './state.ts';
 export { Violation } from './violation.ts';

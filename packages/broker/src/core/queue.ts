@@ -13,9 +13,9 @@ import type { Delivery } from './message.ts';
 
 /** What waits for all sessions together; what is in flight and kept to be sent again is part of it. */
 export class QueueTotal {
-  private readonly messagesMax: number;
-  private readonly bytesMax: number;
-  private readonly prefixBytesMax: number;
+  messagesMax: number;
+  bytesMax: number;
+  prefixBytesMax: number;
   messages = 0;
   bytes = 0;
   /** Of them, those that wait in memory. */

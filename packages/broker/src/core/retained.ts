@@ -41,7 +41,7 @@ export class RetainedStore {
   /** When messages themselves expire that are retained for a shorter time; the store knows only the latter. */
   readonly ownExpiries = new Map<number, number>();
   /** What may be in memory, counted in `bytesInMemory`; Infinity: all of it. */
-  private readonly bytesInMemoryMax: number;
+  bytesInMemoryMax: number;
   private oldest = none;
   private newest = none;
   /** The order of the latest entry. */

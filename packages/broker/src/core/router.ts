@@ -80,7 +80,7 @@ export class Router {
   private readonly matched: number[] = [];
   private planned: Topic[] = [];
   private plannedRecipients = 0;
-  private readonly plannedRecipientsMax: number;
+  plannedRecipientsMax: number;
   private stamp = 0;
   private memberships = 0;
   /** Plans made at another version are stale. */

@@ -75,6 +75,9 @@ export interface CoreOptions {
   readonly queueOverflow?: QueueOverflow;
 }
 
+/** Of them, those that can be changed while it runs. */
+export type LiveOptions = Pick<CoreOptions, 'strictText' | 'queueQos0' | 'queueOverflow'>;
+
 /** Work that is done in steps under the turn's budget. */
 export interface Work {
   isWaiting: boolean;
@@ -82,7 +85,7 @@ export interface Work {
 
 export class State {
   readonly limits: Limits;
-  readonly options: CoreOptions;
+  options: CoreOptions;
   readonly metrics: Metrics;
   readonly deadlines = new Deadlines();
   readonly pool = new SlabPool();
@@ -158,6 +161,20 @@ export class State {
     this.publication = new Publication(this.topics);
     this.deliveriesLeft = limits.turnDeliveriesMax;
     this.bytesLeft = limits.turnBytesMax;
+  }
+
+  /** What clients were told stays as it was told; all else counts at once, for what is added. */
+  changeLimits(limits: Partial<Limits>): void {
+    Object.assign(this.limits, limits);
+    const { queueTotal, router, topics, retained, events } = this;
+    queueTotal.messagesMax = this.limits.queueMessagesTotalMax;
+    queueTotal.bytesMax = this.limits.queueBytesTotalMax;
+    queueTotal.prefixBytesMax = this.limits.queuePrefixBytesTotalMax;
+    router.plannedRecipientsMax = this.limits.plannedRecipientsMax;
+    topics.topicsMax = this.limits.internedTopicsMax;
+    topics.levelsMax = this.limits.topicLevelsMax;
+    if (this.journal !== null) retained.bytesInMemoryMax = this.limits.retainedBytesInMemoryMax;
+    events.intervalMs = this.limits.eventIntervalMs;
   }
 
   get wall(): number {

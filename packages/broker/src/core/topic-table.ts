@@ -47,8 +47,8 @@ export class TopicTable {
   private slots: (Topic | null)[] = new Array<Topic | null>(256).fill(null);
   private count = 0;
   private bytes = 0;
-  private readonly topicsMax: number;
-  private readonly levelsMax: number;
+  topicsMax: number;
+  levelsMax: number;
   private readonly seed: number;
   private readonly emptied: () => void;
 

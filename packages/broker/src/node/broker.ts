@@ -16,6 +16,7 @@ import type {
   Durability,
   Inspection,
   Limits,
+  LiveOptions,
   LocalPublish,
   LocalSubscriber,
   Metrics,
@@ -30,6 +31,8 @@ import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
 import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
+import type { ReloadReport } from './reload.ts';
+import { replaceListeners } from './reload.ts';
 import { memoryLink } from './stream-link.ts';
 import type { ClaimHandler, MessageHandler } from './subscription.ts';
 import { Subscription } from './subscription.ts';
@@ -48,6 +51,13 @@ export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' |
   readonly stopGraceMs?: number;
   /** Read TCP and Unix sockets into one shared buffer where Node allows it; default true. */
   readonly sharedReads?: boolean;
+}
+
+/** What can be changed while it runs. What is absent stays as it is. */
+export interface ReloadOptions extends LiveOptions {
+  /** All that there shall be. */
+  readonly listeners?: readonly ListenerOptions[];
+  readonly limits?: Partial<Limits>;
 }
 
 export interface PublishOptions {
@@ -98,6 +108,7 @@ export class Broker {
   #lastToken = 0;
   #state: 'new' | 'starting' | 'running' | 'stopping' | 'stopped' = 'new';
   #stopped: Promise<void> | null = null;
+  #reloaded: Promise<unknown> = Promise.resolve();
 
   constructor(options: BrokerOptions) {
     const { authority, rules, store, listeners: _, ...rest } = options;
@@ -159,6 +170,41 @@ export class Broker {
     if (this.#state !== 'running') listener.close();
     this.#listeners = [...this.listeners, listener];
     return listener;
+  }
+
+  /**
+   * Goes over to other listeners, certificates (read again), limits and ways; whole, or not at all: rejects with a ListenError when one
+   * of the listeners cannot be as it should. No connection is dropped, also none of a listener that is closed. What a client was told
+   * at CONNECT holds for its connection. One reload comes after the other.
+   */
+  reload(options: ReloadOptions): Promise<ReloadReport> {
+    const result = this.#reloaded.then(() => this.#reload(options));
+    this.#reloaded = result.catch(() => undefined);
+    return result;
+  }
+
+  async #reload({ listeners, limits = {}, ...ways }: ReloadOptions): Promise<ReloadReport> {
+    this.#assertRunning();
+    const before = { ...this.#limits };
+    const next = listeners ?? this.listeners.map(({ options }) => options);
+    Object.assign(this.#limits, limits);
+    let replaced: Awaited<ReturnType<typeof replaceListeners>>;
+    try {
+      replaced = await replaceListeners(this.listeners, next, (options) => this.listen(options));
+    } catch (error) {
+      Object.assign(this.#limits, before);
+      throw error;
+    }
+    // What is shaking hands with one that is closed counts as long as it does.
+    const retired = this.#listeners.filter((each) => !each.isOpen && each.pending > 0);
+    this.#listeners = [...retired, ...replaced.listeners];
+    if (this.#state !== 'running') for (const each of replaced.listeners) each.close();
+    this.#assertRunning();
+    this.#events.intervalMs = this.#limits.eventIntervalMs;
+    this.#core.changeOptions(limits, liveOptions(ways), performance.now());
+    this.#driver.schedule();
+    const names = Object.keys(limits) as (keyof Limits)[];
+    return { listeners: replaced.changes, limits: names.filter((name) => this.#limits[name] !== before[name]) };
   }
 
   /** Those that are open, in the order of opening. */
@@ -358,6 +404,15 @@ export class Broker {
     this.#driver.schedule();
     return subscription;
   }
+}
+
+/** Those that are named, and nothing else that came along. */
+function liveOptions({ strictText, queueQos0, queueOverflow }: LiveOptions): LiveOptions {
+  return {
+    ...(strictText !== undefined && { strictText }),
+    ...(queueQos0 !== undefined && { queueQos0 }),
+    ...(queueOverflow !== undefined && { queueOverflow }),
+  };
 }
 
 function localPublish(topic: string, payload: string | Uint8Array, options: PublishOptions): LocalPublish {

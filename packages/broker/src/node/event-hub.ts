@@ -28,12 +28,13 @@ const reasonsMax = 1_000;
 
 export class EventHub {
   readonly #emitter = new EventEmitter();
-  readonly #intervalMs: number;
+  /** Milliseconds in which sockets that are turned away for one reason are counted into one event. */
+  intervalMs: number;
   readonly #turnedAway = new Map<string, { event: Extract<ServiceEvent, { type: 'turned-away' }>; more: number }>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs;
+    this.intervalMs = intervalMs;
     this.#emitter.setMaxListeners(0);
   }
 
@@ -65,7 +66,7 @@ export class EventHub {
       known.event = event;
     } else if (this.#turnedAway.size < reasonsMax) {
       this.#turnedAway.set(key, { event, more: 0 });
-      this.#timer ??= setTimeout(() => this.flush(), this.#intervalMs).unref();
+      this.#timer ??= setTimeout(() => this.flush(), this.intervalMs).unref();
       this.tell(event);
     }
   }

@@ -16,6 +16,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import type { WebSocketServer } from 'ws';
 import type { Limits, Peer } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
@@ -63,6 +64,11 @@ export class Listener {
   readonly #handshakes: UniformTimeout<string, Socket>;
 
   #isOpen = false;
+  /** The server is its own, and not another listener's that took over. */
+  #hasServer = true;
+  /** Whose server it takes over. */
+  #previous: Listener | null;
+  readonly #pauseOnConnect: boolean;
 
   /** Opens a listener. Rejects with ListenError. */
   static async open(options: ListenerOptions, reception: Reception): Promise<Listener> {
@@ -71,7 +77,7 @@ export class Listener {
     return listener;
   }
 
-  private constructor(options: ListenerOptions, reception: Reception) {
+  private constructor(options: ListenerOptions, reception: Reception, previous: Listener | null = null) {
     const { limits } = reception;
     this.type = options.type;
     this.url = listenerUrl(options, null);
@@ -90,8 +96,40 @@ export class Listener {
     this.#http = options.type === 'ws' || options.type === 'wss' || options.type === 'auto' ? this.#httpServer() : null;
     // Sockets are read in the way their type needs, so nothing may be read before that is arranged.
     const pauseOnConnect = options.type === 'tcp' || options.type === 'unix' || options.type === 'auto';
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect });
-    this.#server.on('connection', (socket) => this.#accepted(socket));
+    this.#previous = previous;
+    this.#pauseOnConnect = pauseOnConnect;
+    const settings = { allowHalfOpen: true, noDelay: true, pauseOnConnect };
+    this.#server = previous === null ? createServer(settings) : previous.#server;
+    if (previous === null) this.#server.on('connection', (socket) => this.#accepted(socket));
+  }
+
+  /** What it was opened with. */
+  get options(): ListenerOptions {
+    return this.#options;
+  }
+
+  /** A listener with other settings for what this one listens on, once it has `takeOver` called. Throws ListenError. */
+  succeeded(options: ListenerOptions): Listener {
+    return new Listener(options, this.#reception, this);
+  }
+
+  /** From now on new sockets come here; what is still shaking hands goes on where it is. True when the settings are others. */
+  takeOver(): boolean {
+    const previous = this.#previous;
+    if (previous === null) return false;
+    this.#previous = null;
+    const server: Server & { pauseOnConnect?: boolean } = this.#server;
+    server.removeAllListeners('connection').removeAllListeners('error');
+    // Node looks at it for every socket.
+    server.pauseOnConnect = this.#pauseOnConnect;
+    server.on('connection', (socket) => this.#accepted(socket));
+    this.port = previous.port;
+    previous.#isOpen = false;
+    previous.#hasServer = false;
+    const options = this.#options;
+    if (options.type === 'unix' && options.mode !== undefined) chmod(options.path, options.mode).catch(ignore);
+    this.#opened();
+    return !isDeepStrictEqual(previous.#options, options);
   }
 
   get isOpen(): boolean {
@@ -115,7 +153,11 @@ export class Listener {
       const address = this.#server.address();
       if (typeof address === 'object' && address !== null) this.port = address.port;
     }
-    this.url = listenerUrl(options, this.port);
+    this.#opened();
+  }
+
+  #opened(): void {
+    this.url = listenerUrl(this.#options, this.port);
     this.#isOpen = true;
     this.#server.on('error', (error) => this.#reception.turnedAway(this.url, '', `accept failed: ${error.message}`));
   }
@@ -123,7 +165,7 @@ export class Listener {
   /** Frees the port, and drops what is still shaking hands. Links stay. */
   close(): void {
     this.#isOpen = false;
-    this.#server.close();
+    if (this.#hasServer) this.#server.close();
     this.#handshakes.dropAll((socket) => socket.destroy());
   }
 

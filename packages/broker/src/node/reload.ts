@@ -1,0 +1,79 @@
+/**
+ * Going over to other listeners without dropping a connection: whole, or not at all.
+ *
+ * What listens on the same address goes on listening: only what is done with new sockets changes, certificates included. What
+ * was accepted before stays as it is, also that of a listener that is closed.
+ */
+
+import type { Listener } from './listener.ts';
+import type { ListenerOptions } from './listener-options.ts';
+import { defaultHost } from './listener-options.ts';
+
+export interface ListenerChanges {
+  /** By name, as they are listed. */
+  readonly opened: readonly string[];
+  readonly closed: readonly string[];
+  /** Other settings on the same address. Certificates are read again for all others, too. */
+  readonly changed: readonly string[];
+}
+
+/** What a reload did. */
+export interface ReloadReport {
+  readonly listeners: ListenerChanges;
+  /** Limits that have another value now. */
+  readonly limits: readonly string[];
+}
+
+type Open = (options: ListenerOptions) => Promise<Listener>;
+
+/**
+ * Makes listeners as `next` says of those that are open. Resolves to them, in its order. Rejects with a ListenError, and then
+ * the old ones are as they were; unless an address that one of them had to leave first was taken by somebody else meanwhile.
+ */
+export async function replaceListeners(
+  open: readonly Listener[],
+  next: readonly ListenerOptions[],
+  listen: Open,
+): Promise<{ listeners: Listener[]; changes: ListenerChanges }> {
+  const leaving = new Set(open);
+  const plans = next.map((options) => {
+    const previous = [...leaving].find((each) => addressOf(each.options) === addressOf(options));
+    if (previous === undefined) return { options, successor: null };
+    leaving.delete(previous);
+    // Throws for what cannot be used, before anything has changed.
+    return { options, successor: previous.succeeded(options) };
+  });
+  // Nothing can listen on all addresses of a port while something listens on one of them.
+  const wanted = new Set(plans.flatMap(({ options, successor }) => (successor === null ? [placeOf(options)] : [])));
+  const blocking = [...leaving].filter(({ options }) => wanted.has(placeOf(options)));
+  for (const each of blocking) each.close();
+  const opened: Listener[] = [];
+  const listeners: Listener[] = [];
+  try {
+    for (const { options, successor } of plans) {
+      if (successor === null) opened.push(await listen(options));
+      listeners.push(successor ?? (opened.at(-1) as Listener));
+    }
+  } catch (error) {
+    for (const each of opened) each.close();
+    for (const { options } of blocking) await listen(options);
+    throw error;
+  }
+  const changed = plans.flatMap(({ successor }) => (successor?.takeOver() === true ? [successor.url] : []));
+  const closed = [...leaving].map(({ url }) => url);
+  for (const each of leaving) each.close();
+  return { listeners, changes: { opened: opened.map(({ url }) => url), closed, changed } };
+}
+
+function addressOf(options: ListenerOptions): string {
+  if (options.type === 'unix') return options.path;
+  const { type, host = defaultHost, port } = options;
+  // Whichever port it was given: only its kind tells it from others.
+  return port === 0 ? `${host} any ${type}` : `${host} ${port}`;
+}
+
+/** What two listeners may not share. Port 0 is another one each time. */
+function placeOf(options: ListenerOptions): string | number | null {
+  if (options.type === 'unix') return options.path;
+  return options.port === 0 ? null : options.port;
+}
