@@ -121,6 +121,11 @@ describe('pipit serve', { concurrency: 4 }, () => {
       join(cert, 'data'),
       /^The store in \S+ cannot be opened: a part of the path is not a directory\.\n$/,
     ],
+    [
+      'where none can be made',
+      '/proc/pipit/data',
+      /^The store in \S+ cannot be opened: a part of the path does not exist and cannot be made\.\n$/,
+    ],
     ['where a file is', cert, /^The store in \S+ cannot be opened: there is a file of that name\.\n$/],
   ];
   for (const [name, directory, sentence] of places) {

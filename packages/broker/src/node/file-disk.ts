@@ -177,7 +177,8 @@ export class FileDisk implements Disk {
 
   #makeFolder(file: string, done: Done): void {
     if (!file.includes('/')) return done(null);
-    fs.mkdir(this.#path(file.slice(0, file.indexOf('/'))), { recursive: true }, (error) => done(error));
+    const folder = this.#path(file.slice(0, file.indexOf('/')));
+    fs.mkdir(folder, { mode: 0o700 }, (error) => done(error?.code === 'EEXIST' ? null : error));
   }
 
   // ── Open files

@@ -2,6 +2,7 @@
  * The store of a real broker: the pure log over the files of one directory. Everything asynchronous about it is here.
  */
 
+import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Batch, FetchRequest, PageRequest, Store, StoredMessage, StoredPage, StoredState } from '../core/index.ts';
@@ -223,11 +224,17 @@ async function openDirectory(directory: string): Promise<DirectoryLock> {
 
 /** Makes a directory that is there after a power cut too. */
 async function makeDirectory(directory: string): Promise<void> {
-  const first = await fs.mkdir(directory, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = directory; made.length >= first.length; made = dirname(made)) {
-    await new Promise<void>((done, failed) => {
-      syncFolder(dirname(made), (error) => (error === null ? done() : failed(error)));
-    });
+  // One by one: a recursive mkdir of Node tries for ever where the system says that the parent, which is there, is not.
+  const parent = dirname(directory);
+  if (parent !== directory && !existsSync(parent)) await makeDirectory(parent);
+  try {
+    await fs.mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    if (isThere && (await fs.stat(directory)).isDirectory()) return;
+    throw error;
   }
+  await new Promise<void>((done, failed) => {
+    syncFolder(parent, (error) => (error === null ? done() : failed(error)));
+  });
 }
