@@ -70,6 +70,19 @@ async function serve(directory: string): Promise<LogReport> {
   return report as LogReport;
 }
 
+/** Root may read everything: the directory is given to somebody else, who does `body`. */
+async function asOrdinaryUser(directory: string, body: () => Promise<void>): Promise<void> {
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) {
+    chmodSync(folder, 0o755);
+    for (const each of ['', ...readdirSync(directory)]) chownSync(join(directory, each), 65_534, 65_534);
+    process.seteuid?.(65_534);
+  }
+  await body().finally(() => {
+    if (isRoot) process.seteuid?.(0);
+  });
+}
+
 function filesOf(damage: readonly Damage[]): [string, string][] {
   return damage.map(({ kind, file }): [string, string] => [kind, file]).sort();
 }
@@ -150,6 +163,16 @@ test('foreign files are left alone', async () => {
   for (const name of names) assert.equal(readFileSync(join(directory, name), 'utf8'), name);
 });
 
+test('a folder that may not be read, as lost+found is where a disk is mounted, is no obstacle', async () => {
+  const directory = changed('mounted', (path) => mkdirSync(join(path, 'lost+found'), 0));
+  await asOrdinaryUser(directory, async () => {
+    const { content } = await contentOf(directory, history);
+    assert.deepEqual(content, whole);
+    assert.deepEqual((await serve(directory)).damage, []);
+  });
+  assert.ok(existsSync(join(directory, 'lost+found')));
+});
+
 test('a directory in the place of a segment: what was there is missing, and the log goes on', async () => {
   const name = segments[2] as string;
   const directory = changed('directory', (path) => {
@@ -163,14 +186,7 @@ test('a directory in the place of a segment: what was there is missing, and the 
 test('a segment that may not be read is told, kept, and moved to the quarantine by a repair or before', async () => {
   const name = segments[1] as string;
   const directory = changed('unreadable', (path) => chmodSync(join(path, name), 0));
-  const asUser = process.getuid?.() === 0;
-  if (asUser) {
-    // Root may read everything.
-    chmodSync(folder, 0o755);
-    for (const each of ['', ...readdirSync(directory)]) chownSync(join(directory, each), 65_534, 65_534);
-    process.seteuid?.(65_534);
-  }
-  try {
+  await asOrdinaryUser(directory, async () => {
     const { damage } = await serve(directory);
     assert.ok(damage.some(({ kind, file, copy }) => kind === 'unreadable' && file === name && copy === null));
     // Cleaning moves it itself, when the log is due for it before the broker stops.
@@ -179,7 +195,5 @@ test('a segment that may not be read is told, kept, and moved to the quarantine 
     await repairStore(directory);
     assert.ok(existsSync(join(directory, 'quarantine', name)) && !existsSync(join(directory, name)));
     assert.deepEqual((await contentOf(directory, history)).report.damage, []);
-  } finally {
-    if (asUser) process.seteuid?.(0);
-  }
+  });
 });

@@ -42,6 +42,7 @@ function dataOf(
     if (data !== undefined) throw usageError('--data and --memory exclude each other.');
     return { durability: 'memory' };
   }
+  if (data === '') throw usageError('--data: the directory must not be empty.');
   if (data === undefined && durability === undefined) return configured;
   const base = configured.durability === 'memory' ? defaultData : configured;
   return { ...base, durability: durability ?? base.durability, directory: resolve(data ?? base.directory) };

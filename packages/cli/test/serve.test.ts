@@ -255,6 +255,7 @@ describe('pipit serve', { concurrency: 4 }, () => {
       ['--memory', '--data', 'x'],
       /^Error: --data and --memory exclude each other\.\n$/,
     ],
+    ['a directory without a name', ['--data', ''], /^Error: --data: the directory must not be empty\.\n$/],
     [
       'nothing to keep, durably',
       ['--memory', '--durability', 'os'],

@@ -9,6 +9,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { Disk, DiskFile, DiskOperation, DiskResult } from '../store/disk.ts';
+import { dataFileNames } from './data-files.ts';
 
 type Answer = (result: DiskResult) => void;
 type Done = (error: Error | null) => void;
@@ -94,21 +95,20 @@ export class FileDisk implements Disk {
   // ── Reading
 
   #list(answer: Answer): void {
-    fs.readdir(this.#directory, { recursive: true, withFileTypes: true }, (error, entries) => {
-      if (error !== null) return answer(failed(error));
-      const files: DiskFile[] = [];
+    // Never from within the call.
+    setImmediate(() => {
       try {
-        for (const entry of entries) {
-          if (!entry.isFile()) continue;
-          const path = join(entry.parentPath, entry.name);
-          const name = path.slice(this.#directory.length).replaceAll('\\', '/').replace(/^\/+/, '');
-          files.push({ name, bytes: fs.statSync(path).size });
-        }
-      } catch (failure) {
-        return answer(failed(failure as Error));
+        answer({ kind: 'listed', files: dataFileNames(this.#directory).flatMap((name) => this.#listed(name)) });
+      } catch (error) {
+        answer(failed(error as Error));
       }
-      answer({ kind: 'listed', files });
     });
+  }
+
+  /** Empty when it is gone meanwhile. */
+  #listed(name: string): DiskFile[] {
+    const found = fs.statSync(this.#path(name), { throwIfNoEntry: false });
+    return found === undefined ? [] : [{ name, bytes: found.size }];
   }
 
   #read({ file, at, length }: Extract<DiskOperation, { kind: 'read' }>, answer: Answer): void {

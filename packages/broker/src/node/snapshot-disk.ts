@@ -7,9 +7,10 @@
  */
 
 import fs from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join } from 'node:path';
 import type { Disk, DiskFile, DiskOperation, DiskResult } from '../store/disk.ts';
 import { segmentNumber } from '../store/segments.ts';
+import { dataFileNames } from './data-files.ts';
 
 /** So often the files may change while they are opened. */
 const attemptsMax = 1_000;
@@ -59,11 +60,7 @@ export class SnapshotDisk implements Disk {
 
   /** In the order of the log, so that the sizes are those of one moment of it. */
   #names(): string[] {
-    const entries = fs.readdirSync(this.#directory, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(this.#directory, join(entry.parentPath, entry.name)).replaceAll(sep, '/'))
-      .sort();
+    return dataFileNames(this.#directory).sort();
   }
 
   /** Its bytes; null when it is gone. A segment that may not be opened is listed all the same: reading it will fail. */

@@ -2,12 +2,13 @@
  * The port behind the log: files in one directory, asked for by operations that are answered one by one.
  *
  * Changes to one file take effect in the order in which they were asked for; those to different files in any. A read sees at
- * least what was answered before it was asked for. A disk answers each operation exactly once, never from within the call. What was appended and not synced may be lost, in whole or in parts,
- * when the power goes. File names may have one folder in front (`quarantine/…`), which is made when it is needed.
+ * least what was answered before it was asked for. A disk answers each operation exactly once, never from within the call. What
+ * was appended and not synced may be lost, in whole or in parts, when the power goes. File names may have one folder in front
+ * (`quarantine/…`), which is made when it is needed.
  */
 
 export type DiskOperation =
-  /** Every file of the directory and its folders. */
+  /** Every file of the directory, and of those of its folders that may be read. */
   | { readonly kind: 'list' }
   /** Up to `length` bytes: fewer at the end of the file. */
   | { readonly kind: 'read'; readonly file: string; readonly at: number; readonly length: number }
