@@ -13,6 +13,7 @@ import { dataFileNames } from './data-files.ts';
 
 type Answer = (result: DiskResult) => void;
 type Done = (error: Error | null) => void;
+type Change = Exclude<DiskOperation, { kind: 'wait' | 'list' | 'read' }>;
 
 interface OpenFile {
   readonly fd: number;
@@ -39,7 +40,8 @@ export class FileDisk implements Disk {
   }
 
   perform(operation: DiskOperation, answer: Answer): void {
-    if (operation.kind === 'list') this.#list(answer);
+    if (operation.kind === 'wait') setTimeout(() => answer({ kind: 'done' }), operation.ms);
+    else if (operation.kind === 'list') this.#list(answer);
     else if (operation.kind === 'read') this.#read(operation, answer);
     else this.#inLine(operation, answer);
   }
@@ -52,7 +54,7 @@ export class FileDisk implements Disk {
     done();
   }
 
-  #inLine(operation: Exclude<DiskOperation, { kind: 'list' | 'read' }>, answer: Answer): void {
+  #inLine(operation: Change, answer: Answer): void {
     const { file } = operation;
     const run = (): void =>
       this.#change(operation, (error) => {
@@ -70,7 +72,7 @@ export class FileDisk implements Disk {
     }
   }
 
-  #change(operation: Exclude<DiskOperation, { kind: 'list' | 'read' }>, done: Done): void {
+  #change(operation: Change, done: Done): void {
     switch (operation.kind) {
       case 'append':
         return this.#append(operation.file, operation.bytes, done);

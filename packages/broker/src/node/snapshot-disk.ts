@@ -25,6 +25,7 @@ export class SnapshotDisk implements Disk {
 
   perform(operation: DiskOperation, answer: (result: DiskResult) => void): void {
     if (operation.kind === 'read') return this.#read(operation, answer);
+    if (operation.kind === 'wait') return void setTimeout(() => answer({ kind: 'done' }), operation.ms);
     // Never from within the call.
     setImmediate(() => answer(operation.kind === 'list' ? this.#list() : failed('these files are only read')));
   }

@@ -50,6 +50,7 @@ export class LogContents {
 
   /** Reads everything, once. `finished` gets the reason when the disk cannot be read at all; damage is none. */
   open(finished: (opened: Opened | null, reason: string) => void): void {
+    this.operations.isPatient = true;
     this.operations.ask({ kind: 'list' }, (result) => {
       if (result.kind !== 'listed') return finished(null, failureOf(result) ?? 'the disk did not list its files');
       const { files } = result;
@@ -73,10 +74,11 @@ export class LogContents {
     recovered: Recovered,
     finished: (opened: Opened | null, reason: string) => void,
   ): void {
-    const { segments, catalog, loader } = this;
+    const { segments, catalog, loader, operations } = this;
     const lost = catalog.settle();
     const copies = new Map(files.map(({ name, bytes }) => [name, bytes]));
     loader.state(recovered.commit, (state, unreadable, error) => {
+      operations.isPatient = false;
       if (state === null) return finished(null, error ?? 'the disk cannot be read');
       const report: LogReport = {
         segments: segments.count,

@@ -8,6 +8,8 @@
  */
 
 export type DiskOperation =
+  /** Nothing: done after about so long. */
+  | { readonly kind: 'wait'; readonly ms: number }
   /** Every file of the directory, and of those of its folders that may be read. */
   | { readonly kind: 'list' }
   /** Up to `length` bytes: fewer at the end of the file. */

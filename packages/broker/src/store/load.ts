@@ -157,18 +157,18 @@ export class Loader {
     reading.run(this.operations, this.segments, named, givesUp);
   }
 
-  /** Everything but what waits in queues and is retained; `lost`: records that cannot be read. */
+  /** Everything but what waits in queues and is retained; `lost`: records that cannot be read. Fails when the disk reads nothing. */
   state(
     commit: Commit | null,
     finished: (state: StoredState | null, lost: number, error: string | null) => void,
   ): void {
     const reading = new Reading();
     const sessions = [...this.catalog.sessions.values()].map((known) => this.wantSession(known, reading));
-    reading.run(this.operations, this.segments, (error) => {
+    const read = (error: string | null): void => {
       if (error !== null) return finished(null, 0, error);
       const ids = new Set<number>();
       for (const { inFlight } of sessions) addIds(ids, inFlight);
-      this.messages(ids, (messages, lost, failure) => {
+      const named = (messages: ReadonlyMap<number, StoredMessage>, lost: number, failure: string | null): void => {
         if (failure !== null) return finished(null, 0, failure);
         const state: StoredState = {
           wall: commit?.wall ?? 0,
@@ -178,8 +178,10 @@ export class Loader {
           retained: { [Symbol.iterator]: () => this.catalog.retained.restorable() },
         };
         finished(state, reading.lost + lost, null);
-      });
-    });
+      };
+      this.messages(ids, named, true);
+    };
+    reading.run(this.operations, this.segments, read, true);
   }
 
   private wantSession(known: CatalogSession, reading: Reading): LoadingSession {

@@ -108,6 +108,32 @@ test('when no commit record of a batch that counts is left, that of the batch th
   assert.deepEqual([bench.state.wall, bench.state.clock], [1_000_002, 1_000_002]);
 });
 
+test('a disk that cannot be read for a moment at the start has lost nothing', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { bench, model, names } = filled(seed);
+    // From the first read on, or from one in the midst.
+    let stepsBefore = bench.prng.below(8);
+    bench.beginRestart();
+    while (stepsBefore-- > 0 && !bench.isStarted) bench.step();
+    for (const name of names) bench.disk.badFiles.add(name);
+    const waited = bench.disk.counts.wait;
+    while (!bench.isStarted && bench.disk.counts.wait < waited + 2) assert.ok(bench.step(), 'it gave up');
+    bench.disk.badFiles.clear();
+    bench.endRestart();
+    assert.deepEqual(bench.report.damage, []);
+    assert.deepEqual(bench.shown(), model.show());
+  }
+});
+
+test('one that never gives some of it is waited for so often, and no more', () => {
+  const { bench, names } = filled(1);
+  for (const name of names.slice(1, -1)) bench.disk.badFiles.add(name);
+  bench.restart();
+  assert.ok(bench.disk.counts.wait >= 3 && bench.disk.counts.wait <= 16, `${bench.disk.counts.wait}`);
+  const unreadable = bench.report.damage.filter(({ kind }) => kind === 'unreadable').map(({ file }) => file);
+  assert.deepEqual(unreadable, names.slice(1, -1));
+});
+
 test('an id in a batch that does not count is not given out again: a later damage may bring its records back', () => {
   const bench = new LogBench(3, small);
   assert.equal(bench.commit([session('a', 1)]), null);

@@ -42,6 +42,7 @@ export class SimulatedDisk implements Disk {
   readonly badSpots: { readonly file: string; readonly from: number; readonly to: number }[] = [];
   /** Operations done, by kind. */
   readonly counts: Record<DiskOperation['kind'], number> = {
+    wait: 0,
     list: 0,
     read: 0,
     append: 0,
@@ -72,7 +73,7 @@ export class SimulatedDisk implements Disk {
     if (this.isStalled || this.pending.length === 0) return false;
     const seen = new Set<string>();
     const first = this.pending.filter(({ operation }) => {
-      if (operation.kind === 'list' || operation.kind === 'read') return true;
+      if (operation.kind === 'wait' || operation.kind === 'list' || operation.kind === 'read') return true;
       const { file } = operation;
       return !seen.has(file) && seen.add(file) !== undefined;
     });
@@ -130,6 +131,8 @@ export class SimulatedDisk implements Disk {
 
   private execute(operation: DiskOperation): DiskResult {
     switch (operation.kind) {
+      case 'wait':
+        return { kind: 'done' };
       case 'list':
         return { kind: 'listed', files: [...this.files].map(([name, { bytes }]) => ({ name, bytes: bytes.length })) };
       case 'read': {
