@@ -44,6 +44,9 @@ export const commands: readonly CommandEntry[] = [
     ),
     usageExitCode: failure,
   },
+  entry('bench', 'Load a broker, and say how much it gets through and how long that takes.', async (command, done) =>
+    (await import('./bench/bench-options.ts')).define(command, done),
+  ),
   entry('conformance', 'Test a broker against the standard.', async (command, done) =>
     (await import('./conformance.ts')).define(command, done),
   ),

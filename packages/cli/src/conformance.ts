@@ -4,6 +4,7 @@ import type { Facts, SuiteOptions } from '@pipit/conformance';
 import type { Command } from 'commander';
 import { type CommandError, usageError } from './command-error.ts';
 import type { Done } from './commands.ts';
+import { ProgressLine } from './progress-line.ts';
 import { wholeNumber } from './whole-number.ts';
 
 export interface ConformanceArguments {
@@ -56,8 +57,9 @@ async function conformanceCommand(url: string, options: ConformanceArguments): P
   for (const id of options.only ?? []) {
     if (!brokerCases.some((each) => isMeant(each, [id]))) throw usageError(`there is no case or statement ${id}.`);
   }
-  const progress = new Progress();
-  const report = await runSuite({ ...suiteOptions(url, options), progressed: progress.show }).catch((error) => {
+  const progress = new ProgressLine();
+  const progressed = (done: number, all: number): void => progress.show(() => `${done} of ${all} cases`);
+  const report = await runSuite({ ...suiteOptions(url, options), progressed }).catch((error) => {
     throw error instanceof TypeError ? notUrl(url) : error;
   });
   progress.clear();
@@ -72,17 +74,6 @@ function notUrl(text: string): CommandError {
   const isAddress = /^[\w.-]+(:\d+)?$/.test(text);
   const hint = isAddress ? `such as mqtt://${text}` : 'which begins with mqtt://, mqtts://, ws:// or wss://';
   return usageError(`${text} is not the URL of a broker, ${hint}.`);
-}
-
-/** How far the run is, in one line of a terminal that is written over and over. */
-class Progress {
-  readonly show = (done: number, all: number): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${all} cases`);
-  };
-
-  clear(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  }
 }
 
 /** Resolves once the text has left: the process exits soon after, and a pipe may take less at once than a report is long. */

@@ -1,7 +1,8 @@
 /** `pipit pub`: publishes one message, or one for each line of its input, and waits until the broker has taken it. */
 
 import { ReasonCode } from '@pipit/protocol';
-import { connectionOptions, targetOf } from './client-options.ts';
+import { connectionOptions } from './client-options.ts';
+import { targetOf } from './connection-options.ts';
 import { dial } from './dial.ts';
 import { MqttConnection, type OutgoingMessage } from './mqtt-connection.ts';
 import { type MessageArguments, outgoing } from './outgoing.ts';

@@ -2,8 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { ReasonCode, topicNameProblem } from '@pipit/protocol';
-import { connectionOptions, targetOf } from './client-options.ts';
+import { connectionOptions } from './client-options.ts';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
+import { targetOf } from './connection-options.ts';
 import { dial } from './dial.ts';
 import { MessagePrinter, type PrintArguments } from './message-printer.ts';
 import { MqttConnection, type OutgoingMessage } from './mqtt-connection.ts';

@@ -2,8 +2,9 @@
 
 import type { PublishPacket } from '@pipit/protocol';
 import { filterMatches, ReasonCode, topicFilterProblem } from '@pipit/protocol';
-import { type ClientArguments, connectionOptions, targetOf } from './client-options.ts';
+import { type ClientArguments, connectionOptions } from './client-options.ts';
 import { exitCodes, usageError } from './command-error.ts';
+import { targetOf } from './connection-options.ts';
 import { dial } from './dial.ts';
 import { MessagePrinter, type PrintArguments } from './message-printer.ts';
 import { MqttConnection } from './mqtt-connection.ts';
