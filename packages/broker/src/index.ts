@@ -2,11 +2,12 @@
 
 export { type Admin, type AdminOptions, type LogLevels, openAdmin } from './admin/admin.ts';
 export { type NewToken, TokenFileError } from './admin/tokens.ts';
+export { Access, type AccessFailure, type AccessPlan, type PlannedJudge } from './auth/access.ts';
 export { AclFileError, parseAcl } from './auth/acl-file.ts';
 export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
 export { BackOff, type BackOffOptions } from './auth/back-off.ts';
 export { type CertificateIdentity, certificateJudge } from './auth/certificate.ts';
-export { chain, type Judge, type Pass } from './auth/chain.ts';
+export { chain, type Judge, type JudgeAnswer, type JudgeRefusal, type Pass, type Word } from './auth/chain.ts';
 export { type HttpOptions, httpJudge } from './auth/http.ts';
 export { jwtJudge } from './auth/jwt.ts';
 export { readJwtKeys, readJwtSecret } from './auth/jwt-keys.ts';
@@ -27,13 +28,16 @@ export type {
   Durability,
   FetchRequest,
   Groups,
+  Holder,
   Inspection,
   Limits,
   LocalMessage,
   PageRequest,
   Peer,
   Refusal,
+  Review,
   Rule,
+  Standing,
   Store,
   StoredDelivery,
   StoredMessage,
@@ -46,6 +50,7 @@ export type {
   Verdict,
 } from './core/index.ts';
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
+export { planAccess } from './node/access.ts';
 export type { BrokerOptions, PublishOptions, ReloadOptions, SubscribeOptions } from './node/broker.ts';
 export { Broker, createBroker, PublishError } from './node/broker.ts';
 export {

@@ -43,6 +43,7 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'fetch-failed': 'error',
   'turned-away': 'warn',
   administered: 'info',
+  'authority-failed': 'error',
   fault: 'error',
 };
 

@@ -1,7 +1,7 @@
 /** Anybody may connect, as nobody in particular. */
 
 import { ReasonCode } from '@pipit/protocol';
-import type { Acceptance, Authority, Permissions } from '../core/index.ts';
+import type { Acceptance, Authority, Peer, Permissions } from '../core/index.ts';
 import { type Judge, pass } from './chain.ts';
 
 /** Everybody gets in, with the same permissions; null: everything is allowed. Nobody can prove anything. */
@@ -16,14 +16,18 @@ export function anonymousAuthority(permissions: Permissions | null): Authority {
 
 /** Lets in who shows neither name nor method: from this machine, or from everywhere. */
 export function anonymousJudge(isFromEverywhere: boolean): Judge {
+  const isWelcome = (peer: Peer): boolean => isFromEverywhere || isNear(peer);
   return {
     authenticate({ peer, username, method }) {
-      const { transport, address } = peer;
-      const isNear = transport === 'unix' || transport === 'memory' || isLoopback(address);
-      if (username !== null || method !== null || !(isNear || isFromEverywhere)) return pass;
+      if (username !== null || method !== null || !isWelcome(peer)) return pass;
       return { outcome: 'accept', principal: null };
     },
+    wordFor: (_, peer) => (peer === null || isWelcome(peer) ? 'stands' : 'gone'),
   };
+}
+
+function isNear({ transport, address }: Peer): boolean {
+  return transport === 'unix' || transport === 'memory' || isLoopback(address);
 }
 
 /** `127.0.0.1:5000`, `[::1]:5000`, `[::ffff:127.0.0.1]:5000` */

@@ -16,6 +16,10 @@ export function certificateJudge(identity: CertificateIdentity = 'commonName'): 
       const principal = identityOf(peer.certificate, identity);
       return principal === '' ? pass : { outcome: 'accept', principal };
     },
+    wordFor({ name }, peer) {
+      const isOther = peer?.certificate !== undefined && identityOf(peer.certificate, identity) !== name;
+      return isOther ? 'gone' : 'stands';
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** Several authorities, asked in turn: the first that knows the peer decides. */
 
 import { ReasonCode } from '@pipit/protocol';
-import type { AuthenticationRequest, Authority, Refusal, Verdict } from '../core/index.ts';
+import type { AuthenticationRequest, Authority, Peer, Refusal, Subject, Verdict } from '../core/index.ts';
 import { BackOff } from './back-off.ts';
 
 /** "I do not know this one": the next is asked. */
@@ -14,9 +14,17 @@ export interface JudgeRefusal extends Refusal {
   readonly isGuess?: boolean;
 }
 
+/**
+ * What a judge still says of somebody that it once let in, without asking again. `stale`: what it was let in by is not good any more,
+ * and it has to come back with what is; `gone`: it does not know it any more.
+ */
+export type Word = 'stands' | 'stale' | 'gone';
+
 /** One link of a chain. Every Authority is one that never passes. */
 export interface Judge {
   authenticate(request: AuthenticationRequest): JudgeAnswer | Promise<JudgeAnswer>;
+  /** Absent: it cannot say, and so everybody stands. `peer` is null for who is not connected. */
+  wordFor?(subject: Subject, peer: Peer | null): Word;
 }
 
 export type JudgeAnswer = Verdict | JudgeRefusal | Pass;

@@ -131,7 +131,7 @@ function verdictOf(answer: HttpAnswer): Verdict | Identification | Pass {
   const { rules, expiresInSeconds, ...identification } = answer;
   return {
     ...identification,
-    ...(rules !== undefined && { permissions: new Permissions(rules) }),
+    ...(rules !== undefined && { permissions: new Permissions(rules, {}, { isOwn: true }) }),
     ...(expiresInSeconds !== undefined && { expiresInMs: expiresInSeconds * 1000 }),
   };
 }

@@ -91,7 +91,7 @@ function identify(claims: Claims, clientId: string, options: JwtOptions): Identi
     principal,
     groups: groupsOf(claims, options.groupsClaim),
     values: valuesOf(claims),
-    ...(read !== null && { permissions: new Permissions(read.data) }),
+    ...(read !== null && { permissions: new Permissions(read.data, {}, { isOwn: true }) }),
     ...(expiresInMs !== null && { expiresInMs }),
   };
 }

@@ -5,12 +5,13 @@
  * (hashing.ts), and a name that nobody has takes as long as a wrong password.
  */
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { ReasonCode } from '@pipit/protocol';
-import type { AuthenticationRequest, Refusal, Verdict } from '../core/index.ts';
-import { type Judge, type Pass, pass } from './chain.ts';
+import type { Acceptance, AuthenticationRequest, Refusal, Subject, Verdict } from '../core/index.ts';
+import { type Judge, type Pass, pass, type Word } from './chain.ts';
 import { HashingLine } from './hashing.ts';
 import { defaultCost, type PasswordHash, parsePasswordHash, verifyPassword } from './password-hash.ts';
+import type { Identification } from './permitting.ts';
 import { scramMethod, scramStep } from './scram.ts';
 
 /** What is wrong with a password file: one sentence a line, each beginning with its number. */
@@ -59,7 +60,7 @@ const wrong: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.BadUserNameOr
 const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, reason: 'too many are logging in' };
 
 export class PasswordFile implements Judge {
-  private users: ReadonlyMap<string, PasswordHash>;
+  private readonly users: ReadonlyMap<string, PasswordHash>;
   private readonly line: HashingLine;
 
   /** `users`: see `parsePasswords`. */
@@ -68,19 +69,34 @@ export class PasswordFile implements Judge {
     this.line = line;
   }
 
-  /** From now on these; who is connected stays. */
-  replace(users: ReadonlyMap<string, PasswordHash>): void {
-    this.users = users;
-  }
-
   async authenticate(request: AuthenticationRequest): Promise<Verdict | Pass> {
     const { method, username, password } = request;
-    if (method === scramMethod) return scramStep(request, (name) => this.users.get(name) ?? null);
+    if (method === scramMethod) {
+      const verdict = scramStep(request, (name) => this.users.get(name) ?? null);
+      if (verdict.outcome !== 'accept') return verdict;
+      const known = this.users.get(verdict.principal ?? '');
+      return known === undefined ? wrong : identified(verdict, known);
+    }
     if (method !== null || username === null || password === null) return pass;
     const stored = this.users.get(username);
     const isRight = await this.line.run(() => verifyPassword(stored ?? nobody, password));
     if (isRight === null) return busy;
     if (stored === undefined) return pass;
-    return isRight ? { outcome: 'accept', principal: username } : wrong;
+    return isRight ? identified({ outcome: 'accept', principal: username }, stored) : wrong;
   }
+
+  wordFor({ name, mark }: Subject): Word {
+    const stored = this.users.get(name);
+    if (stored === undefined) return 'gone';
+    return mark === undefined || mark === markOf(stored) ? 'stands' : 'stale';
+  }
+}
+
+function identified(acceptance: Acceptance, stored: PasswordHash): Identification {
+  return { ...acceptance, mark: markOf(stored) };
+}
+
+/** Tells one password from another, and gives away neither. */
+function markOf({ salt, hash }: PasswordHash): string {
+  return createHash('sha256').update(salt).update(hash).digest('base64url').slice(0, 16);
 }

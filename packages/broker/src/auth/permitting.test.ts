@@ -85,14 +85,26 @@ test('who would choose its part of the topics by wildcards or levels in its name
   assert.equal(verdict.outcome, 'accept', 'where no rule has it in a template any client id will do');
 });
 
-test('a verdict with permissions of its own keeps them', async () => {
-  const own = new Permissions([]);
-  const authority = permitting(
-    { authenticate: () => ({ outcome: 'accept', principal: 'x', permissions: own }) },
-    rules,
+test('rules that a verdict brings hold instead, for whom it is about', async () => {
+  const own = new Permissions(
+    [
+      { effect: 'allow', action: 'publish', filter: 'mine/${clientId}' },
+      { effect: 'allow', action: 'publish', filter: 'site/${claim.site}' },
+    ],
+    {},
+    { isOwn: true },
   );
-  const verdict = await authority.authenticate(request('c1'));
-  assert.ok(verdict.outcome === 'accept' && verdict.permissions === own);
+  const identification = { outcome: 'accept', principal: 'ada', permissions: own } as const;
+  const verdict = await permitting({ authenticate: () => identification }, rules).authenticate(request('c1'));
+  assert.ok(verdict.outcome === 'accept');
+  const { permissions } = verdict;
+  assert.deepEqual(
+    ['mine/c1', 'mine/c2', 'u/ada', 'site/'].map((topic) => permissions?.publish(topic, 0, false)),
+    [0, ReasonCode.NotAuthorized, ReasonCode.NotAuthorized, ReasonCode.NotAuthorized],
+  );
+  assert.deepEqual([permissions?.isOwn, permissions?.subject.name], [true, 'ada']);
+  const refused = await permitting({ authenticate: () => identification }, rules).authenticate(request('a/b'));
+  assert.equal(refused.outcome === 'refuse' && refused.reasonCode, ReasonCode.ClientIdentifierNotValid);
 });
 
 test('a certificate says who somebody is by the part that was chosen', async () => {

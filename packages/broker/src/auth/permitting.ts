@@ -1,7 +1,15 @@
 /** What somebody who was let in may do: the broker's rules, for this principal in particular. */
 
 import { ReasonCode } from '@pipit/protocol';
-import type { Acceptance, AuthenticationRequest, Authority, Permissions, Refusal, Verdict } from '../core/index.ts';
+import type {
+  Acceptance,
+  AuthenticationRequest,
+  Authority,
+  Permissions,
+  Refusal,
+  Subject,
+  Verdict,
+} from '../core/index.ts';
 import { isFilterValue } from '../core/index.ts';
 
 /** A judge's acceptance with what it knows of the principal beside its name. */
@@ -9,6 +17,9 @@ export interface Identification extends Acceptance {
   readonly groups?: readonly string[];
   /** For templates: `claim.site` → `north`. */
   readonly values?: Readonly<Record<string, string>>;
+  /** See `Subject`. */
+  readonly via?: string;
+  readonly mark?: string;
 }
 
 /**
@@ -20,40 +31,67 @@ export function permitting(authority: Authority, permissions: Permissions): Auth
   return {
     async authenticate(request) {
       const verdict: Verdict | Identification = await authority.authenticate(request);
-      if (verdict.outcome !== 'accept' || verdict.permissions !== undefined) return verdict;
-      return permitted(request, verdict, permissions);
+      return verdict.outcome === 'accept' ? permitted(request, verdict, permissions) : verdict;
     },
   };
 }
 
-function permitted(
+/** The acceptance with permissions for its subject; null: it may do everything. */
+export function permitted(
   request: AuthenticationRequest,
-  verdict: Identification,
-  permissions: Permissions,
+  identification: Identification,
+  broker: Permissions | null,
 ): Acceptance | Refusal {
-  const { groups = [], values: told = {}, ...acceptance } = verdict;
-  const { principal } = acceptance;
-  const known: Record<string, string | undefined> = {
-    ...told,
-    clientId: acceptance.assignedClientId ?? request.clientId,
-    username: principal ?? undefined,
-    'cert.cn': request.peer.certificate?.commonName,
-  };
-  const values: Record<string, string> = {};
-  for (const name of permissions.names) {
-    const value = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (value === undefined || value === '') continue;
-    if (!isFilterValue(value)) return unfit(name);
-    values[name] = value;
-  }
-  return { ...acceptance, permissions: permissions.for({ name: principal ?? '', groups, values }) };
+  const { groups: _, values: _values, via: _via, mark: _mark, ...acceptance } = identification;
+  const permissions = identification.permissions ?? broker;
+  if (permissions === null) return acceptance;
+  const subject = subjectOf(request, identification);
+  const unfit = unfitName(permissions, subject);
+  return unfit === undefined ? { ...acceptance, permissions: permissions.for(subject) } : refusalFor(unfit);
 }
 
-function unfit(name: string): Refusal {
-  const reasonCode = name === 'clientId' ? ReasonCode.ClientIdentifierNotValid : ReasonCode.NotAuthorized;
+/** A name that the rules use and whose value cannot stand in them. */
+export function unfitName(permissions: Permissions, { unfit }: Subject): string | undefined {
+  return unfit?.find((name) => permissions.names.has(name));
+}
+
+function subjectOf(request: AuthenticationRequest, identification: Identification): Subject {
+  const { principal, values, assignedClientId } = identification;
+  return subjectWith(identification, {
+    ...values,
+    clientId: assignedClientId ?? request.clientId,
+    username: principal ?? undefined,
+    'cert.cn': request.peer.certificate?.commonName,
+  });
+}
+
+/** Of `known`, what has no value is left out, and what cannot stand for one level is named. */
+export function subjectWith(
+  { principal, groups = [], via, mark }: Pick<Identification, 'principal' | 'groups' | 'via' | 'mark'>,
+  known: Readonly<Record<string, string | undefined>>,
+): Subject {
+  const values: Record<string, string> = {};
+  const unfit: string[] = [];
+  for (const [name, value] of Object.entries(known)) {
+    if (value === undefined || value === '') continue;
+    if (isFilterValue(value)) values[name] = value;
+    else unfit.push(name);
+  }
   return {
-    outcome: 'refuse',
-    reasonCode,
-    reason: `${name} has a character in it that rules about it cannot take: + # or /`,
+    name: principal ?? '',
+    groups,
+    values,
+    ...(unfit.length > 0 && { unfit }),
+    ...(via !== undefined && { via }),
+    ...(mark !== undefined && { mark }),
   };
+}
+
+function refusalFor(name: string): Refusal {
+  const reasonCode = name === 'clientId' ? ReasonCode.ClientIdentifierNotValid : ReasonCode.NotAuthorized;
+  return { outcome: 'refuse', reasonCode, reason: unfitReason(name) };
+}
+
+export function unfitReason(name: string): string {
+  return `${name} has a character in it that rules about it cannot take: + # or /`;
 }

@@ -63,6 +63,7 @@ export function reauthenticated(state: State, connection: Connection, verdict: A
     return;
   }
   permit(state, session, verdict.permissions ?? null);
+  if (session.lasts) state.journal?.touch(session);
   connection.lastTopicEpoch = -1;
   limitLife(state, connection, verdict.expiresInMs);
   sendAuth(state, connection, ReasonCode.Success, verdict.data ?? null, verdict.reason);

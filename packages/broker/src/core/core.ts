@@ -20,18 +20,19 @@ import { subscribeLocal } from './local-subscribe.ts';
 import { Delivery } from './message.ts';
 import { Counter, type Metrics } from './metrics.ts';
 import { paged } from './paging.ts';
-import type { Permissions, Rule } from './permissions.ts';
+import type { Groups, Permissions, Rule } from './permissions.ts';
 import type { Peer, StoredMessage, StoredPage, StoredState, Verdict } from './ports.ts';
 import { publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
 import { refusalOf } from './refusal.ts';
+import type { Review } from './rights.ts';
 import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
 import { endSession } from './sessions.ts';
 import type { Slab } from './slab.ts';
 import { type CoreOptions, type Effect, type LiveOptions, State, Sweep } from './state.ts';
-import { sweepSubscriptions } from './sweeps.ts';
+import { sweepSessions } from './sweeps.ts';
 import { SysTopics } from './sys.ts';
 
 /** What one turn has to say. Both arrays are used again: do not keep them. */
@@ -178,13 +179,23 @@ export class Core {
    * Replaces the rules of these permissions and of all that share them: effective at once, then subscriptions that lost their
    * right go in steps.
    */
-  permissionsChanged(permissions: Permissions, rules: readonly Rule[], now: number): void {
+  permissionsChanged(permissions: Permissions, rules: readonly Rule[], now: number, groups: Groups = {}): void {
+    permissions.replace(rules, groups);
+    this.rightsChanged(now, ({ permissions: each }) => each?.sharesRulesWith(permissions) === true);
+  }
+
+  /** Rules or users have changed: what every session may do is asked anew, in steps, and by the same function from now on. */
+  reviewed(review: Review, now: number): void {
+    this.state.review = review;
+    this.rightsChanged(now, () => true);
+  }
+
+  private rightsChanged(now: number, concerns: (session: Session) => boolean): void {
     const { state } = this;
     state.now = now;
-    permissions.replace(rules);
     state.permissionEpoch++;
     state.router.version++;
-    state.wake(sweepSubscriptions(state, permissions));
+    state.wake(sweepSessions(state, concerns));
   }
 
   /** Other limits and other ways from now on. What a client was told at CONNECT holds for its connection. */

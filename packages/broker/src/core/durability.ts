@@ -14,9 +14,11 @@ import { Passing } from './passing.ts';
 import type { StoredDelivery, StoredSession, StoredState, StoredSubscription } from './ports.ts';
 import { Queue } from './queue.ts';
 import { restoreRetained } from './retaining.ts';
+import { restoredRights } from './rights.ts';
 import { isEstateKey, Session } from './session.ts';
 import { closeEstate, expireSession } from './sessions.ts';
 import type { State } from './state.ts';
+import { reviewSession, sweepSessions } from './sweeps.ts';
 import { scheduleWill } from './will.ts';
 
 /** Hands out the open batch for its commit, if it is its turn. At the end of every turn. */
@@ -138,6 +140,8 @@ export function* restore(state: State, stored: StoredState): Generator<void> {
   }
   // A will joins the end of its receivers' lines: only now are they what they were.
   for (const { session } of loaded) if (!session.isEnded) scheduleWill(state, session);
+  // What was allowed when they slept in may not be so now: subscriptions and what waits by them go as after any change.
+  if (state.review !== null) state.wake(sweepSessions(state, () => true));
   for (const { entry, session } of loaded) {
     if (isEstateKey(entry.session.key) && new Passing(state, session, closeEstate).start()) closeEstate(state, session);
   }
@@ -162,6 +166,9 @@ function restoreSession(state: State, stored: StoredSession, subscriptions: read
   }
   session.isEstate = isEstateKey(stored.key);
   if (session.isEstate) return session;
+  const rights = restoredRights(stored.rights);
+  if (state.review !== null || rights?.isOwn === true) session.permissions = rights;
+  reviewSession(state, session);
   for (const { filter, shareName, ...options } of subscriptions)
     state.router.subscribe(session, filter, shareName, options);
   session.deadline = Deadline.of(session, expireSession);

@@ -52,6 +52,7 @@ export type {
   Verdict,
 } from './ports.ts';
 export { decodePropertyBlock, encodePropertyBlock } from './property-block.ts';
+export type { Holder, Review, Standing } from './rights.ts';
 export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
 export type { CoreOptions, Effect, LiveOptions, QueueOverflow } from './state.ts';

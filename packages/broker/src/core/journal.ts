@@ -11,6 +11,7 @@
 import type { Connection } from './connection.ts';
 import type { Delivery } from './message.ts';
 import type { Batch, Change, StoredDelivery } from './ports.ts';
+import { recordedRights } from './rights.ts';
 import type { Session } from './session.ts';
 
 /** A change as noted; what the store gets is made from it when the batch is sealed, with the values of then. */
@@ -313,6 +314,7 @@ export class Journal {
     session.isRecorded = true;
     const { key, clientId, principal, incarnation, expirySeconds, will } = session;
     if (will !== null && will.message.id === 0) will.message.id = this.nextMessageId();
+    const rights = recordedRights(session.permissions);
     return {
       kind: 'session',
       session: {
@@ -321,6 +323,7 @@ export class Journal {
         principal,
         incarnation,
         expirySeconds,
+        ...(rights !== undefined && { rights }),
         will:
           will === null ? null : { message: will.message.toStored(recordOffsetMs), delaySeconds: will.delaySeconds },
         closedAtClock: session.connection === null ? session.closedAt + recordOffsetMs : Number.POSITIVE_INFINITY,

@@ -36,6 +36,11 @@ export interface Subject {
   readonly groups: readonly string[];
   /** What stands for `${name}` in filters. A rule whose name has no value here does not apply. */
   readonly values: Readonly<Record<string, string>>;
+  /** Names whose value cannot stand for one level. */
+  readonly unfit?: readonly string[];
+  /** Which authority let it in, in that one's words, and by what: another mark is another password. */
+  readonly via?: string;
+  readonly mark?: string;
 }
 
 /** The members of each group, by principal. */
@@ -86,11 +91,19 @@ class RuleBook {
 const nobody: Subject = { name: '', groups: [], values: {} };
 
 export class Permissions {
+  /** Who they are for. */
+  subject: Subject = nobody;
+  /** The rules came with the login and are this subject's own: they are kept with its session. */
+  readonly isOwn: boolean;
   private book = new RuleBook();
-  private subject = nobody;
 
-  constructor(rules: readonly Rule[], groups: Groups = {}) {
+  constructor(rules: readonly Rule[], groups: Groups = {}, { isOwn = false }: { readonly isOwn?: boolean } = {}) {
+    this.isOwn = isOwn;
     this.book.write(rules, groups);
+  }
+
+  get rules(): readonly Rule[] {
+    return this.book.rules;
   }
 
   /** The same rules for somebody in particular. Throws a TypeError for a value that is no `isFilterValue`. */
@@ -99,13 +112,13 @@ export class Permissions {
       if (!isFilterValue(value))
         throw new TypeError(`The value of \${${name}} cannot stand for one level of a filter.`);
     }
-    const permissions = new Permissions([]);
+    const permissions = new Permissions([], {}, { isOwn: this.isOwn });
     permissions.book = this.book;
     permissions.subject = subject;
     return permissions;
   }
 
-  /** Takes effect at once, for all who share the rules; tell the core by `permissionsChanged`, which calls this. */
+  /** Takes effect at once, for all who share the rules; the core has to be told, by `permissionsChanged`, which calls this, or `review`. */
   replace(rules: readonly Rule[], groups: Groups = {}): void {
     this.book.write(rules, groups);
   }

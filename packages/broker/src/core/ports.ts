@@ -154,6 +154,8 @@ export interface StoredSession {
   readonly principal: string | null;
   readonly incarnation: number;
   readonly expirySeconds: number;
+  /** What its owner was let in as, in words of the core's (rights.ts); absent: nothing is known of it. */
+  readonly rights?: string;
   readonly will: { readonly message: StoredMessage; readonly delaySeconds: number } | null;
   /** By the record clock: since when it has no connection; Infinity while it has one. */
   readonly closedAtClock: number;

@@ -12,9 +12,9 @@ import type { BrokerEvent } from './events.ts';
 import { Counter } from './metrics.ts';
 import { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
+import { revoke } from './revoking.ts';
 import { estateKey, Session, type Will } from './session.ts';
 import type { State } from './state.ts';
-import { revoke } from './sweeps.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
 
 type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];

@@ -23,6 +23,7 @@ import { Publication } from './publication.ts';
 import { type Queue, QueueTotal } from './queue.ts';
 import { Fetches } from './replay.ts';
 import { RetainedStore } from './retained.ts';
+import type { Review } from './rights.ts';
 import { Router } from './router.ts';
 import type { Session } from './session.ts';
 import { SlabPool } from './slab.ts';
@@ -73,6 +74,11 @@ export interface CoreOptions {
   readonly queueQos0?: boolean;
   /** Default: `drop-newest`. */
   readonly queueOverflow?: QueueOverflow;
+  /**
+   * Says what sessions of an earlier run may do until their client comes back. Default: what rules that came with their login said
+   * (`Permissions.isOwn`), or else everything.
+   */
+  readonly review?: Review;
 }
 
 /** Of them, those that can be changed while it runs. */
@@ -132,6 +138,8 @@ export class State {
   isStopping = false;
   /** Bytes that sockets have not taken, all together. */
   unsentTotal = 0;
+  /** Who is asked what sessions may do when it changes, and at the start; null: nobody. */
+  review: Review | null;
   /** Permissions' changes so far: verdicts on a connection's last topic hold for one value of it. */
   permissionEpoch = 1;
   private lastIncarnation = 0;
@@ -139,6 +147,7 @@ export class State {
 
   constructor(options: CoreOptions, limits: Limits, now: number, wallOffsetMs: number) {
     this.options = options;
+    this.review = options.review ?? null;
     this.limits = limits;
     this.now = now;
     this.startedAt = now;

@@ -2,40 +2,45 @@
  * Passes over all sessions that are done in steps, so that a million of them never hold up a turn.
  */
 
-import { dropDelivery } from './line.ts';
-import type { Permissions } from './permissions.ts';
-import { endReplay } from './replay.ts';
+import { ReasonCode } from '@pipit/protocol';
+import { disconnect } from './closing.ts';
+import { revoke } from './revoking.ts';
 import type { Session } from './session.ts';
 import { type State, Sweep } from './state.ts';
 
-/** After a change of permissions: subscriptions that lost their right go, with the queued messages that only they explain. */
-export function sweepSubscriptions(state: State, permissions: Permissions): Sweep {
+/** After a change of rights: those of each session are asked anew, and what they do not grant goes. */
+export function sweepSessions(state: State, concerns: (session: Session) => boolean): Sweep {
   const sessions = state.sessions.values();
   return new Sweep(() => {
     while (!state.isSpent) {
       const next = sessions.next();
       if (next.done === true) return false;
       state.deliveriesLeft--;
-      if (next.value.permissions?.sharesRulesWith(permissions) === true) revoke(state, next.value);
+      const session = next.value;
+      if (session.isEstate || session.local !== null || !concerns(session)) continue;
+      const ends = reviewSession(state, session);
+      if (session.permissions !== null) revoke(state, session);
+      if (ends !== null && session.connection !== null) {
+        disconnect(state, session.connection, ReasonCode.NotAuthorized, ends);
+      }
     }
     return true;
   });
 }
 
-/** Ends what a session has and its permissions do not grant: subscriptions, and messages that wait in memory. */
-export function revoke(state: State, session: Session): void {
-  for (const { filter, shareName, qos } of [...state.router.subscriptionsOf(session)]) {
-    state.deliveriesLeft--;
-    if ((session.permissions?.subscribe(filter, qos, shareName) ?? 0) === 0) continue;
-    state.router.unsubscribe(session, filter, shareName);
-    if (shareName === undefined) endReplay(state, session, filter);
-    if (session.lasts) state.journal?.record({ kind: 'unsubscribed', key: session.key, filter, shareName });
-    state.tell({ type: 'subscription-revoked', clientId: session.clientId, filter });
-  }
-  const { queue } = session;
-  if (queue === null) return;
-  const revoked = queue.extract((delivery) => !session.mayReceive(delivery.message.topic.name));
-  state.deliveriesLeft -= revoked.length;
-  for (const delivery of revoked) dropDelivery(state, session, delivery, 'not-authorized');
-  if (queue.count === 0) session.queue = null;
+/** Gives a session the rights that it has now. Why its connection has to end, or null. */
+export function reviewSession(state: State, session: Session): string | null {
+  if (state.review === null) return null;
+  const { clientId, principal, connection, permissions: before } = session;
+  const { permissions, ends } = state.review({
+    clientId,
+    principal,
+    peer: connection?.peer ?? null,
+    permissions: before,
+  });
+  if (permissions === before) return ends;
+  session.permissions = permissions;
+  if (connection !== null) connection.lastTopicEpoch = -1;
+  if (session.subscriptionCount > 0) state.router.version++;
+  return ends;
 }

@@ -1,35 +1,26 @@
 /** Who may connect and what they may do, from the configuration and the files that it names. */
 
 import { readFileSync } from 'node:fs';
+import type { AccessPlan, PlannedJudge } from '../auth/access.ts';
 import { AclFileError, parseAcl } from '../auth/acl-file.ts';
 import { anonymousJudge } from '../auth/anonymous.ts';
 import { certificateJudge } from '../auth/certificate.ts';
-import { chain, type Judge } from '../auth/chain.ts';
 import { httpJudge } from '../auth/http.ts';
 import { jwtJudge } from '../auth/jwt.ts';
 import { readJwtKeys, readJwtSecret } from '../auth/jwt-keys.ts';
-import type { JwtKey } from '../auth/jwt-options.ts';
 import { PasswordFile, PasswordFileError, parsePasswords } from '../auth/password-file.ts';
-import { permitting } from '../auth/permitting.ts';
-import { type Authority, Permissions, type Rule } from '../core/index.ts';
+import type { Rule } from '../core/index.ts';
 import type { AuthenticationSettings, Configuration } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
 
-/** Says with what `createBroker` decides. Throws a ConfigurationError that has every problem of every file. */
-export function configuredAccess(
-  configuration: Configuration,
-  told: { readonly onFailure?: (reason: string) => void } = {},
-): { readonly authority?: Authority; readonly rules?: readonly Rule[] } {
-  const { authentication, allowAnonymous, groups } = configuration;
+/** Reads every file that is named, and changes nothing. Throws a ConfigurationError that has every problem of every file. */
+export function planAccess(configuration: Configuration): AccessPlan {
+  const { authentication, allowAnonymous, groups = {} } = configuration;
   const problems: string[] = [];
   const rules = rulesOf(configuration, problems);
-  const judges = authentication?.flatMap((settings) => judgeOf(settings, { allowAnonymous, ...told }, problems));
+  const judges = authentication?.flatMap((settings) => judgeOf(settings, allowAnonymous, problems) ?? []) ?? null;
   if (problems.length > 0) throw new ConfigurationError(problems);
-  if (judges !== undefined) {
-    // Nobody may do what no rule allows, once anybody is asked who they are.
-    return { authority: permitting(chain(judges), new Permissions(rules ?? [], groups)) };
-  }
-  return rules === null ? {} : { rules };
+  return { judges, rules, groups };
 }
 
 function rulesOf({ permissions, aclFile }: Configuration, problems: string[]): readonly Rule[] | null {
@@ -37,43 +28,51 @@ function rulesOf({ permissions, aclFile }: Configuration, problems: string[]): r
   return parsed(aclFile, parseAcl, problems) ?? null;
 }
 
+/** Undefined when a file cannot be used. */
 function judgeOf(
   settings: AuthenticationSettings,
-  { allowAnonymous, onFailure }: { readonly allowAnonymous: boolean; readonly onFailure?: (reason: string) => void },
+  allowAnonymous: boolean,
   problems: string[],
-): Judge[] {
-  switch (settings.type) {
+): PlannedJudge | undefined {
+  const { type } = settings;
+  switch (type) {
     case 'anonymous':
-      return [anonymousJudge(allowAnonymous)];
+      return { type, make: () => anonymousJudge(allowAnonymous) };
     case 'certificate':
-      return [certificateJudge(settings.identity)];
+      return { type, make: () => certificateJudge(settings.identity) };
     case 'http': {
       const { type: _, ...options } = settings;
-      return [httpJudge({ ...options, ...(onFailure !== undefined && { onFailure }) })];
+      return { type, make: (onFailure) => httpJudge({ ...options, onFailure }) };
     }
     case 'jwt': {
       const { type: _, keys: files = [], secretFile, ...options } = settings;
-      const keys: JwtKey[] = files.flatMap((file) => parsed(file, readJwtKeys, problems) ?? []);
-      if (secretFile !== undefined) keys.push(...(parsed(secretFile, (text) => [readJwtSecret(text)], problems) ?? []));
-      return [jwtJudge({ ...options, keys, ...(onFailure !== undefined && { onFailure }) })];
+      const keys = files.flatMap((file) => parsed(file, readJwtKeys, problems) ?? []);
+      const secret = secretFile === undefined ? undefined : parsed(secretFile, readJwtSecret, problems);
+      const all = secret === undefined ? keys : [...keys, secret];
+      return { type, make: (onFailure) => jwtJudge({ ...options, keys: all, onFailure }) };
     }
     case 'passwords': {
       const users = parsed(settings.file, parsePasswords, problems);
-      return users === undefined ? [] : [new PasswordFile(users)];
+      return users === undefined ? undefined : { type, make: () => new PasswordFile(users) };
     }
   }
 }
 
 /** What is in a file; undefined when it cannot be had, and then the problems say why. */
 function parsed<Value>(file: string, parse: (text: string) => Value, problems: string[]): Value | undefined {
+  let text: string;
   try {
-    return parse(readFileSync(file, 'utf8'));
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof PasswordFileError || error instanceof AclFileError) {
-      problems.push(...error.problems.map((problem) => `${file}: ${problem}`));
-    } else if ((error as NodeJS.ErrnoException).code !== undefined)
-      problems.push(`${file}: cannot be read: ${(error as Error).message}`);
-    else problems.push(`${file}: ${(error as Error).message}`);
+    problems.push(`${file}: cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
+  try {
+    return parse(text);
+  } catch (error) {
+    const isList = error instanceof PasswordFileError || error instanceof AclFileError;
+    const found = isList ? error.problems : [(error as Error).message];
+    problems.push(...found.map((problem) => `${file}: ${problem}`));
     return undefined;
   }
 }

@@ -8,12 +8,14 @@
 import type { Duplex } from 'node:stream';
 import type { PublishProperties, QoS } from '@pipit/protocol';
 import { encodeUtf8, ReasonCode, reasonCodeName } from '@pipit/protocol';
+import type { Access, AccessPlan } from '../auth/access.ts';
 import { anonymousAuthority } from '../auth/anonymous.ts';
 import { permitting } from '../auth/permitting.ts';
 import type {
   Authority,
   CoreOptions,
   Durability,
+  Groups,
   Inspection,
   Limits,
   LiveOptions,
@@ -40,6 +42,8 @@ import { Subscription } from './subscription.ts';
 export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' | 'limits'> {
   /** Opened by `start`; default: none. More with `listen`. */
   readonly listeners?: readonly ListenerOptions[];
+  /** Who may connect and what they may do, where that may change while the broker runs; instead of `authority` and `rules`. */
+  readonly access?: Access;
   /** Who may connect; default: anybody, as nobody in particular. */
   readonly authority?: Authority;
   /** What anybody may do, when there is no authority; default: everything. An authority says it in its verdicts. */
@@ -111,9 +115,14 @@ export class Broker {
   #reloaded: Promise<unknown> = Promise.resolve();
 
   constructor(options: BrokerOptions) {
-    const { authority, rules, store, listeners: _, ...rest } = options;
+    const { authority, rules, access, store, listeners: _, ...rest } = options;
     if (authority !== undefined && rules !== undefined) {
       throw new TypeError('`rules` are for a broker without `authority`: put them into the verdicts.');
+    }
+    if (access !== undefined && (authority ?? rules) !== undefined) {
+      throw new TypeError(
+        '`access` says who may connect and what they may do: there is no `authority` and are no `rules` beside it.',
+      );
     }
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
@@ -122,18 +131,24 @@ export class Broker {
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const wallOffsetMs = wallOffset();
     this.#core = new Core(
-      { ...rest, seed: seed as number, durability: store?.durability ?? 'memory' },
+      {
+        ...rest,
+        seed: seed as number,
+        durability: store?.durability ?? 'memory',
+        ...(access !== undefined && { review: access.review }),
+      },
       performance.now(),
       wallOffsetMs,
     );
     const anybody = anonymousAuthority(null);
     const open = rules === undefined ? anybody : permitting(anybody, new Permissions(rules));
-    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, authority ?? open, {
+    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, access ?? authority ?? open, {
       event: (event) => this.#events.tell(event),
       deliver: (subscriber, token, message) => this.#subscriptions.get(subscriber)?.deliver(token, message),
       published: (token, reasonCode) => this.#settlePublish(token, reasonCode),
       authorityFailed: (error) => this.#events.fault('authority', error),
     });
+    if (access !== undefined) access.onFailure = (failure) => this.#events.accessFailed(failure);
   }
 
   /**
@@ -285,9 +300,23 @@ export class Broker {
   }
 
   /** Changes what the holders of `permissions` may do, at once: subscriptions that lost their right are revoked. */
-  changePermissions(permissions: Permissions, rules: readonly Rule[]): void {
+  changePermissions(permissions: Permissions, rules: readonly Rule[], groups: Groups = {}): void {
     this.#assertRunning();
-    this.#core.permissionsChanged(permissions, rules, performance.now());
+    this.#core.permissionsChanged(permissions, rules, performance.now(), groups);
+    this.#driver.schedule();
+  }
+
+  /**
+   * From now on this plan says who may connect and what they may do; for a broker with `access`. Rules count at once. Who is there
+   * already is looked at in steps: subscriptions that lost their right go, with what waits by them, also of sessions whose client is
+   * away; and who is not let in any more, or has another password now, is disconnected (0x87).
+   */
+  replaceAccess(plan: AccessPlan): void {
+    this.#assertRunning();
+    const { access } = this.#options;
+    if (access === undefined) throw new TypeError('The broker was made without `access`.');
+    access.replace(plan);
+    this.#core.reviewed(access.review, performance.now());
     this.#driver.schedule();
   }
 

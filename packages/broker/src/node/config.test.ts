@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
+import { Access } from '../auth/access.ts';
 import type { Limits } from '../core/index.ts';
 import { defaultLimits } from '../core/index.ts';
+import { planAccess } from './access.ts';
 import { brokerOptions, configuredStore, formatConfiguration, readConfiguration } from './config.ts';
 import { parseConfiguration } from './config-file.ts';
 import { configurationSchema, limitRanges } from './config-schema.ts';
@@ -244,7 +246,10 @@ test('A configuration becomes the options of a broker', () => {
     { type: 'unix', path: '/run/pipit.sock', mode: '660' },
   ];
   const permissions = [{ effect: 'allow', action: 'all', filter: '#' } as const];
-  const options = brokerOptions({ ...withListeners(...listeners), permissions, sys: { intervalSeconds: 60 } });
+  const configuration = { ...withListeners(...listeners), permissions, sys: { intervalSeconds: 60 } };
+  const { access, ...options } = brokerOptions(configuration);
+  assert.ok(access instanceof Access);
+  assert.deepEqual(planAccess(configuration), { judges: null, rules: permissions, groups: {} });
   assert.deepEqual(options, {
     listeners: [
       { type: 'wss', port: 1, path: '/ws', tls: { ...tls, ca, clientCertificate: 'request', passphrase: 'p' } },
@@ -256,7 +261,6 @@ test('A configuration becomes the options of a broker', () => {
     strictText: false,
     queueQos0: false,
     queueOverflow: 'drop-newest',
-    rules: permissions,
   });
   assert.equal(brokerOptions({ ...defaultConfiguration, sys: { intervalSeconds: false } }).sysIntervalMs, null);
 });

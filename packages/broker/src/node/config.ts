@@ -7,7 +7,8 @@
 
 import { BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
-import { configuredAccess } from './access.ts';
+import { Access } from '../auth/access.ts';
+import { planAccess } from './access.ts';
 import type { BrokerOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
@@ -69,7 +70,7 @@ export function brokerOptions(configuration: Configuration): BrokerOptions {
     strictText,
     queueQos0,
     queueOverflow,
-    ...configuredAccess(configuration),
+    access: new Access(planAccess(configuration)),
   };
 }
 

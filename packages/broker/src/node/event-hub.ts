@@ -7,6 +7,7 @@
  */
 
 import { EventEmitter } from 'node:events';
+import type { AccessFailure } from '../auth/access.ts';
 import type { BrokerEvent } from '../core/index.ts';
 
 /** What happens around the core. */
@@ -15,6 +16,8 @@ export type ServiceEvent =
   | { type: 'turned-away'; listener: string; address: string; reason: string; count: number }
   /** Somebody changed something by the HTTP API: whose token it was, from where, and what was answered. */
   | { type: 'administered'; token: string; address: string; action: string; status: number }
+  /** A login could not be decided upon, and was refused: an HTTP service or a key set that cannot be had. Told once an interval with its count. */
+  | { type: 'authority-failed'; authority: string; reason: string; count: number }
   /** Code that was handed to the broker failed. The broker goes on; this is yours to mend. */
   | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler' | 'admin'; error: unknown };
 
@@ -23,14 +26,16 @@ export type EventType = AnyEvent['type'];
 export type EventOf<T extends EventType | 'event'> = T extends EventType ? Extract<AnyEvent, { type: T }> : AnyEvent;
 export type EventHandler<T extends EventType | 'event'> = (event: EventOf<T>) => unknown;
 
+type CountedEvent = Extract<ServiceEvent, { count: number }>;
+
 /** Reasons counted at once at most; they come from peers in part. */
 const reasonsMax = 1_000;
 
 export class EventHub {
   readonly #emitter = new EventEmitter();
-  /** Milliseconds in which sockets that are turned away for one reason are counted into one event. */
+  /** Milliseconds in which events of one kind and reason are counted into one. */
   intervalMs: number;
-  readonly #turnedAway = new Map<string, { event: Extract<ServiceEvent, { type: 'turned-away' }>; more: number }>();
+  readonly #counted = new Map<string, { event: CountedEvent; more: number }>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(intervalMs: number) {
@@ -58,26 +63,32 @@ export class EventHub {
   }
 
   turnedAway(listener: string, address: string, reason: string): void {
-    const key = `${listener} ${reason}`;
-    const known = this.#turnedAway.get(key);
-    const event = { type: 'turned-away' as const, listener, address, reason, count: 1 };
-    if (known !== undefined) {
-      known.more++;
-      known.event = event;
-    } else if (this.#turnedAway.size < reasonsMax) {
-      this.#turnedAway.set(key, { event, more: 0 });
-      this.#timer ??= setTimeout(() => this.flush(), this.intervalMs).unref();
-      this.tell(event);
-    }
+    this.#count(`${listener} ${reason}`, { type: 'turned-away', listener, address, reason, count: 1 });
+  }
+
+  accessFailed({ authority, reason }: AccessFailure): void {
+    this.#count(`${authority} ${reason}`, { type: 'authority-failed', authority, reason, count: 1 });
   }
 
   /** Tells what was counted and not told yet. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    const counted = [...this.#turnedAway.values()];
-    this.#turnedAway.clear();
+    const counted = [...this.#counted.values()];
+    this.#counted.clear();
     for (const { event, more } of counted) if (more > 0) this.tell({ ...event, count: more });
+  }
+
+  #count(key: string, event: CountedEvent): void {
+    const known = this.#counted.get(key);
+    if (known !== undefined) {
+      known.more++;
+      known.event = event;
+    } else if (this.#counted.size < reasonsMax) {
+      this.#counted.set(key, { event, more: 0 });
+      this.#timer ??= setTimeout(() => this.flush(), this.intervalMs).unref();
+      this.tell(event);
+    }
   }
 
   #call(type: EventType | 'event', event: AnyEvent): void {

@@ -152,7 +152,7 @@ class Import {
   }
 
   #session(line: LineOf<'session'>, times: Times): void {
-    const { session: key, clientId, principal, expirySeconds, closedAt, will } = line;
+    const { session: key, clientId, principal, expirySeconds, closedAt, rights, will } = line;
     if (this.#known.has(key)) throw new Error(`session ${key} comes twice`);
     const before = this.#before.get(key);
     if (before !== undefined) this.#add({ kind: 'session-ended', key, incarnation: before });
@@ -163,6 +163,7 @@ class Import {
       principal,
       incarnation,
       expirySeconds,
+      ...(rights !== undefined && { rights }),
       will: will === null ? null : this.#will(will, times),
       closedAtClock: clockOf(closedAt, times),
     };

@@ -69,6 +69,7 @@ const line = z.discriminatedUnion('type', [
     principal: text.nullable(),
     expirySeconds: z.number().min(0),
     closedAt: time,
+    rights: text.exactOptional(),
     will: z.strictObject({ delaySeconds: z.number().min(0), expiresAt: time, message }).nullable(),
   }),
   z.strictObject({
@@ -149,7 +150,7 @@ function propertiesJson({ correlationData, userProperties, ...rest }: PublishPro
 }
 
 export function sessionJson({ key, ...session }: StoredSession, times: Times): LineOf<'session'> {
-  const { clientId, principal, expirySeconds, closedAtClock, will } = session;
+  const { clientId, principal, expirySeconds, closedAtClock, rights, will } = session;
   return {
     type: 'session',
     session: key,
@@ -157,6 +158,7 @@ export function sessionJson({ key, ...session }: StoredSession, times: Times): L
     principal,
     expirySeconds,
     closedAt: timeOf(closedAtClock, times),
+    ...(rights !== undefined && { rights }),
     will: will === null ? null : willJson(will, times),
   };
 }

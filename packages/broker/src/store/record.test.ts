@@ -61,7 +61,7 @@ const subscription: fc.Arbitrary<StoredSubscription> = fields({
   identifier: fc.nat(268_435_455),
 });
 
-const session: fc.Arbitrary<StoredSession> = fields({
+const plainSession: fc.Arbitrary<StoredSession> = fields({
   key: text,
   clientId: text,
   principal: fc.option(text),
@@ -70,6 +70,10 @@ const session: fc.Arbitrary<StoredSession> = fields({
   will: fc.option(fields({ message, delaySeconds: fc.nat(4_294_967_295) })),
   closedAtClock: time,
 });
+const session = fc.oneof(
+  plainSession,
+  fc.tuple(plainSession, text).map(([plain, rights]) => ({ ...plain, rights })),
+);
 
 /** Writes one record, checks its frame, and has its body read twice: for its facts and as a whole. */
 function roundTrip<Value>(

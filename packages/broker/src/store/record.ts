@@ -107,6 +107,7 @@ const flagGroup = 16;
 const flagIdentifiers = 32;
 const flagPrincipal = 1;
 const flagWill = 2;
+const flagRights = 4;
 
 /** The name of a subscription within its session. */
 export function subscriptionName(filter: string, shareName: string | undefined): string {
@@ -130,15 +131,18 @@ export function writeCommit(writer: ByteWriter, commit: Omit<Commit, 'type'>): v
 }
 
 export function writeSession(writer: ByteWriter, session: StoredSession): Facts {
-  const { incarnation, key, clientId, principal, will } = session;
+  const { incarnation, key, clientId, principal, will, rights } = session;
   const start = startFrame(writer, RecordType.Session);
   writer.integer(incarnation);
   writer.text(key);
   writer.text(clientId);
-  writer.uint8((principal === null ? 0 : flagPrincipal) | (will === null ? 0 : flagWill));
+  writer.uint8(
+    (principal === null ? 0 : flagPrincipal) | (will === null ? 0 : flagWill) | (rights === undefined ? 0 : flagRights),
+  );
   if (principal !== null) writer.text(principal);
   writer.number(session.expirySeconds);
   writer.number(session.closedAtClock);
+  if (rights !== undefined) writer.text(rights);
   if (will !== null) {
     writer.number(will.delaySeconds);
     writeMessageFields(writer, will.message);
@@ -328,8 +332,9 @@ export function readSession(reader: ByteReader): StoredSession {
   const principal = (flags & flagPrincipal) === 0 ? null : reader.text();
   const expirySeconds = reader.number();
   const closedAtClock = reader.number();
+  const rights = (flags & flagRights) === 0 ? {} : { rights: reader.text() };
   const will = (flags & flagWill) === 0 ? null : { delaySeconds: reader.number(), message: readMessage(reader) };
-  return { key, clientId, principal, incarnation, expirySeconds, will, closedAtClock };
+  return { key, clientId, principal, incarnation, expirySeconds, ...rights, will, closedAtClock };
 }
 
 /** Behind the incarnation. */

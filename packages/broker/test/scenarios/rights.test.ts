@@ -1,0 +1,279 @@
+/** Rights beyond the login: a review counts for who is connected, for who sleeps, and for who slept through a restart. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ReasonCode } from '@pipit/protocol';
+import {
+  type AuthenticationRequest,
+  type Holder,
+  Permissions,
+  type Rule,
+  type Standing,
+  type Subject,
+  type Verdict,
+} from '../../src/core/index.ts';
+import { disconnect, puback, publish, suback, subscribe } from './packets.ts';
+import { storeKinds, text, World, type WorldOptions } from './world.ts';
+
+const lasting = { cleanStart: false, properties: { sessionExpiryInterval: 3600 } };
+const everything: Rule = { effect: 'allow', action: 'all', filter: '#' };
+
+/** An authority with one set of rules for all, who knows its users by name and site. */
+class Office {
+  readonly rules: Permissions;
+  readonly gone = new Set<string>();
+  readonly stale = new Set<string>();
+  /** Rules that come with the login of one user. */
+  readonly own = new Map<string, Permissions>();
+
+  constructor(...rules: Rule[]) {
+    this.rules = new Permissions(rules);
+  }
+
+  readonly authority = ({ username, clientId }: AuthenticationRequest): Verdict => {
+    const name = username ?? '';
+    if (name === 'watcher') return { outcome: 'accept', principal: name };
+    const subject: Subject = { name, groups: ['staff'], values: { clientId, site: 'north' }, via: 'office' };
+    return { outcome: 'accept', principal: name, permissions: (this.own.get(name) ?? this.rules).for(subject) };
+  };
+
+  readonly review = ({ principal, permissions }: Holder): Standing => {
+    const name = principal ?? '';
+    if (name === 'watcher' || permissions === null) return { permissions, ends: null };
+    if (this.gone.has(name)) return { permissions: new Permissions([]).for(permissions.subject), ends: 'unknown' };
+    const isCurrent = permissions.isOwn || permissions.sharesRulesWith(this.rules);
+    const current = isCurrent ? permissions : this.rules.for(permissions.subject);
+    return { permissions: current, ends: this.stale.has(name) ? 'stale' : null };
+  };
+
+  world(options: WorldOptions): World {
+    return new World({ authority: this.authority, review: this.review, ...options });
+  }
+}
+
+function revoked(world: World): string[] {
+  return world.takeEvents('subscription-revoked').map(({ clientId, filter }) => `${clientId} ${filter}`);
+}
+
+for (const store of storeKinds) {
+  test(`a review ends what is not granted any more, connected and asleep, and disconnects who has to go, ${store}`, () => {
+    const office = new Office(everything);
+    const world = office.world({ store });
+    const will = { topic: 'gone', payload: text('w'), qos: 0, retain: false } as const;
+    const clients = ['ada', 'bob', 'eve'].map((username) => {
+      const client = world.connect({ clientId: username, username, ...lasting, will });
+      client.send(subscribe(1, { filter: 'a', qos: 1 }, { filter: 'b', qos: 1 }));
+      client.expect(suback(1, 1, 1));
+      return client;
+    });
+    const sleeper = world.connect({ clientId: 'sleeper', username: 'bob', ...lasting });
+    sleeper.send(subscribe(1, { filter: 'a', qos: 1 }), disconnect());
+    sleeper.takeAll();
+    const watcher = world.connect({ clientId: 'watcher', username: 'watcher' });
+    watcher.send(subscribe(1, 'gone'));
+    watcher.expect(suback(1, 0));
+    world.publish('a', 'waits', { qos: 1 });
+    for (const client of clients) client.receiveWhole(publish({ topic: 'a', qos: 1, packetId: 1, payload: 'waits' }));
+
+    office.gone.add('bob');
+    office.stale.add('eve');
+    office.rules.replace([
+      { effect: 'allow', action: 'all', filter: 'b' },
+      { ...everything, action: 'publish' },
+    ]);
+    world.core.reviewed(office.review, world.now);
+    // Before any step of the sweep.
+    world.publish('a', 'too late');
+    const [ada, bob, eve] = clients;
+    ada?.expectNothing();
+    bob?.expectDisconnected(ReasonCode.NotAuthorized);
+    eve?.expectDisconnected(ReasonCode.NotAuthorized);
+    assert.deepEqual(revoked(world).sort(), ['ada a', 'bob a', 'bob b', 'eve a', 'sleeper a']);
+    assert.equal(world.core.metrics.drops.get('not-authorized'), 1, 'what waited for the sleeper');
+    // Who is gone may not even leave a will; who only has to come back still may.
+    watcher.expect(publish({ topic: 'gone', payload: 'w' }));
+    assert.deepEqual(
+      world.takeEvents('will-refused').map(({ clientId }) => clientId),
+      ['bob'],
+    );
+    world.publish('b', 'still');
+    ada?.expect(publish({ topic: 'b', payload: 'still' }));
+    world.end();
+  });
+
+  test(`a review may give more: what comes later works, what was lost does not come back, ${store}`, () => {
+    const office = new Office({ effect: 'allow', action: 'all', filter: 'b' });
+    const world = office.world({ store });
+    const client = world.connect({ clientId: 'c', username: 'ada' });
+    client.send(subscribe(1, 'a'), publish({ topic: 'a', qos: 1, packetId: 7 }));
+    client.expect(suback(1, ReasonCode.NotAuthorized), puback(7, ReasonCode.NotAuthorized));
+    office.rules.replace([everything]);
+    world.core.reviewed(office.review, world.now);
+    client.send(publish({ topic: 'a', qos: 1, packetId: 8 }), subscribe(2, 'a'));
+    client.expect(puback(8, ReasonCode.NoMatchingSubscribers), suback(2, 0));
+    world.end();
+  });
+
+  if (store === 'none') continue;
+
+  test(`after a restart a session is held to what it was let in as, by the rules of now, ${store}`, () => {
+    const office = new Office(
+      { effect: 'allow', action: 'all', filter: 'sites/${site}/#', groups: ['staff'] },
+      { effect: 'allow', action: 'all', filter: 'old/#' },
+      { effect: 'allow', action: 'all', filter: 'clients/${clientId}' },
+    );
+    const before = office.world({ store });
+    const filters = ['sites/north/#', 'old/#', 'clients/c'].map((filter) => ({ filter, qos: 1 as const }));
+    const client = before.connect({ clientId: 'c', username: 'ada', ...lasting });
+    client.send(subscribe(1, ...filters));
+    client.expect(suback(1, 1, 1, 1));
+    client.drop();
+    before.publish('old/x', 'waited', { qos: 1 });
+    before.publish('sites/north/x', 'waited too', { qos: 1 });
+    before.end();
+
+    office.rules.replace([
+      { effect: 'allow', action: 'all', filter: 'sites/${site}/#', groups: ['staff'] },
+      { effect: 'allow', action: 'all', filter: 'clients/${clientId}' },
+    ]);
+    const after = office.world({ store, after: before });
+    assert.deepEqual(revoked(after), ['c old/#']);
+    for (const topic of ['old/y', 'sites/north/y', 'sites/south/y', 'clients/c']) {
+      after.publish(topic, 'new', { qos: 1 });
+    }
+    const again = after.connect({ clientId: 'c', username: 'ada', ...lasting });
+    const expected = ['sites/north/x', 'sites/north/y', 'clients/c'].map((topic, i) =>
+      publish({ topic, qos: 1, packetId: i + 1, payload: i === 0 ? 'waited too' : 'new' }),
+    );
+    again.expect(...expected);
+    again.send(puback(1), puback(2), puback(3));
+    assert.equal(after.core.metrics.drops.get('not-authorized'), 1);
+    after.end();
+  });
+
+  test(`a will that fires after a restart goes through the rules of now, and through whether its owner is known, ${store}`, () => {
+    const office = new Office({ effect: 'allow', action: 'publish', filter: 'wills/${clientId}' });
+    const before = office.world({ store });
+    const lastWill = (clientId: string, willDelayInterval = 0) =>
+      ({
+        topic: `wills/${clientId}`,
+        payload: text('w'),
+        qos: 0,
+        retain: true,
+        properties: { willDelayInterval },
+      }) as const;
+    for (const [clientId, delay] of [
+      ['now', 0],
+      ['later', 10],
+    ] as const) {
+      before.connect({ clientId, username: 'ada', ...lasting, will: lastWill(clientId, delay) });
+    }
+    before.connect({ clientId: 'gone', username: 'bob', ...lasting, will: lastWill('gone') });
+    office.gone.add('bob');
+    const after = office.world({ store, after: before });
+    after.advance(5_000);
+    office.rules.replace([]);
+    after.core.reviewed(office.review, after.now);
+    after.advance(10_000);
+    const told = (type: 'will-published' | 'will-refused') => after.takeEvents(type).map(({ clientId }) => clientId);
+    assert.deepEqual(told('will-published'), ['now']);
+    assert.deepEqual(told('will-refused'), ['gone', 'later']);
+    const watcher = after.connect({ clientId: 'watcher', username: 'watcher' });
+    watcher.send(subscribe(1, 'wills/#'));
+    watcher.expect(suback(1, 0), publish({ topic: 'wills/now', payload: 'w', retain: true }));
+    after.end();
+  });
+
+  test(`rules that came with the login are kept with the session, also where nobody reviews, ${store}`, () => {
+    const office = new Office();
+    const own = [{ effect: 'allow', action: 'all', filter: 'own/${clientId}', qos: [0, 1], users: ['ada'] }] as const;
+    office.own.set('ada', new Permissions(own, {}, { isOwn: true }));
+    const before = office.world({ store });
+    const will = {
+      topic: 'own/c',
+      payload: text('w'),
+      qos: 1,
+      retain: false,
+      properties: { willDelayInterval: 5 },
+    } as const;
+    const client = before.connect({ clientId: 'c', username: 'ada', ...lasting, will });
+    client.send(subscribe(1, { filter: 'own/c', qos: 2 }));
+    client.expect(suback(1, 1));
+    client.drop();
+    before.end();
+    for (const reviewed of [true, false]) {
+      const options: WorldOptions = { store, after: before };
+      const after: World = reviewed ? office.world(options) : new World({ authority: office.authority, ...options });
+      const session = after.core.state.sessions.get('c');
+      assert.equal(session?.permissions?.publish('own/c', 1, false), 0);
+      assert.equal(session?.permissions?.publish('own/c', 2, false), ReasonCode.NotAuthorized);
+      assert.equal(session?.permissions?.publish('own/d', 1, false), ReasonCode.NotAuthorized);
+      assert.deepEqual(revoked(after), []);
+      if (reviewed) continue;
+      after.advance(5_000);
+      const again = after.connect({ clientId: 'c', username: 'ada', ...lasting });
+      again.receiveWhole(publish({ topic: 'own/c', qos: 1, packetId: 1, payload: 'w' }));
+      after.end();
+    }
+  });
+
+  test(`new rights by authenticating again are the ones that are kept, ${store}`, () => {
+    const office = new Office(everything);
+    const before = office.world({ store });
+    const properties = { sessionExpiryInterval: 3600, authenticationMethod: 'm' };
+    const client = before.connect({ clientId: 'c', username: 'ada', cleanStart: false, properties });
+    office.own.set('ada', new Permissions([{ ...everything, filter: 'b' }], {}, { isOwn: true }));
+    client.send({ type: 15, reasonCode: ReasonCode.ReAuthenticate, properties: { authenticationMethod: 'm' } });
+    client.takeAll();
+    client.drop();
+    const after = new World({ store, after: before });
+    const permissions = after.core.state.sessions.get('c')?.permissions;
+    assert.deepEqual([permissions?.isOwn, permissions?.receive('b'), permissions?.receive('a')], [true, 0, 0x87]);
+    after.end();
+  });
+}
+
+test('a store from before rights were kept, and text that is none, leave a session to the rules for its name', () => {
+  const seen: Holder[] = [];
+  const review = (holder: Holder): Standing => {
+    seen.push(holder);
+    return { permissions: null, ends: null };
+  };
+  const before = new World({ store: 'instant' });
+  before.connect({ clientId: 'c', ...lasting }).drop();
+  const [kept] = [...(before.store?.state().sessions ?? [])];
+  assert.ok(kept !== undefined && kept.session.rights === undefined);
+  for (const rights of [
+    '',
+    'nonsense',
+    '{}',
+    '{"subject":{"name":7}}',
+    '{"subject":{"name":"","groups":[],"values":{"a":"#"}}}',
+  ]) {
+    Object.assign(kept.session, { rights });
+    const state = before.store?.state();
+    assert.ok(state !== undefined);
+    const after = new World({ store: 'instant', review });
+    const sessions = [{ ...kept, session: { ...kept.session, rights } }];
+    for (const _ of after.core.restore({ ...state, sessions }, after.now));
+    assert.deepEqual(seen.pop(), { clientId: 'c', principal: null, peer: null, permissions: null }, rights);
+  }
+});
+
+test('a review of a great many sessions takes its turns, and holds nobody up', () => {
+  const office = new Office(everything);
+  const world = office.world({ limits: { turnDeliveriesMax: 50 } });
+  const clients = Array.from({ length: 300 }, (_, i) => world.connect({ clientId: `c${i}`, username: `u${i % 3}` }));
+  for (const client of clients) client.send(subscribe(1, 'a'));
+  for (const client of clients) client.takeAll();
+  office.gone.add('u1');
+  office.rules.replace([]);
+  const before = world.turns;
+  world.core.reviewed(office.review, world.now);
+  world.settle();
+  assert.ok(world.turns - before > 5, `${world.turns - before} turns`);
+  assert.equal(revoked(world).length, 300);
+  for (const client of clients.filter((_, i) => i % 3 === 1)) client.expectDisconnected(ReasonCode.NotAuthorized);
+  assert.equal(world.core.state.connections.size, 200);
+  world.end();
+});
