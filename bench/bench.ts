@@ -100,7 +100,7 @@ async function main(): Promise<number> {
     case 'idle':
       return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
     case 'latency':
-      return finish(await measureLatency(chosenContenders(), timing, say));
+      return finish(await measureLatency(chosenContenders(), Number(values.rounds ?? 1), timing, say));
     case 'neighbours':
       return neighbours();
     case 'soak':

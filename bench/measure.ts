@@ -2,8 +2,9 @@
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Contender, RunningBroker } from './contenders.ts';
-import type { LoadOptions, LoadResult } from './load/load.ts';
+import { type LoadOptions, type LoadResult, turnedLine } from './load/load.ts';
 import type { Scenario } from './scenarios.ts';
 
 export interface Run {
@@ -54,15 +55,20 @@ export async function runOnce(scenario: Scenario, contender: Contender, timing: 
   }
 }
 
-/** The same while a broker goes on running. */
-export function runAgainst(broker: RunningBroker, scenario: Scenario, timing: Timing): Promise<LoadResult> {
-  return generate({ scenario, address: broker.address, pid: broker.pid, ...timing });
+/** The same while a broker goes on running; `turned` is called when the measured time begins and when it ends. */
+export function runAgainst(
+  broker: RunningBroker,
+  scenario: Scenario,
+  timing: Timing,
+  turned?: () => void,
+): Promise<LoadResult> {
+  return generate({ scenario, address: broker.address, pid: broker.pid, ...timing }, turned);
 }
 
 /** Longer than connecting thousands and waiting for what is under way takes: a broker that answers no more must not hold up the rest. */
 const aroundMsMax = 60_000;
 
-function generate(options: LoadOptions): Promise<LoadResult> {
+function generate(options: LoadOptions, turned = (): void => {}): Promise<LoadResult> {
   const script = join(import.meta.dirname, 'load/main.ts');
   const timeout = options.warmUpMs + options.measureMs + aroundMsMax;
   const child = spawn(process.execPath, ['--conditions=pipit-source', script, JSON.stringify(options)], {
@@ -72,7 +78,10 @@ function generate(options: LoadOptions): Promise<LoadResult> {
   });
   let output = '';
   let errors = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  createInterface(child.stdout).on('line', (line) => {
+    if (line === turnedLine) turned();
+    else output = line;
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   return new Promise((done, failed) => {
     child.on('error', failed);

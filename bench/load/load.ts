@@ -47,17 +47,22 @@ export interface LoadResult {
   readonly generatorCpuShare: number;
 }
 
+/** What the process of a load prints when the measured time begins and when it ends; last comes its result. */
+export const turnedLine = 'turned';
+
 const connectingMax = 200;
 const defaultSilenceMs = 5000;
 
-export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const load = new Load(options);
+/** `turned`: the measured time begins, or ends. */
+export async function runLoad(options: LoadOptions, turned = (): void => {}): Promise<LoadResult> {
+  const load = new Load(options, turned);
   await load.connect();
   return load.run();
 }
 
 class Load implements LoadOwner {
   readonly #options: LoadOptions;
+  readonly #turned: () => void;
   readonly #buffers: WriteBuffers;
   readonly #publishers: Publisher[] = [];
   #subscribers: Subscriber[] = [];
@@ -76,7 +81,8 @@ class Load implements LoadOwner {
   #startedAt = 0;
   #failure: Error | null = null;
 
-  constructor(options: LoadOptions) {
+  constructor(options: LoadOptions, turned: () => void) {
+    this.#turned = turned;
     const { scenario } = options;
     if (scenario.payloadBytes < payloadBytesMin)
       throw new RangeError(`a payload has at least ${payloadBytesMin} bytes`);
@@ -110,7 +116,9 @@ class Load implements LoadOwner {
     await this.#pass(warmUpMs);
     const before = this.#sample(pid);
     this.#isMeasuring = true;
+    this.#turned();
     await this.#pass(measureMs);
+    this.#turned();
     this.#isMeasuring = false;
     const after = this.#sample(pid);
     this.#isPublishing = false;
