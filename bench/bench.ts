@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { type Contender, commitOf, elsewhere, mosquitto, pipit, relay } from './contenders.ts';
 import { measureCore } from './core/run.ts';
-import { checkOut, describeRow, type GateRow, gateRounds, judge, judgeCore } from './gate.ts';
+import { gateRounds, runGate } from './gate.ts';
 import { measureIdle } from './idle.ts';
 import { measureLatency } from './latency.ts';
 import { measure, type Run, type Timing } from './measure.ts';
@@ -20,6 +20,7 @@ const usage = `npm run bench -- [COMMAND] [OPTIONS]
 
 commands
   (none)             every scenario against Pipit, the bare relay and Mosquitto, if it is installed
+  all                that, core, idle, latency and neighbours, with 3 rounds of 1 s: about ten minutes
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
   neighbours         a load beside others that subscribe and unsubscribe, or do not read
@@ -32,8 +33,8 @@ options
   --url URL          instead, a broker that runs already: mqtt://, mqtts:// or ws://
   --pid PID          its process, when it runs on this machine
   --ca FILE          the authority of its certificate, PEM
-  --rounds N         how often, each broker in turn; the median counts (default 1, gate 5)
-  --seconds S        measured a run (default 2), after --warm-up S (default 1)
+  --rounds N         how often, each broker in turn; the median counts (default 1; all, latency and neighbours 3; gate 5)
+  --seconds S        measured a run (default 2; all: 1), after --warm-up S (default 1)
   --connections N    for idle (default 15000)
   --memory           for soak: without a store
   --json FILE        everything measured
@@ -41,6 +42,8 @@ options
                      with --only core, the rows without sockets alone`;
 
 const onlyCore = 'core';
+/** Of what is judged by a median. */
+const usualRounds = 3;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -51,7 +54,7 @@ const { values, positionals } = parseArgs({
     pid: { type: 'string' },
     ca: { type: 'string' },
     rounds: { type: 'string' },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string' },
     'warm-up': { type: 'string', default: '1' },
     connections: { type: 'string', default: '15000' },
     minutes: { type: 'string', default: '60' },
@@ -62,8 +65,6 @@ const { values, positionals } = parseArgs({
     help: { type: 'boolean' },
   },
 });
-
-const timing: Timing = { warmUpMs: Number(values['warm-up']) * 1000, measureMs: Number(values.seconds) * 1000 };
 
 function isChosen(name: string): boolean {
   return values.only?.split(',').some((part) => name.includes(part)) ?? true;
@@ -88,110 +89,107 @@ function chosenContenders(): readonly Contender[] {
   return names === undefined ? all : all.filter(({ name }) => names.includes(name));
 }
 
-async function main(): Promise<number> {
-  if (values.help) return say(usage);
-  const [command = values.gate === undefined ? 'scenarios' : 'gate', ...names] = positionals;
-  say(JSON.stringify(machine()));
-  switch (command) {
-    case 'scenarios':
-      return compare();
-    case 'gate':
-      return gate(values.gate as string);
-    case 'idle':
-      return finish(await measureIdle(chosenContenders(), Number(values.connections), say));
-    case 'latency':
-      return finish(await measureLatency(chosenContenders(), Number(values.rounds ?? 1), timing, say));
-    case 'neighbours':
-      return neighbours();
-    case 'soak':
-      return soak();
-    case 'core':
-      return finish(measureCore(names, say));
-    default:
-      say(usage);
-      return 2;
-  }
+/** What a command found, for the JSON file; `missed`: figures that are not what they should be, and runs that failed. */
+interface Found {
+  readonly missed: number;
 }
 
-async function compare(): Promise<number> {
+const [command = values.gate === undefined ? 'scenarios' : 'gate', ...names] = positionals;
+const seconds = Number(values.seconds ?? (command === 'all' ? 1 : 2));
+const timing: Timing = { warmUpMs: Number(values['warm-up']) * 1000, measureMs: seconds * 1000 };
+
+type Part = () => Promise<Found> | Found;
+
+const rounds = (usual: number): number => Number(values.rounds ?? usual);
+const onlyPipit = (): readonly Contender[] => (values.url === undefined ? [pipit('pipit')] : chosenContenders());
+
+const parts: Readonly<Record<string, Part>> = {
+  scenarios: compare,
+  core: () => measureCore(names, say),
+  idle: () => measureIdle(chosenContenders(), Number(values.connections), say),
+  latency: () => measureLatency(chosenContenders(), rounds(usualRounds), timing, say),
+  neighbours: () => measureNeighbours(isChosen, onlyPipit(), rounds(usualRounds), timing, say),
+};
+
+const commands: Readonly<Record<string, Part>> = {
+  ...parts,
+  all,
+  soak: () => {
+    const durable = values.memory ? 'no' : 'present';
+    const options = { minutes: Number(values.minutes), visitsPerSecond: Number(values.rate), durable } as const;
+    return measureSoak(pipit('pipit'), options, say);
+  },
+  gate: () => {
+    const withCore = values.only === undefined || values.only === onlyCore;
+    const withSockets = values.only === onlyCore ? [] : chosenScenarios();
+    return runGate(values.gate as string, withCore, withSockets, rounds(gateRounds), timing, say);
+  },
+};
+
+async function main(): Promise<number> {
+  const chosen = commands[command];
+  if (values.help || chosen === undefined) {
+    say(usage);
+    return chosen === undefined ? 2 : 0;
+  }
+  say(JSON.stringify(machine()));
+  const { missed, ...content } = await chosen();
+  keep(content);
+  return missed === 0 ? 0 : 1;
+}
+
+/** One part after the other; one that fails does not keep the others from being measured. */
+async function all(): Promise<Found> {
+  const startedAt = performance.now();
+  const found: Record<string, unknown> = {};
+  let missed = 0;
+  for (const [name, part] of Object.entries(parts)) {
+    say(`\n── ${name}, after ${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes`);
+    try {
+      const { missed: more, ...content } = await part();
+      missed += more;
+      found[name] = content;
+    } catch (error) {
+      missed++;
+      found[name] = { failure: (error as Error).message };
+      say(`${name} failed: ${(error as Error).stack}`);
+    }
+    keep(found);
+  }
+  say(
+    `\n${missed === 0 ? 'Nothing missed' : `${missed} missed`}, ${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes.`,
+  );
+  return { ...found, missed };
+}
+
+async function compare(): Promise<Found> {
   const chosen = chosenScenarios();
   const contenders = chosenContenders();
   const runs: Run[] = [];
   let failures = 0;
   for (const scenario of chosen) {
     runs.push(
-      ...(await measure(scenario, contenders, Number(values.rounds ?? 1), timing, (told) => {
+      ...(await measure(scenario, contenders, rounds(command === 'all' ? usualRounds : 1), timing, (told) => {
         if (typeof told === 'string') failures++;
         say(typeof told === 'string' ? told : describeRun(told));
       })),
     );
   }
   say(`\n${table(chosen, contenders, runs)}`);
-  finish({ contenders: contenders.map(({ name, description }) => ({ name, description })), runs });
-  return runs.length > 0 && failures === 0 && runs.every(({ result }) => isWhole(result)) ? 0 : 1;
+  const lossy = runs.filter(({ result }) => !isWhole(result)).length;
+  const described = contenders.map(({ name, description }) => ({ name, description }));
+  return { contenders: described, runs, missed: failures + lossy + (runs.length === 0 ? 1 : 0) } as Found;
 }
 
-async function neighbours(): Promise<number> {
-  const { missed, ...content } = await measureNeighbours(
-    isChosen,
-    chosenContenders(),
-    Number(values.rounds ?? 1),
-    timing,
-    say,
-  );
-  finish(content);
-  return missed === 0 ? 0 : 1;
+/** Into the JSON file, if one was asked for. */
+function keep(content: object): void {
+  if (values.json === undefined) return;
+  const commit = commitOf(import.meta.dirname);
+  writeJson(values.json, { machine: machine(), commit, arguments: process.argv.slice(2), ...content });
 }
 
-async function soak(): Promise<number> {
-  const durable = values.memory ? 'no' : 'present';
-  const options = { minutes: Number(values.minutes), visitsPerSecond: Number(values.rate), durable } as const;
-  const { missed, ...content } = await measureSoak(pipit('pipit'), options, say);
-  finish(content);
-  return missed === 0 ? 0 : 1;
-}
-
-async function gate(commit: string): Promise<number> {
-  const checkout = checkOut(commit);
-  const rounds = Number(values.rounds ?? gateRounds);
-  const rows: GateRow[] = [];
-  const judged = (row: GateRow): void => {
-    rows.push(row);
-    say(describeRow(row));
-  };
-  try {
-    if (values.only === undefined || values.only === onlyCore)
-      for (const row of judgeCore(checkout.folder, rounds)) judged(row);
-    const contenders = [pipit('base', checkout.folder), pipit('here')];
-    for (const scenario of values.only === onlyCore ? [] : chosenScenarios()) {
-      const runs = await measure(scenario, contenders, rounds, timing, (told) => {
-        if (typeof told === 'string') say(told);
-      });
-      const costs = (name: string) =>
-        runs.filter((run) => run.contender === name).map(({ result }) => result.cpuUsPerMessage ?? Number.NaN);
-      const isBroken = runs.some((run) => run.contender === 'here' && !isWhole(run.result));
-      judged({ name: scenario.name, unit: 'µs', isBroken, ...judge(costs('base'), costs('here')) });
-    }
-  } finally {
-    checkout.remove();
-  }
-  finish({ base: commit, rows });
-  const failed = rows.filter(({ outcome, isBroken }) => outcome === 'slower' || isBroken).length;
-  const sure = rows.filter(({ outcome }) => outcome === 'slower' || outcome === 'ok').length;
-  say(`${sure} of ${rows.length} rows were quiet enough to be judged; ${failed} failed.`);
-  return failed === 0 && sure > 0 ? 0 : 1;
-}
-
-function finish(content: object): number {
-  if (values.json === undefined) return 0;
-  const checkout = commitOf(import.meta.dirname);
-  writeJson(values.json, { machine: machine(), commit: checkout, arguments: process.argv.slice(2), ...content });
-  return 0;
-}
-
-function say(text: string): number {
+function say(text: string): void {
   console.log(text);
-  return 0;
 }
 
 process.exitCode = await main();

@@ -4,8 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pipit } from './contenders.ts';
 import { runBenchmark } from './core/run.ts';
-import { median } from './measure.ts';
+import { measure, median, type Timing } from './measure.ts';
+import { isWhole } from './report.ts';
+import type { Scenario } from './scenarios.ts';
 
 export const gateRounds = 5;
 const slowerMax = 0.1;
@@ -52,6 +55,42 @@ export function describeRow({ name, unit, base, here, change, spread, outcome, i
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   const figures = `${base.toFixed(3)} → ${here.toFixed(3)} ${unit}  ${percent(change)}  (base ±${percent(spread)})`;
   return `${name.padEnd(50)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`;
+}
+
+/** `missed`: rows that are slower or lost messages; one more when no row could be judged. */
+export async function runGate(
+  commit: string,
+  withCore: boolean,
+  scenarios: readonly Scenario[],
+  rounds: number,
+  timing: Timing,
+  say: (text: string) => void,
+): Promise<{ base: string; rows: GateRow[]; missed: number }> {
+  const checkout = checkOut(commit);
+  const rows: GateRow[] = [];
+  const judged = (row: GateRow): void => {
+    rows.push(row);
+    say(describeRow(row));
+  };
+  try {
+    if (withCore) for (const row of judgeCore(checkout.folder, rounds)) judged(row);
+    const contenders = [pipit('base', checkout.folder), pipit('here')];
+    for (const scenario of scenarios) {
+      const runs = await measure(scenario, contenders, rounds, timing, (told) => {
+        if (typeof told === 'string') say(told);
+      });
+      const costs = (name: string) =>
+        runs.filter((run) => run.contender === name).map(({ result }) => result.cpuUsPerMessage ?? Number.NaN);
+      const isBroken = runs.some((run) => run.contender === 'here' && !isWhole(run.result));
+      judged({ name: scenario.name, unit: 'µs', isBroken, ...judge(costs('base'), costs('here')) });
+    }
+  } finally {
+    checkout.remove();
+  }
+  const failed = rows.filter(({ outcome, isBroken }) => outcome === 'slower' || isBroken).length;
+  const sure = rows.filter(({ outcome }) => outcome === 'slower' || outcome === 'ok').length;
+  say(`${sure} of ${rows.length} rows were quiet enough to be judged; ${failed} failed.`);
+  return { base: commit, rows, missed: failed + (sure === 0 ? 1 : 0) };
 }
 
 /** The core's own cost of a message in both checkouts, in turn: much steadier than anything with sockets. */

@@ -31,7 +31,7 @@ export async function measureIdle(
   contenders: readonly Contender[],
   connections: number,
   say: (text: string) => void,
-): Promise<{ idle: IdleResult[] }> {
+): Promise<{ idle: IdleResult[]; missed: number }> {
   const results: IdleResult[] = [];
   for (const contender of contenders) {
     if (contender.refusal(idle) !== null) continue;
@@ -48,7 +48,7 @@ export async function measureIdle(
       await broker.stop();
     }
   }
-  return { idle: results };
+  return { idle: results, missed: 0 };
 }
 
 async function measureOne(contender: string, broker: RunningBroker, connections: number): Promise<IdleResult> {

@@ -11,8 +11,9 @@ export interface Scenario {
   /**
    * pair: publisher i → subscriber i by a topic of their own. fan-out: all publishers → one topic that all subscribers have.
    * fan-in: topics of their own → every subscriber has `#`. shared: the same, the subscribers being one group.
+   * spread: every publisher → the topics of all subscribers in turn, each of whom has one.
    */
-  readonly shape: 'pair' | 'fan-out' | 'fan-in' | 'shared';
+  readonly shape: 'pair' | 'fan-out' | 'fan-in' | 'shared' | 'spread';
   readonly publishers: number;
   readonly subscribers: number;
   readonly qos: QoS;
@@ -58,6 +59,7 @@ export const scenarios: readonly Scenario[] = [
   scenario('pair-q2', '1 → 1, QoS 2, window 100', { qos: 2 }),
   scenario('fan-out-q0', '1 → 500, QoS 0', { shape: 'fan-out', subscribers: 500 }),
   scenario('fan-out-q1', '1 → 500, QoS 1', { shape: 'fan-out', subscribers: 500, qos: 1 }),
+  scenario('spread-q0', '1 → 1000, a topic each, QoS 0', { shape: 'spread', subscribers: 1000 }),
   scenario('fan-in-q0', '100 → 1 (`#`), QoS 0', { shape: 'fan-in', publishers: 100 }),
   scenario('pairs-q0-single', '100 → 100, QoS 0, one message per write', {
     publishers: 100,

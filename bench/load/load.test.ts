@@ -53,6 +53,9 @@ test('one message to many is that many deliveries, and a group shares them', tim
   const shared = await measured({ shape: 'shared', publishers: 10, subscribers: 3, qos: 1 });
   assertWhole(shared);
   assert.ok(shared.receivedPerSecond < 2 * shared.sentPerSecond, JSON.stringify(shared));
+  const spread = await measured({ shape: 'spread', subscribers: 7 });
+  assertWhole(spread);
+  assert.ok(spread.receivedPerSecond < 2 * spread.sentPerSecond, JSON.stringify(spread));
 });
 
 test('at a rate, messages are sent when they are due', timeout, async () => {

@@ -89,8 +89,9 @@ class Load implements LoadOwner {
     this.#options = options;
     this.#buffers = new WriteBuffers(scenario.batch * (scenario.payloadBytes + 256));
     this.#perMessage = deliveriesPerMessage(scenario);
-    const isShared = scenario.shape === 'shared';
-    this.#ledgers = Array.from({ length: scenario.subscribers }, () => new Ledger(scenario.publishers, isShared));
+    // A subscriber gets some of a publisher's messages, the others get the rest.
+    const isDealt = scenario.shape === 'shared' || scenario.shape === 'spread';
+    this.#ledgers = Array.from({ length: scenario.subscribers }, () => new Ledger(scenario.publishers, isDealt));
   }
 
   async connect(): Promise<void> {
@@ -98,7 +99,7 @@ class Load implements LoadOwner {
     await this.#connectSubscribers();
     await inGroups(scenario.publishers, async (i) => {
       const identity: Identity = { clientId: `${this.#prefix}-p${i}`, cleanStart: true, isDurable: false };
-      const publisher = new Publisher(address, scenario, i, topicOf(scenario, i), identity, this.#buffers, this);
+      const publisher = new Publisher(address, scenario, i, topicsOf(scenario, i), identity, this.#buffers, this);
       this.#publishers.push(publisher);
       await publisher.ready;
     });
@@ -247,7 +248,7 @@ class Load implements LoadOwner {
     const { scenario, address } = this.#options;
     await inGroups(scenario.subscribers, async (i) => {
       const identity: Identity = { clientId: `${this.#prefix}-s${i}`, cleanStart: true, isDurable: false };
-      const last = new Publisher(address, scenario, i, 'bench', identity, this.#buffers, this);
+      const last = new Publisher(address, scenario, i, ['bench'], identity, this.#buffers, this);
       await last.ready;
       last.leave();
     });
@@ -299,13 +300,16 @@ interface Sample {
   readonly generatorCpuSeconds: number;
 }
 
-function topicOf({ shape }: Scenario, publisher: number): string {
-  return shape === 'fan-out' ? 'load/all' : `load/${publisher}`;
+/** Those a publisher takes in turn. */
+function topicsOf({ shape, subscribers }: Scenario, publisher: number): string[] {
+  if (shape === 'spread') return Array.from({ length: subscribers }, (_, i) => `load/${i}`);
+  return [shape === 'fan-out' ? 'load/all' : `load/${publisher}`];
 }
 
 function filterOf({ shape }: Scenario, subscriber: number): string {
   switch (shape) {
     case 'pair':
+    case 'spread':
       return `load/${subscriber}`;
     case 'fan-out':
       return 'load/all';

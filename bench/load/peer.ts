@@ -184,9 +184,8 @@ export class Publisher extends Peer {
   readonly #number: number;
   readonly #window: number;
   readonly #qos: QoS;
-  readonly #template: WriteBuffer;
-  readonly #packetIdAt: number;
-  readonly #payloadAt: number;
+  /** For each of its topics. */
+  readonly #templates: readonly Template[];
   readonly #out: WriteBuffers;
   sent = 0;
   inFlight = 0;
@@ -198,7 +197,7 @@ export class Publisher extends Peer {
     address: Address,
     scenario: Scenario,
     number: number,
-    topic: string,
+    topics: readonly string[],
     identity: Identity,
     buffers: WriteBuffers,
     owner: LoadOwner,
@@ -208,10 +207,7 @@ export class Publisher extends Peer {
     this.#window = scenario.window;
     this.#qos = scenario.qos;
     this.#out = buffers;
-    const { bytes, packetIdAt, payloadStart } = publishTemplate(scenario, topic);
-    this.#template = { bytes, view: viewOf(bytes) };
-    this.#packetIdAt = packetIdAt;
-    this.#payloadAt = payloadStart;
+    this.#templates = topics.map((topic) => publishTemplate(scenario, topic));
   }
 
   get isReady(): boolean {
@@ -226,18 +222,19 @@ export class Publisher extends Peer {
   /** Sends messages with one stamp in one write. */
   publish(count: number, at: number): void {
     const buffer = this.#out.take();
-    const { bytes, view } = this.#template;
     let start = 0;
-    for (let i = 0; i < count; i++, start += bytes.length) {
+    for (let i = 0; i < count; i++) {
+      const { bytes, view, packetIdAt, payloadStart } = this.#templates[this.sent % this.#templates.length] as Template;
       copyBytes(buffer.bytes, buffer.view, start, bytes, view, 0, bytes.length);
       if (this.#qos > 0) {
         this.#packetId = (this.#packetId % 0xffff) + 1;
-        buffer.view.setUint16(start + this.#packetIdAt, this.#packetId);
+        buffer.view.setUint16(start + packetIdAt, this.#packetId);
       }
-      const payloadAt = start + this.#payloadAt;
+      const payloadAt = start + payloadStart;
       buffer.view.setUint32(payloadAt, this.#number);
       buffer.view.setUint32(payloadAt + 4, this.sent++);
       buffer.view.setFloat64(payloadAt + 8, at);
+      start += bytes.length;
     }
     if (this.#qos > 0) this.inFlight += count;
     this.write(buffer, start);
@@ -317,10 +314,14 @@ export class Subscriber extends Peer {
 }
 
 /** The bytes of a PUBLISH, and where in them the packet id (-1: none) and the payload are. */
-function publishTemplate(
-  { version, qos, payloadBytes, userProperties }: Scenario,
-  topic: string,
-): { bytes: Uint8Array; packetIdAt: number; payloadStart: number } {
+interface Template {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly packetIdAt: number;
+  readonly payloadStart: number;
+}
+
+function publishTemplate({ version, qos, payloadBytes, userProperties }: Scenario, topic: string): Template {
   const payload = new Uint8Array(Math.max(payloadBytesMin, payloadBytes)).fill(0x78);
   const properties = Array.from({ length: userProperties }, (_, i) => [`property-${i}`, `value of ${i}`] as const);
   const packet = {
@@ -342,5 +343,5 @@ function publishTemplate(
   framer.next();
   const frame = new PublishFrame();
   frame.read(bytes, viewOf(bytes), 0, framer.body, bytes.length, version, 'client');
-  return { bytes, packetIdAt: frame.packetIdAt, payloadStart: frame.payloadStart };
+  return { bytes, view: viewOf(bytes), packetIdAt: frame.packetIdAt, payloadStart: frame.payloadStart };
 }
