@@ -34,6 +34,8 @@ export class Connection {
   version: ProtocolVersion = 4;
   session: Session | null = null;
   isDirty = false;
+  /** It has more to say than deliveries: that leaves with this turn, whatever is coming. */
+  isUrgent = false;
   readonly out = new Outbox();
   private heldOpen: Outbox | null = null;
   private heldSealed: Outbox | null = null;
@@ -176,6 +178,7 @@ export class Connection {
   /** Appends a whole encoded packet. */
   send(state: State, packet: Uint8Array, waits: boolean): void {
     state.metrics.sent((packet[0] as number) >> 4);
+    this.isUrgent = true;
     const slab = this.reserve(state, packet.length, waits);
     slab.bytes.set(packet, slab.length - packet.length);
   }
@@ -199,6 +202,7 @@ export class Connection {
     this.inbound = Math.max(0, this.inbound - held.acknowledgements);
     held.acknowledgements = 0;
     this.out.append(held);
+    this.isUrgent = true;
     if (!this.isDirty) this.markDirty(state);
   }
 

@@ -43,11 +43,18 @@ export interface Turn {
   effects: Effect[];
 }
 
+/** Bytes to write for each chunk of a burst, on average: where there are more, each write is a large one already. */
+const burstInputBytesMax = 1024;
+
 export class Core {
   /** For tests, invariants and the admin API; not to be changed from outside. */
   readonly state: State;
   private readonly inspection: Inspection;
   private readonly turn: Turn = { writes: [], effects: [] };
+  /** Chunks that came in this turn. */
+  private inputs = 0;
+  /** Turns in a row that kept deliveries back. */
+  private turnsKept = 0;
 
   /** `now`: monotonic milliseconds; `wallOffsetMs` added to it gives wall-clock milliseconds. */
   constructor(options: CoreOptions, now: number, wallOffsetMs: number) {
@@ -101,6 +108,7 @@ export class Core {
     const { state } = this;
     state.now = now;
     if (connection.phase === Phase.Closed) return;
+    this.inputs++;
     // What is not parsed now is so by our doing: it counts as it comes.
     if (connection.isStalled) connection.lastReceivedAt = now;
     state.metrics.count(Counter.BytesReceived, end - start);
@@ -316,24 +324,51 @@ export class Core {
   take(now: number): Turn {
     const { state, turn } = this;
     state.now = now;
+    const inputBytes = state.bytesWritten;
     state.refillBudget();
     this.fireDeadlines();
     this.doWork();
     sealBatch(state);
-    for (const connection of state.dirty) {
-      connection.isDirty = false;
-      state.metrics.count(Counter.BytesSent, connection.out.bytes);
-    }
-    const writes = turn.writes;
-    const effects = turn.effects;
+    const { writes, effects } = turn;
     turn.writes = state.dirty;
     turn.effects = state.effects;
     writes.length = 0;
     effects.length = 0;
     state.dirty = writes;
     state.effects = effects;
+    if (this.isBurst(inputBytes + state.bytesWritten)) this.keepDeliveries();
+    for (const connection of turn.writes) {
+      connection.isDirty = false;
+      connection.isUrgent = false;
+      state.metrics.count(Counter.BytesSent, connection.out.bytes);
+    }
     state.refillBudget();
     return turn;
+  }
+
+  /**
+   * Whether deliveries wait for the next turn: this one brought many chunks and little to say for each. Without more input the
+   * next one says it all.
+   */
+  private isBurst(writtenBytes: number): boolean {
+    const { inputs } = this;
+    const { burstInputsMin, burstTurnsMax } = this.state.limits;
+    this.inputs = 0;
+    const isBurst = inputs >= burstInputsMin && writtenBytes <= inputs * burstInputBytesMax;
+    this.turnsKept = isBurst && this.turnsKept < burstTurnsMax ? this.turnsKept + 1 : 0;
+    return this.turnsKept > 0;
+  }
+
+  /** Takes those that have nothing but deliveries to say out of this turn's writes. */
+  private keepDeliveries(): void {
+    const { writes } = this.turn;
+    let count = 0;
+    for (const connection of writes) {
+      // One that closes has no next turn.
+      if (connection.isUrgent || connection.phase === Phase.Closed) writes[count++] = connection;
+      else this.state.dirty.push(connection);
+    }
+    writes.length = count;
   }
 
   /** When `take` must be called next if nothing else happens: at or before now means in the next turn, Infinity never. */

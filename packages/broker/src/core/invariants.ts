@@ -12,8 +12,11 @@ import type { State } from './state.ts';
 export function checkInvariants(core: Core): void {
   const { state } = core;
   let unsent = 0;
+  const dirty = new Set(state.dirty);
+  for (const { isDirty, clientId } of dirty) expect(isDirty, 'who is to be written is marked so', clientId);
   for (const connection of state.connections) {
     unsent += connection.unsent;
+    expect(connection.isDirty === dirty.has(connection), 'and only they are', connection.clientId);
     expect(connection.phase !== Phase.Closed, 'a closed connection is in no table', connection.clientId);
     const { session } = connection;
     expect(

@@ -99,6 +99,13 @@ export interface Limits {
   /** Deliveries, and bytes written, after which a turn ends and everybody else is served first. */
   turnDeliveriesMax: number;
   turnBytesMax: number;
+  /**
+   * Chunks that one turn brought, from which it counts as a burst: then connections with nothing but deliveries to say wait for the
+   * next turn, which follows at once, because more is coming for them and a write of several messages costs as much as one of one.
+   */
+  burstInputsMin: number;
+  /** Turns that deliveries wait in a burst at most. Acknowledgements never wait: the peer may send anew only after them. */
+  burstTurnsMax: number;
   /** Milliseconds in which events of one kind, client and reason are counted into one. */
   eventIntervalMs: number;
   /** Unsettled messages of one in-process subscriber, unless it asks for another number. */
@@ -149,6 +156,8 @@ export const defaultLimits: Limits = {
   plannedRecipientsMax: 4_000_000,
   turnDeliveriesMax: 20_000,
   turnBytesMax: 8 * 1024 * 1024,
+  burstInputsMin: 16,
+  burstTurnsMax: 3,
   eventIntervalMs: 10_000,
   localWindow: 100,
   claimedPublishesMax: 1_000,

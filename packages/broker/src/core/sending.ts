@@ -130,6 +130,7 @@ export function writeAck(
 ): void {
   const length = reasonCode === 0 || connection.version !== 5 ? 4 : 5;
   state.metrics.sent(type);
+  connection.isUrgent = true;
   const slab = connection.reserve(state, length, waits);
   const at = slab.length - length;
   slab.view.setUint8(at, (type << 4) | (type === PacketType.Pubrel ? 2 : 0));

@@ -194,6 +194,11 @@ export class State {
     return this.deliveriesLeft <= 0 || this.bytesLeft <= 0;
   }
 
+  /** What this turn's budget was spent on. */
+  get bytesWritten(): number {
+    return this.limits.turnBytesMax - this.bytesLeft;
+  }
+
   refillBudget(): void {
     this.deliveriesLeft = this.limits.turnDeliveriesMax;
     this.bytesLeft = this.limits.turnBytesMax;

@@ -57,6 +57,8 @@ export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: numb
   plannedRecipientsMax: [1, 1_000_000_000],
   turnDeliveriesMax: [1, 100_000_000],
   turnBytesMax: [1024, tebibyte],
+  burstInputsMin: [1, 1_000_000_000],
+  burstTurnsMax: [0, 1000],
   eventIntervalMs: [100, day],
   localWindow: [1, 65_535],
   claimedPublishesMax: [1, 65_535],

@@ -46,6 +46,8 @@ export const smallLimits: Limits = {
   plannedRecipientsMax: 6,
   turnDeliveriesMax: 20_000,
   turnBytesMax: 20_000,
+  burstInputsMin: 2,
+  burstTurnsMax: 3,
   eventIntervalMs: 10_000,
   localWindow: 3,
   claimedPublishesMax: 3,

@@ -16,6 +16,7 @@ export const markNames = [
   'resume with a PUBREL to send again',
   'budget spent in mid-chunk',
   'connection paused',
+  'deliveries kept in a burst',
   'will cancelled by a resume',
   'will delay crossing a resume',
   'will published after its delay',

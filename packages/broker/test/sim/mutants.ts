@@ -122,6 +122,12 @@ const faults: readonly Fault[] = [
     replace: "state.options.queueOverflow === 'refuse' || ",
   },
   {
+    name: 'deliveries kept in a burst are forgotten',
+    file: 'broker/src/core/core.ts',
+    find: 'else this.state.dirty.push(connection);',
+    replace: 'else connection.isDirty = false;',
+  },
+  {
     name: 'a revoked right goes on',
     file: 'broker/src/core/core.ts',
     find: 'state.permissionEpoch++;\n    state.router.version++;',

@@ -128,7 +128,8 @@ export function expand(seed: number, steps = 1000): SimOptions {
   // What came later stands behind, so that seeds keep their meaning.
   const { totals, queueOverflow } = overflowOf(prng);
   weights.setClock = prng.chance(20) ? prng.pick([1, 5]) : 0;
-  return { ...options, limits: { ...options.limits, ...totals }, queueOverflow };
+  const burst = prng.chance(60) ? { burstInputsMin: prng.pick([1, 2, 4]), burstTurnsMax: prng.pick([1, 3]) } : {};
+  return { ...options, limits: { ...options.limits, ...totals, ...burst }, queueOverflow };
 }
 
 function weightsOf(prng: Prng): Record<ActionName, number> {

@@ -318,6 +318,7 @@ export class Simulation {
     this.oracle.expect(this.idleTurns < idleTurnsMax, 'the core does not come to rest');
     this.oracle.acting = null;
     const { writes, effects } = this.core.take(this.coreNow);
+    if (this.core.state.dirty.length > 0) this.marks.add('deliveries kept in a burst');
     this.oracle.finish();
     this.judgeBudget();
     this.noteMade();
