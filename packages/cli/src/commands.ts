@@ -47,6 +47,11 @@ export const commands: readonly CommandEntry[] = [
   entry('bench', 'Load a broker, and say how much it gets through and how long that takes.', async (command, done) =>
     (await import('./bench/bench-options.ts')).define(command, done),
   ),
+  entry(
+    'doctor',
+    'Say what a broker supports and limits, how fast it answers, and what is not safe.',
+    async (command, done) => (await import('./doctor/doctor-options.ts')).define(command, done),
+  ),
   entry('conformance', 'Test a broker against the standard.', async (command, done) =>
     (await import('./conformance.ts')).define(command, done),
   ),

@@ -74,7 +74,8 @@ function addressOf({ host, port, localAddress }: Address): Address {
 
 type Authorities = (type: 'default' | 'system') => readonly string[];
 
-function tlsOptions(host: string, tls: ClientTls, authorities: Authorities): TlsConnectionOptions {
+/** Options of `tls.connect` beside the address. `authorities`: its `getCACertificates`. Throws a CommandError for files that cannot be read. */
+export function tlsOptions(host: string, tls: ClientTls, authorities: Authorities): TlsConnectionOptions {
   const { certFile, keyFile, insecure, version, alpn, ciphers, psk } = tls;
   const ca = trusted(tls, authorities);
   const only = version?.replace('tlsv', 'TLSv') as SecureVersion | undefined;

@@ -1,5 +1,5 @@
 /**
- * One MQTT connection of `pub` or `sub` over any byte stream: CONNECT, publishing, subscribing, acknowledging, pings.
+ * One MQTT connection of `pub`, `sub`, `rpc` or `doctor` over any byte stream: CONNECT, publishing, subscribing, acknowledging, pings.
  *
  * It does not dial, reconnect, resume or resend. It ends once: by `disconnect`, or by a failure, with which every open
  * promise rejects. What arrives after `disconnect` is neither acknowledged nor handed on, so a session keeps it.
@@ -8,6 +8,7 @@
 import type { Duplex } from 'node:stream';
 import type {
   AckPacket,
+  ConnackPacket,
   ConnectProperties,
   DisconnectProperties,
   Packet,
@@ -65,6 +66,8 @@ export class MqttConnection {
   readonly ended: Promise<CommandError | null>;
   /** QoS 1 and 2 messages the broker lets be open at once. */
   receiveMaximum = 65_535;
+  /** What the broker said to CONNECT. */
+  connack: ConnackPacket = { type: PacketType.Connack, sessionPresent: false, reasonCode: 0 };
   readonly #stream: Duplex;
   readonly #options: ConnectionOptions;
   readonly #listener: ConnectionListener;
@@ -172,7 +175,7 @@ export class MqttConnection {
 
   async #connect(): Promise<void> {
     const { version, clientId, cleanStart, keepAliveSeconds, username, password, will, properties } = this.#options;
-    const connack = await this.#ask(
+    this.connack = await this.#ask(
       {
         type: PacketType.Connect,
         version,
@@ -187,6 +190,7 @@ export class MqttConnection {
       connectId,
       PacketType.Connack,
     );
+    const { connack } = this;
     if (connack.reasonCode !== 0) {
       this.#over(new CommandError(connackRefusal(connack, version), connack.reasonCode));
       throw this.#failure;
