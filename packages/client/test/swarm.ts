@@ -171,7 +171,7 @@ export class Swarm {
       this.world.settle();
       return;
     }
-    client.core.received(piece, this.world.now);
+    client.core.received(piece, viewOf(piece), 0, piece.length, this.world.now);
     this.#turn(client);
   }
 

@@ -4,6 +4,7 @@
  * What a packet sets off in the application runs within the event that brought the packet; what the application then asks for
  * leaves together at the end of the turn.
  */
+import { viewOf } from '@pipit/protocol';
 import { acknowledged, type PublishResult } from '../core/call.ts';
 import type { Core } from '../core/core.ts';
 import type { Effect } from '../core/effect.ts';
@@ -11,6 +12,9 @@ import { MqttError } from '../core/failure.ts';
 import type { Message } from '../core/message.ts';
 import type { Platform } from './platform.ts';
 import type { Link, LinkOwner } from './transport.ts';
+
+/** Of what was read, the application gets the messages of so many bytes before the next are looked at. */
+const stepBytes = 16 * 1024;
 
 /** What the application's side does with what comes. */
 export interface DriverOwner {
@@ -117,9 +121,14 @@ export class Driver {
     }
   }
 
+  /** Message by message would be too dear, all at once too many objects alive together for a young generation. */
   #received(bytes: Uint8Array): void {
-    this.core.received(bytes, this.now);
-    this.#handOut();
+    const { now } = this;
+    const view = viewOf(bytes);
+    for (let start = 0; start < bytes.length; start += stepBytes) {
+      this.core.received(bytes, view, start, Math.min(start + stepBytes, bytes.length), now);
+      this.#handOut();
+    }
     this.wake();
   }
 

@@ -17,7 +17,6 @@ import {
   Framer,
   reasonCodeAllowed,
   reasonCodeName,
-  viewOf,
 } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
@@ -120,11 +119,11 @@ export class Core {
   }
 
   /** bytes[start, end) arrived. They stay the caller's; a Buffer is no good here, its slices are not copies. */
-  received(bytes: Uint8Array, now: number): void {
+  received(bytes: Uint8Array, view: DataView, start: number, end: number, now: number): void {
     if (this.#phase !== 'greeting' && this.#phase !== 'connected') return;
     this.#keepAlive.heard(now);
     const framer = this.#framer;
-    framer.feed(bytes, viewOf(bytes), 0, bytes.length);
+    framer.feed(bytes, view, start, end);
     try {
       while (framer === this.#framer && framer.next()) this.#packet(framer, now);
     } catch (error) {

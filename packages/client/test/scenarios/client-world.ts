@@ -131,7 +131,7 @@ export class ClientWorld {
   sendRaw(bytes: Uint8Array): void {
     assert.ok(this.link === 'open', `the link is ${this.link}`);
     const lent = bytes.slice();
-    this.core.received(lent, this.now);
+    this.core.received(lent, viewOf(lent), 0, lent.length, this.now);
     lent.fill(0xee); // It stays the caller's: whatever the core keeps must be a copy.
     this.settle();
   }
