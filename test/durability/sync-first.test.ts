@@ -213,18 +213,23 @@ for (const version of [4, 5] satisfies ProtocolVersion[]) {
   );
 }
 
-test('os: the system has it before it is answered, and nothing is synced', timeout, async () => {
-  const trace = join(folder, 'os');
-  const served = await Served.start(join(folder, 'data-os'), ['--durability', 'os'], straced(trace));
-  const exchanges = await converse(served.port, 5);
-  assert.deepEqual(await served.stop(), { code: 0, signal: null });
-  const calls = readTrace(trace);
-  for (const exchange of exchanges) keptBefore(calls, exchange);
-  assert.deepEqual(
-    calls.filter((call) => isSync(call) && isSegment(call)),
-    [],
-  );
-});
+test(
+  'os: the system has it before it is answered, and nothing is synced before the stop, which does',
+  timeout,
+  async () => {
+    const trace = join(folder, 'os');
+    const served = await Served.start(join(folder, 'data-os'), ['--durability', 'os'], straced(trace));
+    const exchanges = await converse(served.port, 5);
+    assert.deepEqual(await served.stop(), { code: 0, signal: null });
+    const calls = readTrace(trace);
+    for (const exchange of exchanges) keptBefore(calls, exchange);
+    const written = calls.filter((call) => isSegment(call) && isWrite(call)).at(-1);
+    const synced = calls.filter((call) => isSync(call) && isSegment(call));
+    assert.equal(synced.length, 1);
+    assert.ok(written !== undefined && (synced[0]?.began as number) > written.returned, 'once, after everything');
+    assert.equal(synced[0]?.result, 0);
+  },
+);
 
 test('the promise of an in-process publish is kept after the disk has its message', timeout, async () => {
   const trace = join(folder, 'embedded');

@@ -86,7 +86,7 @@ export type { ImportReport } from './node/store-import.ts';
 export { importStore } from './node/store-import.ts';
 export type { SegmentSummary, SessionSummary, SharedMessage } from './node/store-reader.ts';
 export { readStore, StoreReader } from './node/store-reader.ts';
-export { repairStore } from './node/store-repair.ts';
+export { repairStore, type StoreRepair } from './node/store-repair.ts';
 export type { ClaimHandler, MessageHandler, Subscription } from './node/subscription.ts';
 export type { TlsOptions } from './node/tls-options.ts';
 export type { Loss } from './store/catalog.ts';

@@ -46,7 +46,7 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   console.log('ready');
   log.logger.info({ signal: await asked }, 'stopping');
   await admin?.close();
-  await broker.stop();
+  await broker.stop().catch(told);
   log.logger.info('stopped');
   await log.close();
   return 0;
@@ -120,13 +120,13 @@ function settingsOf(configuration: Configuration): BrokerOptions {
 }
 
 async function start(broker: Broker): Promise<void> {
-  try {
-    await broker.start();
-  } catch (error) {
-    const isExpected = error instanceof ListenError || error instanceof StoreError;
-    if (isExpected) throw new CommandError(error.message, exitCodes.failure);
-    throw error;
-  }
+  await broker.start().catch(told);
+}
+
+function told(error: unknown): never {
+  const isExpected = error instanceof ListenError || error instanceof StoreError;
+  if (isExpected) throw new CommandError(error.message, exitCodes.failure);
+  throw error;
 }
 
 /** The HTTP API, if it is asked for. When it cannot be opened nothing stays open. */

@@ -44,10 +44,12 @@ export async function verifyCommand(directory: string, options: VerifyArguments)
 
 /** Resolves to 0 when the store is clean afterwards. */
 export async function repairCommand(directory: string): Promise<number> {
-  const report = await repairStore(directory).catch(told);
+  const { report, obstacle } = await repairStore(directory).catch(told);
   await print(await damageLines(report, null));
   return withReader(directory, async (reader) => {
-    const left = isClean(reader.report) ? [] : ['It is still damaged:', ...(await damageLines(reader.report, reader))];
+    const reason = obstacle === null ? '' : `, because it could not go on (${obstacle})`;
+    const still = `It is still damaged${reason}:`;
+    const left = isClean(reader.report) ? [] : [still, ...(await damageLines(reader.report, reader))];
     await print([...left, ...overviewLines(reader)]);
     return left.length === 0 ? 0 : exitCodes.failure;
   });

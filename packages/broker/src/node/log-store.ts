@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Batch, FetchRequest, PageRequest, Store, StoredMessage, StoredPage, StoredState } from '../core/index.ts';
 import type { LogReport } from '../store/contents.ts';
 import { type Answer, defaultLogOptions, Log } from '../store/log.ts';
@@ -42,6 +43,9 @@ interface Running {
 }
 
 const segmentBytesMin = 256 * 1024;
+/** More than it takes to give up a few places that cannot be read. */
+const cleaningAttemptsMax = 300;
+const cleaningPauseMs = 10;
 
 /** A store in a directory, which is made when it is not there. It is locked from `load` until `close`. */
 export function openStore(directory: string, options: StoreOptions = {}): LogStore {
@@ -58,6 +62,8 @@ export class LogStore implements Store {
   readonly #commits = new Map<number, Pending<void>>();
   readonly #pages = new Map<number, Pending<StoredPage>>();
   readonly #fetches = new Map<number, Pending<readonly (StoredMessage | null)[]>>();
+  /** Why what was written may not outlast a power cut. */
+  #notSynced: string | null = null;
   /** Told when nothing is under way any more. */
   #onIdle: (() => void) | null = null;
 
@@ -129,17 +135,26 @@ export class LogStore implements Store {
     });
   }
 
-  /** Ends what is under way, and gives the directory back. */
+  /**
+   * Ends what is under way, syncs what was left to the operating system, and gives the directory back. Rejects with a StoreError,
+   * after that, when the disk has refused to sync.
+   */
   async close(): Promise<void> {
     const running = this.#running;
     if (running === null) return;
     const { log, disk, lock, room } = running;
     room.close();
     log.close();
+    this.#pump();
     await this.rest();
     this.#running = null;
     await new Promise<void>((done) => disk.close(done));
     await lock.release();
+    const reason = this.#notSynced;
+    if (reason === null) return;
+    throw new StoreError(
+      `The store in ${this.directory} is closed, and what it wrote last may not be on the disk: ${reason}.`,
+    );
   }
 
   /** Resolves when nothing is under way any more, giving back space included. */
@@ -149,6 +164,18 @@ export class LogStore implements Store {
       this.#onIdle = done;
     });
     this.#onIdle = null;
+  }
+
+  /** Lets cleaning do what it can, now. Resolves to null, or to what it could not get over in some seconds. */
+  async clean(): Promise<string | null> {
+    for (let attempt = 1; ; attempt++) {
+      await this.rest();
+      const { obstacle } = this.#log;
+      if (obstacle === null || attempt === cleaningAttemptsMax) return obstacle;
+      await setTimeout(cleaningPauseMs);
+      this.#log.tryAgain();
+      this.#pump();
+    }
   }
 
   /** Bytes of its files, and of what in them still counts. */
@@ -195,6 +222,9 @@ export class LogStore implements Store {
         return settle(this.#fetches, answer.number, answer.messages ?? [], answer.error);
       case 'damaged':
         this.#options.onDamage?.(answer.damage);
+        return;
+      case 'not-synced':
+        this.#notSynced = answer.reason;
     }
   }
 }

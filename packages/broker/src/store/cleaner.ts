@@ -19,6 +19,8 @@ import { type Damage, quarantineFolder, type SetAside } from './set-aside.ts';
 const chunkBytes = 1024 * 1024;
 /** A read that fails is tried again after the next commit, so often: what is given up is lost. */
 const readAttemptsMax = 16;
+/** Then by pieces of this size, which stand where recovery's do: what one of them loses, no other need lose. */
+const pieceBytes = 64 * 1024;
 /** A segment of which less than this share lives is cleaned whatever the rest of the log looks like. */
 const sparseShare = 1 / 8;
 /** Segments beyond those that the bytes of the log would fill: short ones come from restarts. */
@@ -46,8 +48,10 @@ export class Cleaner {
   private segment: Segment | null = null;
   private scan: Scan | null = null;
   private isWaiting = false;
-  /** A file could not be read or removed: tried again after the next commit. */
-  private isStuck = false;
+  /** Why a file could not be read or removed: tried again after the next commit. */
+  private obstacle: string | null = null;
+  /** So far the segment is read by pieces. */
+  private carefulTo = 0;
   /** Reads that failed since the last one that did not. */
   private failedReads = 0;
   private gaps: { from: number; to: number }[] = [];
@@ -86,7 +90,17 @@ export class Cleaner {
   committed(bytes: number): void {
     this.taken = [];
     this.paceBytes = bytes;
-    this.isStuck = false;
+    this.tryAgain();
+  }
+
+  /** What stopped it, and will again unless something has changed; null: nothing. */
+  get stoppedBy(): string | null {
+    return this.obstacle;
+  }
+
+  /** Goes on at the next step where it was stopped. */
+  tryAgain(): void {
+    this.obstacle = null;
   }
 
   /** An append failed. */
@@ -97,7 +111,7 @@ export class Cleaner {
 
   /** Goes on, if there is something to do; `active` is not touched. After every answer of the disk. */
   step(active: Segment | null): void {
-    if (this.isWaiting || this.isStuck || this.candidates.length > 0 || this.taken.length > 0) return;
+    if (this.isWaiting || this.obstacle !== null || this.candidates.length > 0 || this.taken.length > 0) return;
     this.segment ??= this.choose(active);
     const { segment } = this;
     if (segment === null) return;
@@ -122,6 +136,7 @@ export class Cleaner {
 
   private startScan(segment: Segment): Scan {
     this.gaps = [];
+    this.carefulTo = 0;
     return new Scan(segment.bytes, 0, {
       record: (type, offset, _length, reader, frame) => {
         if (type === RecordType.Commit) return;
@@ -137,8 +152,10 @@ export class Cleaner {
   }
 
   private read(segment: Segment, scan: Scan): void {
-    const length = Math.min(Math.max(chunkBytes, 2 * this.paceBytes), segment.bytes - scan.fedTo);
     const at = scan.fedTo;
+    const isCareful = at < this.carefulTo;
+    const wanted = isCareful ? pieceBytes - (at % pieceBytes) : Math.max(chunkBytes, 2 * this.paceBytes);
+    const length = Math.min(wanted, segment.bytes - at);
     this.isWaiting = true;
     segment.readers++;
     this.operations.ask({ kind: 'read', file: segment.file, at, length }, (result) => {
@@ -146,10 +163,14 @@ export class Cleaner {
       this.isWaiting = false;
       const bytes = result.kind === 'read' ? result.bytes : null;
       if (bytes === null && ++this.failedReads < readAttemptsMax) {
-        this.isStuck = true;
+        this.obstacle = failureOf(result);
         return;
       }
       this.failedReads = 0;
+      if (bytes === null && !isCareful) {
+        this.carefulTo = at + length;
+        return;
+      }
       if (bytes !== null && bytes.length > 0) scan.feed(bytes);
       const missing = length - (bytes?.length ?? 0);
       if (missing > 0) {
@@ -185,12 +206,13 @@ export class Cleaner {
     this.operations.ask(
       isKept ? { kind: 'rename', file, to: quarantineFolder + file } : { kind: 'remove', file },
       (result) => {
-        if (failureOf(result) === null) {
+        this.obstacle = failureOf(result);
+        if (this.obstacle === null) {
           this.segments.remove(segment);
           this.segment = null;
           this.scan = null;
           this.candidates = [];
-        } else this.isStuck = true;
+        }
         this.isWaiting = false;
       },
     );

@@ -33,7 +33,7 @@ export interface LogOptions {
   readonly liveBytesMax: number;
   /** What lives in segments with damage, and in older ones, is written anew after the start: the damage is told only once. */
   readonly rewritesDamaged: boolean;
-  /** False: an append lasts once the operating system has it, which a power cut may take back. */
+  /** False: an append lasts once the operating system has it, which a power cut may take back, until the log is closed. */
   readonly syncs: boolean;
 }
 
@@ -65,7 +65,9 @@ export type Answer =
       readonly error: string | null;
     }
   /** Damage found while running. */
-  | { readonly kind: 'damaged'; readonly damage: Damage };
+  | { readonly kind: 'damaged'; readonly damage: Damage }
+  /** After `close`: what the operating system was trusted with may not be on the disk. */
+  | { readonly kind: 'not-synced'; readonly reason: string };
 
 interface UnderWay {
   readonly append: Append;
@@ -92,9 +94,11 @@ export class Log {
   private last: Pick<Commit, 'batch' | 'wall' | 'clock'> = { batch: 0, wall: 0, clock: 0 };
   private waiting: Batch | null = null;
   private underWay: UnderWay | null = null;
-  /** The last append failed: nothing is moved until one of a batch succeeds. */
-  private isFailing = false;
+  /** Why the last append failed: nothing is moved until one of a batch succeeds. */
+  private failing: string | null = null;
   private isClosing = false;
+  /** Segments that were appended to and not synced. */
+  private readonly unsynced = new Set<Segment>();
 
   constructor(options: Partial<LogOptions> = {}) {
     this.options = { ...defaultLogOptions, ...options };
@@ -140,14 +144,27 @@ export class Log {
     this.contents.loader.retained(topics, read, givesUp);
   }
 
+  /** What keeps cleaning from going on; null: nothing. */
+  get obstacle(): string | null {
+    return this.failing ?? this.cleaner?.stoppedBy ?? null;
+  }
+
+  /** Cleaning goes on without waiting for the next commit. */
+  tryAgain(): void {
+    this.failing = null;
+    this.cleaner?.tryAgain();
+    this.advance();
+  }
+
   done(id: number, result: DiskResult): void {
     this.operations.done(id, result);
     this.advance();
   }
 
-  /** Nothing is begun any more that nobody asked for. */
+  /** Nothing is begun any more that nobody asked for, but syncing what was not: then it is idle. */
   close(): void {
     this.isClosing = true;
+    this.advance();
   }
 
   // ── Outputs
@@ -201,12 +218,24 @@ export class Log {
 
   private advance(): void {
     if (this.underWay !== null || this.cleaner === null) return;
-    const moves = this.isFailing || this.isClosing ? [] : this.cleaner.takeMoves();
+    const moves = this.failing !== null || this.isClosing ? [] : this.cleaner.takeMoves();
     if (this.waiting !== null || moves.length > 0) {
       this.append(moves, this.waiting);
       this.waiting = null;
     }
     if (!this.isClosing) this.cleaner.step(this.active);
+    else if (this.underWay === null) this.syncRest();
+  }
+
+  private syncRest(): void {
+    for (const { number, file } of this.unsynced) {
+      if (this.segments.get(number) === undefined) continue;
+      this.operations.ask({ kind: 'sync', file }, (result) => {
+        const reason = failureOf(result);
+        if (reason !== null) this.answers.push({ kind: 'not-synced', reason });
+      });
+    }
+    this.unsynced.clear();
   }
 
   private append(moves: readonly Move[], batch: Batch | null): void {
@@ -228,7 +257,10 @@ export class Log {
       underWay.failure = failureOf(result);
       if (!isSynced) this.ended(underWay);
     });
-    if (!isSynced) return;
+    if (!isSynced) {
+      this.unsynced.add(segment);
+      return;
+    }
     // Asked for at once: the disk begins it when the append has ended, without a turn of ours in between.
     this.operations.ask({ kind: 'sync', file }, (result) => {
       underWay.failure ??= failureOf(result);
@@ -250,7 +282,7 @@ export class Log {
   private ended({ append, batch, segment, failure }: UnderWay): void {
     this.underWay = null;
     if (failure === null) this.lasts(append, batch, segment);
-    else this.failed(append, segment);
+    else this.failed(append, segment, failure);
     if (batch !== null) this.answers.push({ kind: 'committed', number: batch.number, error: failure });
   }
 
@@ -264,13 +296,13 @@ export class Log {
     this.catalog.lastId = lastId;
     this.end = { segment: segment.number, offset: segment.bytes };
     if (batch !== null) this.last = { batch: batch.number, wall: batch.wall, clock: batch.clock };
-    this.isFailing = false;
+    this.failing = null;
     if (this.isDone(segment)) this.active = null;
     this.cleaner?.committed(bytes.length);
   }
 
-  private failed({ bytes }: Append, segment: Segment): void {
-    this.isFailing = true;
+  private failed({ bytes }: Append, segment: Segment, failure: string): void {
+    this.failing = failure;
     this.cleaner?.failed();
     this.active = null;
     // How much of it is on the disk is unknown; the batch is written again elsewhere.
