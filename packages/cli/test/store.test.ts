@@ -150,6 +150,19 @@ describe('pipit store', { concurrency: 4 }, () => {
     assert.match(again.stdout, /^retained {5}1 message$/m);
   });
 
+  test('a repair that cannot go on says why, and deletes nothing', async () => {
+    const directory = await filled('stuck');
+    const { name } = hurt(directory, 'longer value');
+    // A file stands where the folder for what is set aside should be.
+    writeFileSync(join(directory, 'quarantine'), '');
+    const repair = await run(['store', 'repair', directory]);
+    assert.equal(repair.exitCode, 1);
+    assert.match(repair.stdout, /^It is still damaged, because it could not go on \(ENOTDIR: .*quarantine.*\):$/m);
+    assert.ok(readdirSync(directory).includes(name));
+    rmSync(join(directory, 'quarantine'));
+    assert.equal((await run(['store', 'repair', directory])).exitCode, 0);
+  });
+
   test('reads a store while its broker runs, and refuses to repair it, naming the process', async () => {
     const directory = join(folder, 'running');
     await runBroker(directory, async (broker) => {
