@@ -1,5 +1,7 @@
 /**
- * One process at a time uses a directory: a file `lock` names it. One that a dead process left behind is taken over.
+ * One process at a time uses a directory: a link `lock` names it, which leads nowhere. Unlike a file it is there with all it says or
+ * not at all, and it fits on a disk that is full. Where there are no such links it is a file. One that a dead process left behind
+ * is taken over.
  *
  * Two machines, or two containers that do not see each other's processes, are not told apart: do not share a directory so.
  */
@@ -41,25 +43,25 @@ export class DirectoryLock {
   static async take(directory: string): Promise<DirectoryLock> {
     const path = join(directory, 'lock');
     const own = await ownHolder();
-    const text = `${JSON.stringify(own)}\n`;
+    const text = textOf(own);
     if (await write(path, text)) return new DirectoryLock(path);
-    const found = await fs.readFile(path, 'utf8').catch(() => '');
+    const found = await read(path);
     const holder = parse(found);
     if (holder !== null && (await isAlive(holder, own))) throw new DirectoryInUseError(directory, holder.processId);
     // Moving it away succeeds for one of several that found it stale, and shows what it was that was moved.
     const stale = `${path}.${process.pid}`;
     await fs.rename(path, stale).catch(() => {});
-    const moved = await fs.readFile(stale, 'utf8').catch(() => null);
+    const moved = await read(stale);
     const isOurs = moved === found && (await write(path, text));
     if (moved !== null && moved !== found) await fs.rename(stale, path);
     else await fs.rm(stale, { force: true });
-    if (!isOurs) throw new DirectoryInUseError(directory, parse(moved ?? '')?.processId ?? 0);
+    if (!isOurs) throw new DirectoryInUseError(directory, parse(moved)?.processId ?? 0);
     return new DirectoryLock(path);
   }
 
   /** The living process that holds it; null: nobody does. */
   static async holder(directory: string): Promise<number | null> {
-    const found = parse(await fs.readFile(join(directory, 'lock'), 'utf8').catch(() => ''));
+    const found = parse(await read(join(directory, 'lock')));
     return found !== null && (await isAlive(found, await ownHolder())) ? found.processId : null;
   }
 
@@ -75,6 +77,12 @@ async function ownHolder(): Promise<Holder> {
 /** False when there is one already. */
 async function write(path: string, text: string): Promise<boolean> {
   try {
+    await fs.symlink(text, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+  }
+  try {
     await fs.writeFile(path, text, { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
@@ -83,14 +91,21 @@ async function write(path: string, text: string): Promise<boolean> {
   }
 }
 
-function parse(text: string): Holder | null {
-  try {
-    const { processId, born, origin } = JSON.parse(text) as Partial<Holder>;
-    if (typeof processId !== 'number' || typeof origin !== 'number') return null;
-    return { processId, born: born ?? null, origin };
-  } catch {
-    return null; // Cut short: its writer died, or it lies on a disk that lost it.
-  }
+/** What it says; null: there is none. */
+async function read(path: string): Promise<string | null> {
+  const link = await fs.readlink(path).catch(() => null);
+  return link ?? (await fs.readFile(path, 'utf8').catch(() => null));
+}
+
+/** Short enough for file systems that keep up to 59 bytes beside the name. */
+function textOf({ processId, born, origin }: Holder): string {
+  return `${processId} ${born ?? origin}`;
+}
+
+function parse(text: string | null): Holder | null {
+  const [, processId, born, origin] = /^(\d+) (?:(\S+ \d+)|(\d+(?:\.\d+)?))\n?$/.exec(text ?? '') ?? [];
+  if (processId === undefined) return null; // Cut short: its writer died, or it lies on a disk that lost it.
+  return { processId: Number(processId), born: born ?? null, origin: Number(origin ?? 0) };
 }
 
 async function isAlive(holder: Holder, own: Holder): Promise<boolean> {

@@ -212,7 +212,7 @@ test('two brokers cannot use one directory, and the second says who does', timeo
         return true;
       });
     });
-    const lock = (processId: number): string => JSON.stringify({ processId, born: null, origin: 1 });
+    const lock = (processId: number): string => `${processId} 1`;
     writeFileSync(join(directory, 'lock'), lock(process.ppid));
     const third = createBroker({ store: openStore(directory) });
     await assert.rejects(third.start(), new RegExp(`in use by process ${process.ppid}`));
