@@ -72,31 +72,35 @@ if (isMounted) {
     },
   );
 
-  test('a broker starts on a disk without a byte left, goes on with all that needs none, and mends', timeout, async () => {
-    const data = join(folder, 'start');
-    let served = await Served.start(data);
-    const sleeper = await Tester.connect(served.port, 'sleeper', lasting);
-    await sleeper.subscribe('queue', 1);
-    sleeper.drop();
-    const publisher = await Tester.connect(served.port, 'publisher');
-    publisher.publish('queue', 'kept', { qos: 1, packetId: 1 });
-    assert.equal((await publisher.take(PacketType.Puback)).reasonCode, 0);
-    await served.kill();
-    takeAll(join(folder, 'foreign'));
+  test(
+    'a broker starts on a disk without a byte left, goes on with all that needs none, and mends',
+    timeout,
+    async () => {
+      const data = join(folder, 'start');
+      let served = await Served.start(data);
+      const sleeper = await Tester.connect(served.port, 'sleeper', lasting);
+      await sleeper.subscribe('queue', 1);
+      sleeper.drop();
+      const publisher = await Tester.connect(served.port, 'publisher');
+      publisher.publish('queue', 'kept', { qos: 1, packetId: 1 });
+      assert.equal((await publisher.take(PacketType.Puback)).reasonCode, 0);
+      await served.kill();
+      takeAll(join(folder, 'foreign'));
 
-    served = await Served.start(data);
-    assert.ok(served.lines.some((line) => line.startsWith('found 1 session, 1 queued and 0 retained')));
-    await assert.rejects(Served.start(data), /is in use by process \d+\./);
-    await goesOn(served);
-    const back = await Tester.connecting(served.port, 'sleeper', lasting);
-    await served.logged('commit-failed');
-    rmSync(join(folder, 'foreign'));
-    assert.ok((await back.take(PacketType.Connack)).sessionPresent);
-    assert.deepEqual(await back.drain(1), ['kept']);
-    await served.logged('commit-recovered');
-    assert.deepEqual(await served.stop(), { code: 0, signal: null });
-    rmSync(data, { recursive: true });
-  });
+      served = await Served.start(data);
+      assert.ok(served.lines.some((line) => line.startsWith('found 1 session, 1 queued and 0 retained')));
+      await assert.rejects(Served.start(data), /is in use by process \d+\./);
+      await goesOn(served);
+      const back = await Tester.connecting(served.port, 'sleeper', lasting);
+      await served.logged('commit-failed');
+      rmSync(join(folder, 'foreign'));
+      assert.ok((await back.take(PacketType.Connack)).sessionPresent);
+      assert.deepEqual(await back.drain(1), ['kept']);
+      await served.logged('commit-recovered');
+      assert.deepEqual(await served.stop(), { code: 0, signal: null });
+      rmSync(data, { recursive: true });
+    },
+  );
 
   test('a burst as large as the disk is taken as far as there is room, and no commit fails', timeout, async () => {
     const served = await Served.start(join(folder, 'burst'));
