@@ -94,6 +94,7 @@ const tls = {
   key: text,
   passphrase: text.exactOptional(),
   ca: text.exactOptional(),
+  crl: text.exactOptional(),
   clientCertificate: oneOf(['none', 'request', 'require']).exactOptional(),
   minVersion: oneOf(['TLSv1.2', 'TLSv1.3']).exactOptional(),
   ciphers: text.exactOptional(),

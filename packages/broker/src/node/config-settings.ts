@@ -14,7 +14,12 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 export type LogLevel = (typeof logLevels)[number];
 
 /** As `TlsOptions`, with paths of PEM files only. */
-export type TlsSettings = Omit<TlsOptions, 'cert' | 'key' | 'ca'> & { cert: string; key: string; ca?: string };
+export type TlsSettings = Omit<TlsOptions, 'cert' | 'key' | 'ca' | 'crl'> & {
+  cert: string;
+  key: string;
+  ca?: string;
+  crl?: string;
+};
 
 type OfType<Type extends ListenerOptions['type']> = Omit<Extract<ListenerOptions, { type: Type }>, 'tls' | 'mode'>;
 

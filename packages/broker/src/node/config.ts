@@ -133,13 +133,14 @@ function listenerOptions(settings: ListenerSettings): ListenerOptions {
     return { ...rest, ...(mode !== undefined && { mode: Number.parseInt(mode, 8) }) };
   }
   if (settings.type === 'tcp' || settings.type === 'ws') return settings;
-  const { cert, key, passphrase, ca, clientCertificate, minVersion, ciphers, ...rest } = settings;
+  const { cert, key, passphrase, ca, crl, clientCertificate, minVersion, ciphers, ...rest } = settings;
   if (cert === undefined || key === undefined) return rest as ListenerOptions;
   const tls: TlsOptions = {
     cert,
     key,
     ...(passphrase !== undefined && { passphrase }),
     ...(ca !== undefined && { ca }),
+    ...(crl !== undefined && { crl }),
     ...(clientCertificate !== undefined && { clientCertificate }),
     ...(minVersion !== undefined && { minVersion }),
     ...(ciphers !== undefined && { ciphers }),

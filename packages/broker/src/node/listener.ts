@@ -264,7 +264,8 @@ export class Listener {
       // Only so that Node's own does not come before ours.
       handshakeTimeout: 2 * this.#reception.limits.connectTimeoutMs,
       requestCert: asked !== 'none',
-      rejectUnauthorized: asked === 'require',
+      // Node would cut them off without a word; `#secured` does it, and tells.
+      rejectUnauthorized: false,
     };
     let server: TlsServer;
     try {
@@ -287,10 +288,15 @@ export class Listener {
     socket.on('error', ignore);
     socket.allowHalfOpen = true;
     const shown = clientCertificate(socket);
-    if (shown !== null && shown.error !== '') this.#refuse(socket, `client certificate: ${shown.error}`);
+    if (shown === null && this.#needsCertificate) this.#refuse(socket, 'client certificate: none was shown');
+    else if (shown !== null && shown.error !== '') this.#refuse(socket, `client certificate: ${shown.error}`);
     else if (this.type === 'tls') this.#openTls(socket, null);
     else if (this.type === 'wss') this.#http?.emit('connection', socket);
     else this.#detect(socket, true);
+  }
+
+  get #needsCertificate(): boolean {
+    return 'tls' in this.#options && this.#options.tls?.clientCertificate === 'require';
   }
 
   #httpServer(): HttpServer {

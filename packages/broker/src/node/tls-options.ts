@@ -2,7 +2,7 @@
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import type { Peer } from '../core/index.ts';
 import { ListenError } from './listen-error.ts';
 
@@ -14,6 +14,8 @@ export interface TlsOptions {
   readonly passphrase?: string;
   /** Whose client certificates are trusted, in PEM; default: the authorities Node trusts. */
   readonly ca?: string | Uint8Array;
+  /** What those authorities have revoked, in PEM: a list for each of them, or nobody's certificate counts. Default: none. */
+  readonly crl?: string | Uint8Array;
   /** Default `none`. `request`: a client may show one; one that does not verify is refused in either case. */
   readonly clientCertificate?: 'none' | 'request' | 'require';
   /** Default `TLSv1.2`. */
@@ -27,6 +29,7 @@ export function secureContextOptions(options: TlsOptions): SecureContextOptions 
   const cert = readPem('certificate', options.cert);
   const key = readPem('private key', options.key);
   const ca = options.ca === undefined ? undefined : readPem('certificate authority', options.ca);
+  const crl = options.crl === undefined ? undefined : readPem('revocation list', options.crl);
   const { passphrase, ciphers, minVersion = 'TLSv1.2' } = options;
   const certificate = attempt(`The certificate ${nameOf(options.cert)} is not a PEM certificate`, () => {
     return new X509Certificate(cert);
@@ -37,6 +40,7 @@ export function secureContextOptions(options: TlsOptions): SecureContextOptions 
   if (ca !== undefined) {
     attempt(`The certificate authority ${nameOf(options.ca)} is not a PEM certificate`, () => new X509Certificate(ca));
   }
+  const lists = crl === undefined ? undefined : revocationLists(crl, options.crl);
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new ListenError(
       `The private key ${nameOf(options.key)} does not belong to the certificate ${nameOf(options.cert)}.`,
@@ -48,6 +52,7 @@ export function secureContextOptions(options: TlsOptions): SecureContextOptions 
     minVersion,
     ...(passphrase !== undefined && { passphrase }),
     ...(ca !== undefined && { ca }),
+    ...(lists !== undefined && { crl: lists }),
     ...(ciphers !== undefined && { ciphers }),
   };
 }
@@ -59,7 +64,8 @@ export function clientCertificate(socket: TLSSocket): { certificate: Peer['certi
   const shown = socket.getPeerX509Certificate();
   if (shown === undefined) return null;
   const error = socket.authorized ? '' : String(socket.authorizationError);
-  const subject = shown.subject.split('\n').join(',');
+  // Of an empty one Node says undefined, whatever its types say.
+  const subject = (shown.subject as string | undefined)?.split('\n').join(',') ?? '';
   const commonName = shown.toLegacyObject().subject.CN;
   return {
     certificate: {
@@ -81,6 +87,15 @@ export function alternativeNames(text: string | undefined): string[] {
     found.push(`${kind}:${quoted === undefined ? plain : JSON.parse(quoted)}`);
   }
   return found;
+}
+
+/** One by one: of several in one text Node takes the first and says nothing of the others. */
+function revocationLists(pem: Buffer, source: TlsOptions['crl']): string[] {
+  const lists = pem.toString('latin1').match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
+  const complaint = `The revocation list ${nameOf(source)} is not a PEM revocation list`;
+  if (lists.length === 0) throw new ListenError(`${complaint}.`);
+  attempt(complaint, () => createSecureContext({ crl: lists }));
+  return lists;
 }
 
 function readPem(what: string, source: string | Uint8Array): Buffer {

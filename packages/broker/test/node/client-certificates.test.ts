@@ -1,0 +1,196 @@
+/** Client certificates over real TLS: who is revoked, and who a certificate says somebody is, odd ones included. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PacketType, ReasonCode } from '@pipit/protocol';
+import type { CertificateIdentity } from '../../src/index.ts';
+import {
+  type Broker,
+  type BrokerOptions,
+  certificateJudge,
+  chain,
+  type ListenerOptions,
+  Permissions,
+  permitting,
+} from '../../src/index.ts';
+import { dialTls, serverTls } from './dial.ts';
+import { MqttPeer } from './mqtt-peer.ts';
+import { nextEvent, withBroker } from './running-broker.ts';
+import { type CertificateOptions, type Made, makeCertificate, makeRevocationList, serverAuth } from './x509.ts';
+
+const authority = makeCertificate({ subject: [['CN', 'Fleet authority']], isAuthority: true });
+const device = (options: Partial<CertificateOptions> = {}) =>
+  makeCertificate({ subject: [['CN', 'device 7']], issuer: authority, ...options });
+
+/** The same reason is told again soon. */
+const soon: BrokerOptions = { limits: { eventIntervalMs: 100 } };
+
+function listener(
+  options: { ca?: string; crl?: string; clientCertificate?: 'request' | 'require' } = {},
+): ListenerOptions {
+  const { ca = authority.cert, crl, clientCertificate = 'require' } = options;
+  const tls = {
+    ...serverTls,
+    ca: Buffer.from(ca),
+    clientCertificate,
+    ...(crl !== undefined && { crl: Buffer.from(crl) }),
+  };
+  return { type: 'tls', port: 0, tls };
+}
+
+async function connected(port: number, shown: Pick<Made, 'cert' | 'key'>, more: object = {}): Promise<MqttPeer> {
+  const peer = new MqttPeer(await dialTls(port, { cert: shown.cert, key: shown.key, ...more }));
+  const connack = await peer.connect('c');
+  assert.ok(connack !== 'end' && connack.type === PacketType.Connack, 'turned away');
+  assert.equal(connack.reasonCode, ReasonCode.Success);
+  return peer;
+}
+
+/** The client may believe for a moment that it is in (TLS 1.3); no byte of MQTT is answered. */
+async function turnedAway(
+  broker: Broker,
+  port: number,
+  shown: Pick<Made, 'cert' | 'key'>,
+  more: object = {},
+): Promise<string> {
+  const told = nextEvent(broker, 'turned-away');
+  const end = await dialTls(port, { cert: shown.cert, key: shown.key, ...more }).then(
+    (socket) => new MqttPeer(socket).connect('c'),
+    () => 'end',
+  );
+  assert.equal(end, 'end');
+  return (await told).reason;
+}
+
+test('a revoked certificate is turned away, and each time again', { timeout: 20_000 }, async () => {
+  const [good, bad] = [device(), device()];
+  const crl = makeRevocationList(authority, [bad]);
+  for (const clientCertificate of ['require', 'request'] as const) {
+    await withBroker(
+      listener({ crl, clientCertificate }),
+      async (port, broker) => {
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+          assert.match(await turnedAway(broker, port, bad, { maxVersion }), /REVOKED|CERT_REVOKED/i);
+          assert.match(await turnedAway(broker, port, bad, { maxVersion }), /REVOKED|CERT_REVOKED/i);
+          const peer = await connected(port, good, { maxVersion });
+          peer.stream.destroy();
+        }
+      },
+      soon,
+    );
+  }
+});
+
+test('without a list for its authority, or with one that is too old, nobody gets in', { timeout: 20_000 }, async () => {
+  const other = makeCertificate({ subject: [['CN', 'Another authority']], isAuthority: true });
+  const [ours, theirs] = [device(), device({ issuer: other })];
+  const ca = authority.cert + other.cert;
+  await withBroker(listener({ ca, crl: makeRevocationList(authority, []) }), async (port, broker) => {
+    (await connected(port, ours)).stream.destroy();
+    assert.match(await turnedAway(broker, port, theirs), /CRL/);
+  });
+  const lists = makeRevocationList(authority, []) + makeRevocationList(other, [theirs]);
+  await withBroker(listener({ ca, crl: lists }), async (port, broker) => {
+    (await connected(port, ours)).stream.destroy();
+    assert.match(await turnedAway(broker, port, theirs), /REVOKED/);
+  });
+  await withBroker(listener({ crl: makeRevocationList(authority, [], '210101') }), async (port, broker) => {
+    assert.match(await turnedAway(broker, port, ours), /CRL/);
+  });
+  const forged = makeRevocationList({ ...other, subject: authority.subject }, []);
+  await withBroker(listener({ crl: forged }), async (port, broker) => {
+    assert.match(await turnedAway(broker, port, ours), /CRL/);
+  });
+});
+
+test('where a certificate is needed, none is told as that', { timeout: 20_000 }, async () => {
+  await withBroker(listener(), async (port, broker) => {
+    assert.match(await turnedAway(broker, port, { cert: '', key: '' }), /none was shown/);
+  });
+});
+
+test('another authority, another purpose and an end in the past are turned away', { timeout: 20_000 }, async () => {
+  const stranger = makeCertificate({ subject: authority.subject, isAuthority: true });
+  await withBroker(listener(), async (port, broker) => {
+    for (const shown of [
+      device({ issuer: stranger }),
+      device({ purpose: serverAuth }),
+      device({ until: '210101' }),
+      makeCertificate({ subject: [['CN', 'device 7']] }),
+    ]) {
+      assert.match(await turnedAway(broker, port, shown), /certificate|TLS handshake/);
+    }
+  });
+});
+
+/** Who the broker takes the holder for; null: nobody. */
+async function nameOf(port: number, made: Made, told: (string | null)[]): Promise<string | null> {
+  const peer = new MqttPeer(await dialTls(port, { cert: made.cert, key: made.key }));
+  const connack = await peer.connect('c');
+  peer.stream.destroy();
+  assert.ok(connack !== 'end' && connack.type === PacketType.Connack);
+  const name = told.pop() ?? null;
+  assert.equal(connack.reasonCode, name === null ? ReasonCode.BadUserNameOrPassword : ReasonCode.Success);
+  return name;
+}
+
+/** Whom it lets in is in `told`. */
+function telling(identity: CertificateIdentity, told: (string | null)[]): BrokerOptions {
+  const judge = permitting(chain([certificateJudge(identity)]), new Permissions([]));
+  return {
+    authority: {
+      authenticate: async (request) => {
+        const verdict = await judge.authenticate(request);
+        if (verdict.outcome === 'accept') told.push(verdict.principal);
+        return verdict;
+      },
+    },
+  };
+}
+
+const odd = (...subject: CertificateOptions['subject']) => device({ subject });
+const named = (...alternativeNames: [number, string][]) => device({ subject: [], alternativeNames });
+
+for (const [identity, cases] of [
+  [
+    'commonName',
+    [
+      [odd(['CN', 'device 7']), 'device 7'],
+      [odd(['O', 'Fleet'], ['CN', 'ädmin ☃']), 'ädmin ☃'],
+      [odd(['CN', 'one'], ['CN', 'two']), null],
+      [odd(['O', 'CN=admin']), null],
+      [odd(['CN', 'admin\0.evil.example']), null],
+      [odd(['CN', 'evil\nCN=admin']), null],
+      [odd(['CN', '']), null],
+      [odd(), null],
+      [odd(['CN', 'x'.repeat(2_000)]), null],
+    ],
+  ],
+  [
+    'dns',
+    [
+      [named([2, 'seven.example'], [2, 'other.example']), 'seven.example'],
+      [named([1, 'a@b.example'], [2, 'seven.example']), 'seven.example'],
+      [named([2, 'admin.example\0.evil.example']), null],
+      [named([2, 'x, DNS:admin']), 'x, DNS:admin'],
+      [named([6, 'urn:x, DNS:admin']), null],
+      [odd(['CN', 'seven.example']), null],
+    ],
+  ],
+  ['uri', [[named([2, 'x'], [6, 'urn:dev:7']), 'urn:dev:7']]],
+  ['email', [[named([1, 'ada@b.example']), 'ada@b.example']]],
+] as const satisfies readonly [CertificateIdentity, readonly (readonly [Made, string | null])[]][]) {
+  test(`who a certificate says its holder is, by ${identity}: what is ambiguous or made to deceive is nobody`, {
+    timeout: 20_000,
+  }, async () => {
+    const told: (string | null)[] = [];
+    await withBroker(
+      listener(),
+      async (port) => {
+        for (const [made, name] of cases)
+          assert.equal(await nameOf(port, made, told), name, JSON.stringify(made.subject));
+      },
+      telling(identity, told),
+    );
+  });
+}
