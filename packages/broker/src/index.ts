@@ -6,6 +6,7 @@ export { Access, type AccessFailure, type AccessPlan, type PlannedJudge } from '
 export { AclFileError, parseAcl } from './auth/acl-file.ts';
 export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
 export { BackOff, type BackOffOptions } from './auth/back-off.ts';
+export { type Ban, type BanType, banTypes, type ListedBan } from './auth/ban-list.ts';
 export { type CertificateIdentity, certificateJudge } from './auth/certificate.ts';
 export { chain, type Judge, type JudgeAnswer, type JudgeRefusal, type Pass, type Word } from './auth/chain.ts';
 export { type HttpOptions, httpJudge } from './auth/http.ts';
@@ -51,8 +52,8 @@ export type {
 } from './core/index.ts';
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
 export { planAccess } from './node/access.ts';
-export type { BrokerOptions, PublishOptions, ReloadOptions, SubscribeOptions } from './node/broker.ts';
-export { Broker, createBroker, PublishError } from './node/broker.ts';
+export type { BrokerOptions, ReloadOptions, SubscribeOptions } from './node/broker.ts';
+export { Broker, createBroker } from './node/broker.ts';
 export {
   brokerOptions,
   configuredAdmin,
@@ -78,6 +79,7 @@ export type { ListenerOptions } from './node/listener-options.ts';
 export { hostAndPort, listenerUrl } from './node/listener-options.ts';
 export type { StoreOptions } from './node/log-store.ts';
 export { LogStore, openStore } from './node/log-store.ts';
+export { PublishError, type PublishOptions } from './node/program-publish.ts';
 export type { ListenerChanges, ReloadReport } from './node/reload.ts';
 export { StoreError } from './node/store-error.ts';
 export type { ExportOptions } from './node/store-export.ts';

@@ -44,6 +44,8 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'turned-away': 'warn',
   administered: 'info',
   'authority-failed': 'error',
+  banned: 'info',
+  unbanned: 'info',
   fault: 'error',
 };
 

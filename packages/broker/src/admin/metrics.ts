@@ -36,6 +36,8 @@ const counters: { readonly [Name in keyof typeof Counter]: readonly [name: strin
   DisconnectsByServer: ['pipit_disconnects_by_server_total', 'Connections that the broker ended.'],
   Commits: ['pipit_store_commits_total', 'Commits of the store.'],
   EndedBytes: ['pipit_session_ended_bytes_total', 'Bytes of messages that ended with their session.'],
+  SocketsTurnedAway: ['pipit_sockets_turned_away_total', 'Sockets that were closed before they were connections.'],
+  Banned: ['pipit_banned_total', 'Sockets, CONNECTs and connections that a ban has ended.'],
 };
 
 function* publishes(metrics: Metrics): Generator<Sample> {
@@ -127,6 +129,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     help: 'Messages that one session did not get, by reason: those of the event `dropped`.',
     labels: ['reason'],
     read: ({ metrics }) => dropReasons.map((reason) => [metrics.drops.get(reason) ?? 0, { reason }]),
+  },
+  {
+    name: 'pipit_limits_reached_total',
+    kind: 'counter',
+    help: 'How often a limit has refused, slowed down or closed somebody, by its name; of those that did.',
+    labels: ['limit'],
+    read: ({ metrics }) => [...metrics.limitsReached].map(([limit, count]): Sample => [count, { limit }]),
   },
   total('pipit_connections', 'Network connections now, CONNECT sent or not.', (each) => each.connections),
   total('pipit_sessions', 'Sessions now, connected or not.', (each) => each.sessions),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReasonCode } from '@pipit/protocol';
 import type { AuthenticationRequest } from '../core/index.ts';
-import { BackOff, hostOf } from './back-off.ts';
+import { BackOff } from './back-off.ts';
 import { chain } from './chain.ts';
 
 const at = (host: string, username: string | null) => ({
@@ -46,17 +46,6 @@ test('what is remembered is bounded; the oldest go', () => {
   for (let i = 0; i < 100; i++) backOff.failed(at(`192.0.2.${i}`, `name ${i}`));
   const held = Array.from({ length: 100 }, (_, i) => i).filter((i) => backOff.waitMs(at(`192.0.2.${i}`, null)) > 0);
   assert.deepEqual(held, [90, 91, 92, 93, 94, 95, 96, 97, 98, 99]);
-});
-
-test('of an address the host counts, of an IPv6 address its network', () => {
-  assert.equal(hostOf('192.0.2.1:50123'), '192.0.2.1');
-  assert.equal(hostOf('[2001:db8:1:2:3:4:5:6]:1'), '2001:db8:1:2::/64');
-  assert.equal(hostOf('[2001:db8::1]:1'), '2001:db8:0:0::/64');
-  assert.equal(hostOf('[2001:db8::1]:2'), hostOf('[2001:db8::2]:1'));
-  assert.equal(hostOf('[::1]:1'), '0:0:0:0::/64');
-  assert.equal(hostOf('[::ffff:192.0.2.1]:9'), '192.0.2.1');
-  assert.equal(hostOf('[fe80::1%eth0]:9'), 'fe80:0:0:0::/64');
-  assert.equal(hostOf('/run/pipit.sock'), '/run/pipit.sock');
 });
 
 test('a chain asks nobody about who has to wait, and does not mind who shows nothing', async () => {

@@ -6,6 +6,7 @@
  */
 
 import type { AuthenticationRequest } from '../core/index.ts';
+import { hostOf } from './network-address.ts';
 
 interface Record {
   failures: number;
@@ -83,23 +84,4 @@ function remember<Value>(map: Map<string, Value>, key: string, value: Value, ent
   if (map.size <= entriesMax) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
-}
-
-/** `192.0.2.1:50123` → `192.0.2.1`; of an IPv6 address the network that one household has. */
-export function hostOf(address: string): string {
-  const match = /^\[([^\]]+)\]:\d+$/.exec(address);
-  if (match?.[1] !== undefined) return networkOf(match[1]);
-  return address.replace(/:\d+$/, '');
-}
-
-/** The first 64 bits of an IPv6 address, all that changing an address for another of one's own does not change. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped?.[1] !== undefined) return mapped[1];
-  const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
-  const front = head === '' ? [] : head.split(':');
-  const back = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - front.length - back.length);
-  const groups = [...front, ...new Array<string>(zeros).fill('0'), ...back];
-  return `${groups.slice(0, 4).join(':')}::/64`;
 }

@@ -108,7 +108,8 @@ function sendDisconnect(
 ): void {
   const type = PacketType.Disconnect;
   // Not every reason for an end is one that DISCONNECT has a code for [MQTT-3.14.2-1].
-  const code = reasonCodeAllowed(reasonCode, type, 'server') ? reasonCode : ReasonCode.UnspecifiedError;
+  const fallback = reasonCode === ReasonCode.Banned ? ReasonCode.AdministrativeAction : ReasonCode.UnspecifiedError;
+  const code = reasonCodeAllowed(reasonCode, type, 'server') ? reasonCode : fallback;
   const properties = { reasonString: reason, ...(serverReference === undefined ? {} : { serverReference }) };
   const bytes = encodeFitting({ type, reasonCode: code, properties }, 5, connection.packetBytesMax);
   if (bytes !== null) connection.send(state, bytes, false);

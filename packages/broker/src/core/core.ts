@@ -11,6 +11,7 @@ import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { committed, heldDue, restore, sealBatch, storeRoom } from './durability.ts';
+import { expelAll } from './expulsion.ts';
 import { Inspection } from './inspection.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -303,6 +304,15 @@ export class Core {
     if (connection === null) return false;
     disconnect(state, connection, reasonCode, reason);
     return true;
+  }
+
+  /**
+   * Disconnects every client that is meant, in steps. `isMeant` is asked once for each, with what CONNECT and the transport said;
+   * it looks and changes nothing.
+   */
+  disconnectAll(isMeant: (connection: Connection) => boolean, reasonCode: number, reason: string, now: number): void {
+    this.state.now = now;
+    this.state.wake(expelAll(this.state, isMeant, reasonCode, reason));
   }
 
   /** Ends a session, and disconnects its client first. False when there is none, or when it is in-process code. */

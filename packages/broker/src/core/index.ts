@@ -14,7 +14,7 @@ export {
   type Totals,
   type WaitingView,
 } from './inspection.ts';
-export { defaultLimits, type Limits } from './limits.ts';
+export { defaultLimits, type LimitName, type Limits } from './limits.ts';
 export { type LocalSubscribe, LocalSubscriber } from './local.ts';
 export type { LocalMessage, LocalPublish } from './local-message.ts';
 export { storedCost } from './message.ts';

@@ -9,7 +9,9 @@ export interface Limits {
   connectPacketBytesMax: number;
   /** Bytes of a packet after that, announced as Maximum Packet Size; ours to receive. */
   packetBytesMax: number;
-  /** Milliseconds a socket may stay without a complete CONNECT, and a CONNECT without its verdict. */
+  /** Milliseconds for all that comes before MQTT: a proxy's header, TLS, WebSocket. */
+  handshakeTimeoutMs: number;
+  /** Milliseconds from then on without a complete CONNECT, and a CONNECT without its verdict. */
   connectTimeoutMs: number;
   /**
    * Bytes of a client id (0x85 beyond). It is a key of tables for as long as its session lives, and above 16 kB such keys are told
@@ -18,6 +20,15 @@ export interface Limits {
   clientIdBytesMax: number;
   /** Network connections at once, CONNECT sent or not. */
   connectionsMax: number;
+  /**
+   * Network connections from one address, IPv6 ones counted by their first 64 bits. Many devices may share one behind a gateway;
+   * what comes from this machine itself is not counted.
+   */
+  connectionsPerAddressMax: number;
+  /** Sockets accepted in a second, twice as many at once: beyond, they are closed before anything is done for them. */
+  acceptsPerSecondMax: number;
+  /** The same for one address, counted as above: a machine that makes more is broken or hostile. */
+  acceptsPerSecondPerAddressMax: number;
   /** How much longer than Keep Alive a silent peer is kept, as a factor [MQTT-3.1.2-22]. */
   keepAliveFactor: number;
   /** Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive (5.0 only). 65,535 is no cap at all, not even on 0. */
@@ -114,12 +125,18 @@ export interface Limits {
   claimedPublishesMax: number;
 }
 
+export type LimitName = keyof Limits;
+
 export const defaultLimits: Limits = {
   connectPacketBytesMax: 128 * 1024,
   packetBytesMax: 16 * 1024 * 1024,
+  handshakeTimeoutMs: 10_000,
   connectTimeoutMs: 10_000,
   clientIdBytesMax: 1_024,
   connectionsMax: 1_000_000,
+  connectionsPerAddressMax: 10_000,
+  acceptsPerSecondMax: 10_000,
+  acceptsPerSecondPerAddressMax: 500,
   keepAliveFactor: 1.5,
   serverKeepAliveMax: 65_535,
   receiveMaximum: 1_000,

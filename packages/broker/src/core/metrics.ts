@@ -5,6 +5,7 @@
 
 import { PacketType, type QoS } from '@pipit/protocol';
 import type { DropReason } from './events.ts';
+import type { LimitName } from './limits.ts';
 import type { Durability } from './ports.ts';
 
 /** Packet types by number, as they are named in `$SYS/broker/metrics/packets/…`. */
@@ -45,6 +46,10 @@ export const Counter = {
   Commits: 12,
   /** Of messages that ended with their session. */
   EndedBytes: 13,
+  /** Sockets that were closed before they were connections. */
+  SocketsTurnedAway: 14,
+  /** Sockets and CONNECTs of who is banned, and connections that a ban has closed. */
+  Banned: 15,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 
@@ -85,6 +90,8 @@ export class Metrics {
   private readonly othersSent: number[] = new Array<number>(packetSlots).fill(0);
   /** Deliveries that did not happen, by reason. */
   readonly drops = new Map<DropReason, number>();
+  /** How often each limit has refused, slowed down or closed somebody; those that never did are not there. */
+  readonly limitsReached = new Map<LimitName, number>();
 
   constructor(durability: Durability) {
     this.durability = durability;
@@ -117,6 +124,10 @@ export class Metrics {
   drop(reason: DropReason, by = 1): void {
     this.count(Counter.DeliveriesDropped, by);
     this.drops.set(reason, (this.drops.get(reason) ?? 0) + by);
+  }
+
+  reached(limit: LimitName): void {
+    this.limitsReached.set(limit, (this.limitsReached.get(limit) ?? 0) + 1);
   }
 
   get(counter: Counter): number {

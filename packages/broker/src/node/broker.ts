@@ -6,13 +6,15 @@
  */
 
 import type { Duplex } from 'node:stream';
-import type { PublishProperties, QoS } from '@pipit/protocol';
-import { encodeUtf8, ReasonCode, reasonCodeName } from '@pipit/protocol';
+import type { QoS } from '@pipit/protocol';
+import { ReasonCode } from '@pipit/protocol';
 import type { Access, AccessPlan } from '../auth/access.ts';
 import { anonymousAuthority } from '../auth/anonymous.ts';
+import { type Ban, type BanType, banning, type ListedBan } from '../auth/ban-list.ts';
 import { permitting } from '../auth/permitting.ts';
 import type {
   Authority,
+  BrokerEvent,
   CoreOptions,
   Durability,
   Groups,
@@ -26,13 +28,16 @@ import type {
   Store,
   StoredState,
 } from '../core/index.ts';
-import { Core, defaultLimits, Permissions } from '../core/index.ts';
+import { Core, Counter, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
+import { Admission, type TurnedAway } from './admission.ts';
+import { Bans } from './bans.ts';
 import { Driver, wallOffset } from './driver.ts';
 import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
 import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
+import { localPublish, PublishError, type PublishOptions } from './program-publish.ts';
 import type { ReloadReport } from './reload.ts';
 import { replaceListeners } from './reload.ts';
 import { memoryLink } from './stream-link.ts';
@@ -51,6 +56,10 @@ export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' |
   readonly limits?: Partial<Limits>;
   /** Where sessions, retained messages and what was acknowledged outlive the process; default: nowhere. The broker closes it. */
   readonly store?: Store;
+  /** Who is kept out from the start; more with `ban`. */
+  readonly banned?: readonly Ban[];
+  /** The file in which bans made by `ban` are kept; default: nowhere, they end with the process. Its folder must be there when the store is loaded. */
+  readonly bansFile?: string;
   /** Milliseconds `stop` may take before it cuts off what is left; default 5,000. */
   readonly stopGraceMs?: number;
   /** Read TCP and Unix sockets into one shared buffer where Node allows it; default true. */
@@ -62,13 +71,8 @@ export interface ReloadOptions extends LiveOptions {
   /** All that there shall be. */
   readonly listeners?: readonly ListenerOptions[];
   readonly limits?: Partial<Limits>;
-}
-
-export interface PublishOptions {
-  /** Default 0. */
-  readonly qos?: QoS;
-  readonly retain?: boolean;
-  readonly properties?: PublishProperties;
+  /** All bans of the configuration that there shall be. */
+  readonly banned?: readonly Ban[];
 }
 
 export interface SubscribeOptions {
@@ -76,17 +80,6 @@ export interface SubscribeOptions {
   readonly qos?: QoS;
   /** Messages delivered and not settled at most; default `limits.localWindow`. */
   readonly window?: number;
-}
-
-/** The broker did not take a message; `reasonCode` is MQTT's, 0x80 or above. */
-export class PublishError extends Error {
-  override readonly name = 'PublishError';
-  readonly reasonCode: number;
-
-  constructor(reasonCode: number) {
-    super(`The message was not accepted: ${reasonCodeName(reasonCode)}`);
-    this.reasonCode = reasonCode;
-  }
 }
 
 /** Makes a broker; nothing happens before `start`. Throws a TypeError for options that exclude each other. */
@@ -105,6 +98,8 @@ export class Broker {
   readonly #core: Core;
   readonly #driver: Driver;
   readonly #events: EventHub;
+  readonly #bans: Bans;
+  readonly #admission: Admission;
   readonly #readBuffer;
   #listeners: Listener[] = [];
   readonly #subscriptions = new Map<LocalSubscriber, Subscription>();
@@ -127,6 +122,11 @@ export class Broker {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#events = new EventHub(this.#limits.eventIntervalMs);
+    this.#bans = new Bans(options.banned ?? [], options.bansFile, this.#events, (isMeant, reason) => {
+      this.#core.disconnectAll(isMeant, ReasonCode.Banned, reason, performance.now());
+      this.#driver.schedule();
+    });
+    this.#admission = new Admission(this.#limits, this.#bans.list);
     this.#readBuffer = options.sharedReads === false ? null : newReadBuffer();
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const wallOffsetMs = wallOffset();
@@ -142,10 +142,12 @@ export class Broker {
     );
     const anybody = anonymousAuthority(null);
     const open = rules === undefined ? anybody : permitting(anybody, new Permissions(rules));
-    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, access ?? authority ?? open, {
-      event: (event) => this.#events.tell(event),
+    const gate = banning(access ?? authority ?? open, this.#bans.list);
+    this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, gate, {
+      event: (event) => this.#told(event),
       deliver: (subscriber, token, message) => this.#subscriptions.get(subscriber)?.deliver(token, message),
       published: (token, reasonCode) => this.#settlePublish(token, reasonCode),
+      gone: (link) => this.#admission.left(link.host),
       authorityFailed: (error) => this.#events.fault('authority', error),
     });
     if (access !== undefined) access.onFailure = (failure) => this.#events.accessFailed(failure);
@@ -162,6 +164,7 @@ export class Broker {
       const { store, listeners = [] } = this.#options;
       const stored = await store?.load();
       if (stored !== undefined) await this.#restore(stored);
+      await this.#bans.load();
       if (this.#stopped !== null) throw new Error('The broker was stopped while it started.');
       this.#state = 'running';
       this.#driver.schedule();
@@ -178,9 +181,13 @@ export class Broker {
     const listener = await Listener.open(options, {
       limits: this.#limits,
       readBuffer: this.#readBuffer,
-      hasRoom: () => this.#connections() < this.#limits.connectionsMax,
+      admission: this.#admission,
+      connections: () => this.#connections(),
       arrived: (link, head) => this.#driver.open(link, head),
-      turnedAway: (name, address, reason) => this.#events.turnedAway(name, address, reason),
+      turnedAway: (name, address, reason, limit) => {
+        this.#count(limit);
+        this.#events.turnedAway(name, address, reason, limit);
+      },
     });
     if (this.#state !== 'running') listener.close();
     this.#listeners = [...this.listeners, listener];
@@ -198,9 +205,10 @@ export class Broker {
     return result;
   }
 
-  async #reload({ listeners, limits = {}, ...ways }: ReloadOptions): Promise<ReloadReport> {
+  async #reload({ listeners, limits = {}, banned, ...ways }: ReloadOptions): Promise<ReloadReport> {
     this.#assertRunning();
     const before = { ...this.#limits };
+    Bans.check(banned ?? []);
     const next = listeners ?? this.listeners.map(({ options }) => options);
     Object.assign(this.#limits, limits);
     let replaced: Awaited<ReturnType<typeof replaceListeners>>;
@@ -215,6 +223,7 @@ export class Broker {
     this.#listeners = [...retired, ...replaced.listeners];
     if (this.#state !== 'running') for (const each of replaced.listeners) each.close();
     this.#assertRunning();
+    if (banned !== undefined) this.#bans.configure(banned);
     this.#events.intervalMs = this.#limits.eventIntervalMs;
     this.#core.changeOptions(limits, liveOptions(ways), performance.now());
     this.#driver.schedule();
@@ -295,8 +304,30 @@ export class Broker {
 
   /** Tells an event of something that is built around the broker, like those of its own. */
   report(event: ServiceEvent): void {
-    if (event.type === 'turned-away') this.#events.turnedAway(event.listener, event.address, event.reason);
+    if (event.type === 'turned-away') this.#events.turnedAway(event.listener, event.address, event.reason, event.limit);
     else this.#events.tell(event);
+  }
+
+  /**
+   * Keeps somebody out from now on: CONNECT is refused with 0x8A, sockets from a banned address are closed before anything is done
+   * for them, and whoever is connected and meant is disconnected. A ban of the same type and value is replaced. Resolves to the ban as
+   * it is kept, once it is in `bansFile`, if there is one. Rejects with a TypeError for what cannot be banned, and when it cannot be
+   * written: then it holds until the end of the process.
+   */
+  async ban(ban: Ban): Promise<ListedBan> {
+    this.#assertRunning();
+    return this.#bans.add(ban);
+  }
+
+  /** Lets somebody in again. False when there was no such ban, or when it stands in the configuration. Rejects when it cannot be written. */
+  async unban(type: BanType, value: string): Promise<boolean> {
+    this.#assertRunning();
+    return this.#bans.remove(type, value);
+  }
+
+  /** The bans that hold now. */
+  bans(): IterableIterator<ListedBan> {
+    return this.#bans.list[Symbol.iterator]();
   }
 
   /** Changes what the holders of `permissions` may do, at once: subscriptions that lost their right are revoked. */
@@ -353,6 +384,18 @@ export class Broker {
   /** The live counters: read, do not write. */
   get metrics(): Metrics {
     return this.#core.metrics;
+  }
+
+  #told(event: BrokerEvent): void {
+    if ('reasonCode' in event && event.reasonCode === ReasonCode.Banned) this.metrics.count(Counter.Banned);
+    this.#events.tell(event);
+  }
+
+  /** A socket that was turned away. */
+  #count(limit: TurnedAway['limit'] | undefined): void {
+    this.metrics.count(Counter.SocketsTurnedAway);
+    if (limit === 'banned') this.metrics.count(Counter.Banned);
+    else if (limit !== undefined) this.metrics.reached(limit);
   }
 
   async #stop(): Promise<void> {
@@ -442,10 +485,4 @@ function liveOptions({ strictText, queueQos0, queueOverflow }: LiveOptions): Liv
     ...(queueQos0 !== undefined && { queueQos0 }),
     ...(queueOverflow !== undefined && { queueOverflow }),
   };
-}
-
-function localPublish(topic: string, payload: string | Uint8Array, options: PublishOptions): LocalPublish {
-  const { qos = 0, retain = false, properties } = options;
-  const bytes = typeof payload === 'string' ? encodeUtf8(payload) : payload;
-  return { topic, payload: bytes, qos, retain, ...(properties !== undefined && { properties }) };
 }

@@ -1,8 +1,10 @@
 /** The rules for every setting, and how what breaks them is said to a person. */
 
 import * as z from 'zod';
+import { banTypes } from '../auth/ban-list.ts';
 import { certificateIdentities } from '../auth/certificate.ts';
 import { jwtAlgorithms } from '../auth/jwt-options.ts';
+import { normalRange } from '../auth/network-address.ts';
 import { ruleSchema } from '../auth/rule-schema.ts';
 import type { Limits } from '../core/index.ts';
 import type { DataSettings } from './config-settings.ts';
@@ -18,9 +20,13 @@ const packetBytes = 268_435_460;
 export const limitRanges: { readonly [Name in keyof Limits]: readonly [min: number, max: number] } = {
   connectPacketBytesMax: [64, packetBytes],
   packetBytesMax: [64, packetBytes],
+  handshakeTimeoutMs: [100, 10 * minute],
   connectTimeoutMs: [100, 10 * minute],
   clientIdBytesMax: [23, 65_535],
   connectionsMax: [1, 100_000_000],
+  connectionsPerAddressMax: [1, 100_000_000],
+  acceptsPerSecondMax: [1, 100_000_000],
+  acceptsPerSecondPerAddressMax: [1, 100_000_000],
   keepAliveFactor: [1, 100],
   serverKeepAliveMax: [1, 65_535],
   receiveMaximum: [1, 65_535],
@@ -82,11 +88,27 @@ function oneOf<const Values extends readonly string[]>(
 const text = z.string('must be a text').min(1, 'must not be empty');
 const flag = z.boolean('must be true or false');
 
-const port = { host: text.exactOptional(), port: wholeNumber(0, 65_535) };
+const range = z.string('must be an address or a range').refine(isRange, 'must be an address or a range');
+const ranges = z.array(range, 'must be a list').min(1, 'must have an address').readonly();
+
+function isRange(value: string): boolean {
+  return normalRange(value) !== null;
+}
+
+const port = { host: text.exactOptional(), port: wholeNumber(0, 65_535), proxyProtocol: ranges.exactOptional() };
+const origin = z
+  .string('must be an origin')
+  .refine(isOrigin, "must be an origin such as https://app.example.com, or '*'");
+
+function isOrigin(value: string): boolean {
+  return value === '*' || (URL.canParse(value) && new URL(value).origin === value.toLowerCase());
+}
 
 const webSocket = {
   path: z.string('must be a path').startsWith('/', 'must begin with /').exactOptional(),
   requireSubprotocol: flag.exactOptional(),
+  origins: z.array(origin, 'must be a list').readonly().exactOptional(),
+  forwardedFor: ranges.exactOptional(),
 };
 
 const tls = {
@@ -189,6 +211,18 @@ function isSafeUrl(url: string): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isHere);
 }
 
+const banned = z
+  .strictObject({
+    type: oneOf(banTypes),
+    value: text,
+    reason: text.exactOptional(),
+    until: z.iso.datetime({ offset: true, error: "must be a time such as '2030-01-31T12:00:00Z'" }).exactOptional(),
+  })
+  .refine(({ type, value }) => type !== 'address' || isRange(value), {
+    path: ['value'],
+    message: 'must be an address or a range',
+  });
+
 const limitNames = Object.keys(limitRanges) as (keyof Limits)[];
 const limits = z.strictObject(
   Object.fromEntries(
@@ -242,6 +276,7 @@ export const configurationSchema: z.ZodType<Configuration> = z
       .exactOptional(),
     aclFile: text.exactOptional(),
     groups: z.record(text, z.array(text, 'must be a list of names'), 'must be a mapping').exactOptional(),
+    banned: z.array(banned).exactOptional(),
     limits: limits.prefault({}),
     sys: z
       .strictObject({

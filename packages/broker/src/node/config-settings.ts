@@ -1,6 +1,7 @@
 /** What can be set in a configuration, and what holds where nothing is said. */
 
 import { resolve } from 'node:path';
+import type { Ban } from '../auth/ban-list.ts';
 import type { CertificateIdentity } from '../auth/certificate.ts';
 import type { HttpOptions } from '../auth/http.ts';
 import type { JwtOptions } from '../auth/jwt-options.ts';
@@ -76,6 +77,8 @@ export interface Configuration {
   readonly aclFile?: string;
   /** The members of each group that rules speak of. */
   readonly groups?: Groups;
+  /** Who is kept out, whatever they show. Absent: nobody. */
+  readonly banned?: readonly Ban[];
   readonly limits: Limits;
   readonly sys: { readonly intervalSeconds: number | false };
   readonly strictText: boolean;

@@ -246,7 +246,8 @@ test('A configuration becomes the options of a broker', () => {
     { type: 'unix', path: '/run/pipit.sock', mode: '660' },
   ];
   const permissions = [{ effect: 'allow', action: 'all', filter: '#' } as const];
-  const configuration = { ...withListeners(...listeners), permissions, sys: { intervalSeconds: 60 } };
+  const banned = [{ type: 'client', value: 'meter-17' } as const];
+  const configuration = { ...withListeners(...listeners), permissions, banned, sys: { intervalSeconds: 60 } };
   const { access, ...options } = brokerOptions(configuration);
   assert.ok(access instanceof Access);
   assert.deepEqual(planAccess(configuration), { judges: null, rules: permissions, groups: {} });
@@ -261,8 +262,12 @@ test('A configuration becomes the options of a broker', () => {
     strictText: false,
     queueQos0: false,
     queueOverflow: 'drop-newest',
+    banned,
+    bansFile: join(defaultData.directory, 'bans.json'),
   });
   assert.equal(brokerOptions({ ...defaultConfiguration, sys: { intervalSeconds: false } }).sysIntervalMs, null);
+  const inMemory = brokerOptions({ ...defaultConfiguration, data: { durability: 'memory' } });
+  assert.equal('bansFile' in inMemory, false);
 });
 
 test('Nobody gets in from elsewhere unasked unless that is allowed', () => {
@@ -272,6 +277,9 @@ test('Nobody gets in from elsewhere unasked unless that is allowed', () => {
     assert.equal(problemOf({ type: 'tcp', host, port: 1 }), '', host);
   }
   assert.equal(problemOf({ type: 'unix', path: '/run/pipit.sock' }), '');
+  for (const proxies of [{ proxyProtocol: ['127.0.0.1'] }, { forwardedFor: ['127.0.0.1'] }]) {
+    assert.match(problemOf({ type: 'ws', port: 1, ...proxies }), /^Other machines/, 'whoever reaches the proxy');
+  }
   for (const host of [
     '0.0.0.0',
     '::',
@@ -346,8 +354,9 @@ test('The examples of docs/configuration.md are configurations', () => {
   );
   assert.equal(examples[0]?.limits.receiveMaximum, 100);
   assert.equal(examples[1]?.authentication?.length, 4);
-  assert.deepEqual(examples[2]?.permissions?.[2]?.qos, [0, 1]);
-  assert.equal(examples.length, 3);
+  assert.equal(examples[2]?.banned?.length, 2);
+  assert.deepEqual(examples[3]?.permissions?.[2]?.qos, [0, 1]);
+  assert.equal(examples.length, 4);
 });
 
 interface Schema {

@@ -5,13 +5,13 @@
  * which loads what an embedded broker has no use for and is therefore only imported when it is needed.
  */
 
-import { BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
 import { Access } from '../auth/access.ts';
 import { planAccess } from './access.ts';
 import type { BrokerOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
+import { isBehindProxy, isLoopbackHost } from './handshake-rules.ts';
 import { ListenError } from './listen-error.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, listenerUrl } from './listener-options.ts';
@@ -58,9 +58,12 @@ interface ConfiguredAdmin {
   readonly tls?: TlsOptions;
 }
 
+/** In the data directory. */
+const bansFileName = 'bans.json';
+
 /** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */
 export function brokerOptions(configuration: Configuration): BrokerOptions {
-  const { limits, sys, strictText, queueQos0, queueOverflow } = configuration;
+  const { data, banned, limits, sys, strictText, queueQos0, queueOverflow } = configuration;
   const problems = listenerProblems(configuration);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return {
@@ -71,6 +74,8 @@ export function brokerOptions(configuration: Configuration): BrokerOptions {
     queueQos0,
     queueOverflow,
     access: new Access(planAccess(configuration)),
+    banned: banned ?? [],
+    ...(data.durability !== 'memory' && { bansFile: join(data.directory, bansFileName) }),
   };
 }
 
@@ -114,17 +119,10 @@ function tlsProblem(tls: TlsOptions): string | undefined {
 
 /** Only this machine reaches it, or only holders of a certificate that an authority named here has signed get in. */
 function isGuarded(listener: ListenerOptions): boolean {
-  if (listener.type === 'unix' || isLoopback(listener.host ?? defaultHost)) return true;
+  if (listener.type === 'unix') return true;
+  if (isLoopbackHost(listener.host ?? defaultHost) && !isBehindProxy(listener)) return true;
   if (listener.type === 'auto' || !('tls' in listener)) return false;
   return listener.tls.clientCertificate === 'require' && listener.tls.ca !== undefined;
-}
-
-function isLoopback(host: string): boolean {
-  const loopback = new BlockList();
-  loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-  loopback.addAddress('::1', 'ipv6');
-  const family = isIP(host);
-  return family === 0 ? host === 'localhost' : loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 function listenerOptions(settings: ListenerSettings): ListenerOptions {

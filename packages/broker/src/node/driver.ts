@@ -42,6 +42,8 @@ export interface Audience {
   event(event: BrokerEvent): void;
   deliver(subscriber: LocalSubscriber, token: number, message: LocalMessage): void;
   published(token: number, reasonCode: number): void;
+  /** A link is no more. */
+  gone(link: Link): void;
   /** The authority threw, or answered with something that is no verdict. */
   authorityFailed(error: unknown): void;
 }
@@ -170,6 +172,7 @@ export class Driver implements LinkOwner {
 
   gone(link: Link, why: string): void {
     if (!this.#links.delete(link)) return;
+    this.#audience.gone(link);
     this.#lingering.delete(link);
     const { connection } = link;
     link.fate = 'gone';

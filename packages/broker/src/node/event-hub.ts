@@ -8,18 +8,28 @@
 
 import { EventEmitter } from 'node:events';
 import type { AccessFailure } from '../auth/access.ts';
+import type { BanType } from '../auth/ban-list.ts';
 import type { BrokerEvent } from '../core/index.ts';
+import type { TurnedAway } from './admission.ts';
 
 /** What happens around the core. */
 export type ServiceEvent =
   /** A socket that never became a connection: no room, a failed handshake, the wrong protocol. Told once an interval with its count. */
-  | { type: 'turned-away'; listener: string; address: string; reason: string; count: number }
+  | {
+      type: 'turned-away';
+      listener: string;
+      address: string;
+      reason: string;
+      limit?: TurnedAway['limit'];
+      count: number;
+    }
+  | { type: 'banned' | 'unbanned'; what: BanType; value: string; reason?: string; until?: string }
   /** Somebody changed something by the HTTP API: whose token it was, from where, and what was answered. */
   | { type: 'administered'; token: string; address: string; action: string; status: number }
   /** A login could not be decided upon, and was refused: an HTTP service or a key set that cannot be had. Told once an interval with its count. */
   | { type: 'authority-failed'; authority: string; reason: string; count: number }
   /** Code that was handed to the broker failed. The broker goes on; this is yours to mend. */
-  | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler' | 'admin'; error: unknown };
+  | { type: 'fault'; where: 'authority' | 'subscriber' | 'event-handler' | 'admin' | 'bans'; error: unknown };
 
 export type AnyEvent = BrokerEvent | ServiceEvent;
 export type EventType = AnyEvent['type'];
@@ -62,8 +72,9 @@ export class EventHub {
     this.tell({ type: 'fault', where, error });
   }
 
-  turnedAway(listener: string, address: string, reason: string): void {
-    this.#count(`${listener} ${reason}`, { type: 'turned-away', listener, address, reason, count: 1 });
+  turnedAway(listener: string, address: string, reason: string, limit?: TurnedAway['limit']): void {
+    const about = limit === undefined ? {} : { limit };
+    this.#count(`${listener} ${reason}`, { type: 'turned-away', listener, address, reason, ...about, count: 1 });
   }
 
   accessFailed({ authority, reason }: AccessFailure): void {

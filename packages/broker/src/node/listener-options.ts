@@ -7,6 +7,11 @@ interface Port {
   readonly host?: string;
   /** 0: any free one; `Listener.port` tells which. */
   readonly port: number;
+  /**
+   * Proxies, as addresses or ranges, that say with the PROXY protocol (1 or 2) whom they speak for. Nobody else is served by this
+   * listener then, and no connection without the header.
+   */
+  readonly proxyProtocol?: readonly string[];
 }
 
 interface WebSocketPath {
@@ -14,6 +19,14 @@ interface WebSocketPath {
   readonly path?: string;
   /** Refuse clients that name no sub-protocol; default false, since many do not. One that is not MQTT is always refused. */
   readonly requireSubprotocol?: boolean;
+  /**
+   * Web pages that may connect, as `https://app.example.com`; `*`: any. Default: on a listener that only this machine reaches,
+   * pages of this machine; where client certificates are asked for, pages of the same host; elsewhere any. Programs that are no
+   * browsers name no page and always may.
+   */
+  readonly origins?: readonly string[];
+  /** Proxies, as addresses or ranges, whose X-Forwarded-For is believed. */
+  readonly forwardedFor?: readonly string[];
 }
 
 export type ListenerOptions =

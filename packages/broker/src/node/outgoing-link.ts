@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { viewOf } from '@pipit/protocol';
 import type { Connection, Peer } from '../core/index.ts';
 import { Slab } from '../core/index.ts';
+import type { Host } from './admission.ts';
 import type { Link, LinkOwner } from './link.ts';
 
 /** Bytes handed to the stream at once: progress of a slow reader is seen in steps of this. */
@@ -25,6 +26,7 @@ export abstract class OutgoingLink implements Link {
   connection: Connection | null = null;
   isPaused = false;
   fate: 'open' | 'ended' | 'gone' = 'open';
+  host: Host | null = null;
   protected owner: LinkOwner | null = null;
   /** Where the bytes leave: corked, looked at for what it could not pass on, and asked when it has. */
   protected readonly stream: Duplex;

@@ -15,6 +15,10 @@ export class UniformTimeout<K, T> {
     return this.#waiting.size;
   }
 
+  get(key: K): T | undefined {
+    return this.#waiting.get(key)?.item;
+  }
+
   add(key: K, item: T): void {
     this.#waiting.delete(key);
     this.#waiting.set(key, { item, at: performance.now() + this.#ms });

@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { viewOf } from '@pipit/protocol';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { Peer } from '../core/index.ts';
+import type { TurnedAway } from './admission.ts';
 import type { Link, LinkOwner } from './link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 
@@ -54,11 +55,15 @@ export function upgrader(options: UpgradeOptions): WebSocketServer {
   return new WebSocketServer(settings);
 }
 
-/** Why this request must not become an MQTT connection, as an HTTP status; null when it may. */
-export function refusalOf(
-  request: IncomingMessage,
-  options: UpgradeOptions,
-): { status: string; reason: string } | null {
+/** Why a request does not become an MQTT connection: to the client an HTTP status. */
+export interface UpgradeRefusal {
+  readonly status: string;
+  readonly reason: string;
+  readonly limit?: TurnedAway['limit'];
+}
+
+/** Why this request must not become an MQTT connection; null when it may. */
+export function refusalOf(request: IncomingMessage, options: UpgradeOptions): UpgradeRefusal | null {
   if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
     return { status: '426 Upgrade Required', reason: 'an HTTP request that is no WebSocket handshake' };
   }

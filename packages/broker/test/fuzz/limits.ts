@@ -7,9 +7,13 @@ export const peers = 5;
 export const smallLimits: Limits = {
   connectPacketBytesMax: 3_000,
   packetBytesMax: 40_000,
+  handshakeTimeoutMs: 10_000,
   connectTimeoutMs: 10_000,
   clientIdBytesMax: 65_535,
   connectionsMax: peers + 1, // two of them are honest: the last hostile one finds no room
+  connectionsPerAddressMax: 10_000, // this and the next two are about sockets, which come before the core
+  acceptsPerSecondMax: 10_000,
+  acceptsPerSecondPerAddressMax: 500,
   keepAliveFactor: 1.5,
   serverKeepAliveMax: 65_535, // the honest pair may be silent for ever
   receiveMaximum: 5,

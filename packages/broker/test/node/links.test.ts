@@ -3,8 +3,10 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { BanList } from '../../src/auth/ban-list.ts';
 import { defaultLimits } from '../../src/core/index.ts';
 import { newReadBuffer } from '../../src/node/accepted-socket.ts';
+import { Admission } from '../../src/node/admission.ts';
 import type { Link } from '../../src/node/link.ts';
 import { Listener } from '../../src/node/listener.ts';
 import type { ListenerOptions } from '../../src/node/listener-options.ts';
@@ -34,7 +36,8 @@ function accepted(
       const listener = await Listener.open(options, {
         limits: defaultLimits,
         readBuffer: sharedReads ? newReadBuffer() : null,
-        hasRoom: () => true,
+        admission: new Admission(defaultLimits, new BanList()),
+        connections: () => 0,
         arrived: resolve,
         turnedAway: (_listener, _address, reason) => {
           throw new Error(reason);
