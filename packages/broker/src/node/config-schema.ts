@@ -95,7 +95,8 @@ function isRange(value: string): boolean {
   return normalRange(value) !== null;
 }
 
-const port = { host: text.exactOptional(), port: wholeNumber(0, 65_535), proxyProtocol: ranges.exactOptional() };
+const port = { host: text.exactOptional(), port: wholeNumber(0, 65_535) };
+const socket = { ...port, proxyProtocol: ranges.exactOptional() };
 const origin = z
   .string('must be an origin')
   .refine(isOrigin, "must be an origin such as https://app.example.com, or '*'");
@@ -125,12 +126,12 @@ const tls = {
 const octal = "must be three octal digits in quotes, such as '660'";
 
 const listener = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('tcp'), ...port }),
-  z.strictObject({ type: z.literal('tls'), ...port, ...tls }),
-  z.strictObject({ type: z.literal('ws'), ...port, ...webSocket }),
-  z.strictObject({ type: z.literal('wss'), ...port, ...webSocket, ...tls }),
+  z.strictObject({ type: z.literal('tcp'), ...socket }),
+  z.strictObject({ type: z.literal('tls'), ...socket, ...tls }),
+  z.strictObject({ type: z.literal('ws'), ...socket, ...webSocket }),
+  z.strictObject({ type: z.literal('wss'), ...socket, ...webSocket, ...tls }),
   z
-    .strictObject({ type: z.literal('auto'), ...port, ...webSocket, ...tls })
+    .strictObject({ type: z.literal('auto'), ...socket, ...webSocket, ...tls })
     .extend({ cert: text.exactOptional(), key: text.exactOptional() })
     .refine(isWholeTls, 'must have cert and key together, and both for any other setting of TLS'),
   z.strictObject({
