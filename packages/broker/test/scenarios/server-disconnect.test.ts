@@ -141,17 +141,14 @@ for (const store of storeKinds) {
 
     test('[MQTT-3.14.2-1] a reason that DISCONNECT has no code for is Unspecified error', () => {
       const world = new World({ store });
-      for (const code of [
-        ReasonCode.ServerUnavailable,
-        ReasonCode.Banned,
-        ReasonCode.PacketIdentifierInUse,
-        0x18,
-        0xff,
-      ]) {
+      for (const code of [ReasonCode.ServerUnavailable, ReasonCode.PacketIdentifierInUse, 0x18, 0xff]) {
         const client = world.connect({ clientId: 'c' });
         world.core.disconnect('c', code, 'because', world.now);
         client.expectDisconnected(ReasonCode.UnspecifiedError);
       }
+      const banned = world.connect({ clientId: 'c' });
+      world.core.disconnect('c', ReasonCode.Banned, 'because', world.now);
+      banned.expectDisconnected(ReasonCode.AdministrativeAction);
       world.end();
     });
 
