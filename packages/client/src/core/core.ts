@@ -40,6 +40,7 @@ import { type Server, serverOf } from './server.ts';
 import type { Status, Why } from './status.ts';
 
 const asked: Why = { cause: 'asked', message: 'The application asked for it', reasonCode: null };
+const elsewhere: Why = { cause: 'network-changed', message: 'The network may be another', reasonCode: null };
 /** CONNACK return codes 1 to 5 of 3.1.1 as reason codes. */
 const returnCodes = [0x00, 0x84, 0x85, 0x88, 0x86, 0x87];
 
@@ -65,6 +66,8 @@ export class Core {
   /** When the phase has lasted long enough: dialling and greeting time out, waiting is over. */
   #phaseDue = Number.POSITIVE_INFINITY;
   #connectedAt = 0;
+  /** Why a server is dialled, or was: the loss or failure before it, or the application. */
+  #why: Why = asked;
   /** A server has accepted us: from now on there is a session to resume. */
   #wasConnected = false;
   #unsentBytes = 0;
@@ -147,7 +150,7 @@ export class Core {
 
   /** The network may be another: a wait is cut short, a connection is asked whether it is alive, and kept if it is. */
   networkChanged(now: number): void {
-    if (this.#phase === 'waiting') this.#dial(asked, now);
+    if (this.#phase === 'waiting') this.#dial(elsewhere, now);
     else if (this.#phase === 'connected') this.#ping(now);
   }
 
@@ -318,7 +321,7 @@ export class Core {
     this.receipts.connected(sessionPresent);
     this.sender.connected(server, sessionPresent); // [MQTT-3.2.2-5]
     this.#requests.reset(sessionPresent);
-    this.#tell({ state: 'connected', clientId: this.clientId, sessionPresent, properties, why: asked });
+    this.#tell({ state: 'connected', clientId: this.clientId, sessionPresent, properties, why: this.#why });
   }
 
   #dismissed({ reasonCode, properties = {} }: DisconnectPacket, now: number): void {
@@ -353,13 +356,14 @@ export class Core {
   #dial(why: Why, now: number): void {
     const { server, reference, attempt } = this.#redial;
     this.#phase = 'dialling';
+    this.#why = why;
     this.#phaseDue = now + this.#options.limits.connectTimeoutMs;
     this.#tell({ state: 'connecting', server: reference === null ? server : null, attempt, why });
     this.#effects.push({ kind: 'dial', server, reference });
   }
 
   #phaseOver(now: number): void {
-    if (this.#phase === 'waiting') return this.#dial(asked, now);
+    if (this.#phase === 'waiting') return this.#dial(this.#why, now);
     this.#effects.push({ kind: 'cut' });
     const message = this.#phase === 'dialling' ? 'There is no answer to dialling' : 'There is no answer to CONNECT';
     const why = { cause: 'no-answer', message, reasonCode: null } as const;
@@ -409,6 +413,7 @@ export class Core {
   #wait(delayMs: number, why: Why, now: number): void {
     if (delayMs === 0) return this.#dial(why, now);
     this.#phase = 'waiting';
+    this.#why = why;
     this.#phaseDue = now + delayMs;
     this.#tell({ state: 'waiting', retryInMs: delayMs, attempt: this.#redial.attempt, why });
   }

@@ -10,6 +10,7 @@ import type { ConnackProperties } from '@pipit/protocol';
  * - `no-answer`: the server has stopped answering.
  * - `protocol-error`: the server sent what is not MQTT, and we closed.
  * - `moved`: the server named another one.
+ * - `network-changed`: by `networkChanged()`, while there was no connection.
  */
 export type Cause =
   | 'asked'
@@ -19,7 +20,8 @@ export type Cause =
   | 'lost'
   | 'no-answer'
   | 'protocol-error'
-  | 'moved';
+  | 'moved'
+  | 'network-changed';
 
 export interface Why {
   readonly cause: Cause;
@@ -29,6 +31,7 @@ export interface Why {
   readonly reasonCode: number | null;
 }
 
+/** `why` of `connecting` and `connected` is what made a new connection necessary: `asked` for the first, then what ended or failed before it. */
 export type Status =
   /** `server`: which of the URLs, from 0; null: one that a server named. `attempt`: from 0, since the last stable connection. */
   | { readonly state: 'connecting'; readonly server: number | null; readonly attempt: number; readonly why: Why }

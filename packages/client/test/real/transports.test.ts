@@ -83,7 +83,7 @@ test('Nothing at the address is told, and the next URL is tried', async () => {
     const seen: string[] = [];
     client.onStatus(({ state, why }) => seen.push(`${state} ${why.cause}`));
     await client.connected();
-    assert.deepEqual(seen, ['connecting asked', 'connecting dial-failed', 'connected asked']);
+    assert.deepEqual(seen, ['connecting asked', 'connecting dial-failed', 'connected dial-failed']);
     await client.end();
   });
 });

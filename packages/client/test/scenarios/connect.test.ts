@@ -308,3 +308,29 @@ test('Without reconnecting one failure is the end', () => {
   world.cut();
   assert.equal(world.statuses.at(-1)?.state, 'ended');
 });
+
+test('Every status says why it came: after a pause still what led to it, and what became of the network', () => {
+  const world = new ClientWorld({ reconnect: { minMs: 1_000, maxMs: 1_000 }, seed: 3 });
+  const said = (): string[] =>
+    world.statuses.splice(0).map(({ state, why }) => `${state}: ${why.cause}, ${why.message}`);
+  world.accept();
+  assert.deepEqual(said(), [
+    'connecting: asked, The application asked for it',
+    'connected: asked, The application asked for it',
+  ]);
+  world.cut('reset');
+  world.redial();
+  world.cut('nothing there');
+  world.core.networkChanged(world.now);
+  world.settle();
+  world.accept();
+  assert.deepEqual(said(), [
+    'waiting: lost, reset',
+    'connecting: lost, reset',
+    'waiting: dial-failed, nothing there',
+    'connecting: network-changed, The network may be another',
+    'connected: network-changed, The network may be another',
+  ]);
+  world.send({ type: PacketType.Disconnect, reasonCode: 0x8e });
+  assert.deepEqual(said(), ['ended: disconnected, The server disconnected: Session taken over']);
+});
