@@ -31,6 +31,7 @@ const ADMIN = 'packages/broker/src/admin';
 const CLIENT_CORE = 'packages/client/src/core';
 const CLIENT = 'packages/client/src/client';
 const CLIENT_NODE = 'packages/client/src/node';
+const CLIENT_EVERYWHERE = 'packages/client/src/everywhere.ts';
 
 /** By folder or file. An index.ts listed by itself is the public face of a package with layers. */
 const LAYERS: Readonly<Record<string, Layer>> = {
@@ -52,8 +53,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   // What runs in browsers too: promises and the web's own interfaces, nothing of Node (`tsconfig.browser.json`).
   [CLIENT]: { imports: ['@pipit/protocol', CLIENT_CORE] },
   [CLIENT_NODE]: { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },
-  'packages/client/src/index.ts': { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT, CLIENT_NODE] },
-  'packages/client/src/browser.ts': { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },
+  [CLIENT_EVERYWHERE]: { imports: ['@pipit/protocol', CLIENT_CORE, CLIENT] },
+  'packages/client/src/index.ts': { imports: [CLIENT, CLIENT_NODE, CLIENT_EVERYWHERE] },
+  'packages/client/src/browser.ts': { imports: [CLIENT, CLIENT_EVERYWHERE] },
   'packages/conformance/src': { imports: ['@pipit/protocol'] },
   'packages/cli/src': { imports: ['@pipit/protocol', '@pipit/broker', '@pipit/client', '@pipit/conformance'] },
 };
