@@ -41,9 +41,30 @@ export function clientOf(options: ConnectionArguments, settings: ConnectOptions 
   } satisfies NodeConnectOptions);
 }
 
+/** The same, connected. Later connections are tried again and again, the first is not. Rejects with a CommandError. */
+export async function connectedClient(options: ConnectionArguments, settings: ConnectOptions = {}): Promise<Client> {
+  const client = clientOf(options, settings);
+  const failed = Promise.withResolvers<never>();
+  const stop = client.onStatus(({ state, why }) => {
+    if (state === 'waiting' || state === 'ended') {
+      failed.reject(new CommandError(`Error: ${why.message.replace(/\.$/, '')}.`, exitCodes.failure));
+    }
+  });
+  try {
+    await Promise.race([client.connected(), failed.promise]);
+    return client;
+  } catch (error) {
+    client.destroy();
+    throw clientError(error);
+  } finally {
+    stop();
+  }
+}
+
 /** What went wrong with a client, as a sentence and an exit code. */
 export function clientError(error: unknown): unknown {
-  return error instanceof MqttError ? new CommandError(`Error: ${error.message}`, exitCodes.failure) : error;
+  if (!(error instanceof MqttError)) return error;
+  return new CommandError(`Error: ${error.message.replace(/\.$/, '')}.`, exitCodes.failure);
 }
 
 /** Where the client's own transport looks; a StreamTransport knows where to go. */

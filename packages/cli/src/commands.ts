@@ -52,6 +52,15 @@ export const commands: readonly CommandEntry[] = [
     'Say what a broker supports and limits, how fast it answers, and what is not safe.',
     async (command, done) => (await import('./doctor/doctor-options.ts')).define(command, done),
   ),
+  entry('record', 'Write what arrives to a file, with the time of each message.', async (command, done) =>
+    (await import('./recording/record-options.ts')).define(command, done),
+  ),
+  entry('replay', 'Publish what was recorded again, as fast as it came or at another speed.', async (command, done) =>
+    (await import('./recording/replay-options.ts')).define(command, done),
+  ),
+  entry('retained', 'List the messages that a broker retains, or clear them.', async (command, done) =>
+    (await import('./retained/retained-options.ts')).define(command, done),
+  ),
   entry('conformance', 'Test a broker against the standard.', async (command, done) =>
     (await import('./conformance.ts')).define(command, done),
   ),

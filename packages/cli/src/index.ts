@@ -1,7 +1,7 @@
 /** The `pipit` command: which command was asked for, and how it ends. What it does is loaded when it runs. */
 
 import { EncodeError } from '@pipit/protocol';
-import { CommanderError } from 'commander';
+import { type Command, CommanderError, type Option } from 'commander';
 import { CommandError, exitCodes, UsageError } from './command-error.ts';
 import { commands } from './commands.ts';
 import { plainArguments } from './mosquitto-arguments.ts';
@@ -16,12 +16,17 @@ async function run(): Promise<number> {
   try {
     const pipit = await program(entry === undefined ? [] : [entry], ended.resolve);
     const command = pipit.commands.find((each) => each.name() === name);
-    const plain = command === undefined ? args : plainArguments(args, command.options);
+    const plain = command === undefined ? args : plainArguments(args, optionsOf(command, args));
     await pipit.parseAsync(name === undefined ? [] : [name, ...plain], { from: 'user' });
     return await ended.promise;
   } catch (error) {
     return failed(error, entry?.usageExitCode ?? exitCodes.usage);
   }
+}
+
+/** Those of the command itself, or of the one below it that is asked for. */
+function optionsOf(command: Command, args: readonly string[]): readonly Option[] {
+  return (command.commands.find((each) => each.name() === args[0]) ?? command).options;
 }
 
 /** Tells it, unless it was told already. `usage`: the exit code of wrong usage. */

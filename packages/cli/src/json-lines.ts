@@ -21,8 +21,11 @@ type LineProperties = Omit<PublishProperties, 'correlationData' | 'userPropertie
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
+/** What a line says. */
+export type LineMessage = Pick<PublishPacket, 'topic' | 'payload' | 'qos' | 'retain' | 'properties'>;
+
 /** Without the line end. */
-export function lineOf({ topic, payload, qos, retain, properties }: PublishPacket, date: Date): string {
+export function lineOf({ topic, payload, qos, retain, properties = {} }: LineMessage, date: Date): string {
   const content = isUtf8(payload, 0, payload.length)
     ? { payload: decodeUtf8(payload, 0, payload.length) }
     : { payloadBase64: base64(payload) };
@@ -32,7 +35,7 @@ export function lineOf({ topic, payload, qos, retain, properties }: PublishPacke
     ...content,
     qos,
     retain,
-    ...(properties !== undefined && { properties: lineProperties(properties) }),
+    ...(Object.keys(properties).length > 0 && { properties: lineProperties(properties) }),
   };
   return JSON.stringify(line);
 }

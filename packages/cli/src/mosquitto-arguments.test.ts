@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Option } from 'commander';
+import { Command, Option } from 'commander';
 import { plainArguments } from './mosquitto-arguments.ts';
 import { collectProperty } from './property-options.ts';
 
-const options = [new Option('-m, --message <text>', ''), new Option('-t <topic>', ''), new Option('-l, --lines', '')];
+const options = [
+  '-m, --message <text>',
+  '-t <topic>',
+  '-l, --lines',
+  '-P, --password <text>',
+  '-D, --property <parts>',
+].map((flags) => new Option(flags, ''));
 
 test('long names of Mosquitto become those of here, values stay', () => {
   const args = [
@@ -36,13 +42,13 @@ test('long names of Mosquitto become those of here, values stay', () => {
 });
 
 test('-D takes three values, of user-property four; fewer are left to be told', () => {
-  assert.deepEqual(plainArguments(['-D', 'will', 'user-property', 'a', 'b', 'c'], []), [
+  assert.deepEqual(plainArguments(['-D', 'will', 'user-property', 'a', 'b', 'c'], options), [
     '-D',
     'will\0user-property\0a\0b',
     'c',
   ]);
-  assert.deepEqual(plainArguments(['--property', 'will'], []), ['--property', 'will']);
-  assert.deepEqual(plainArguments(['-D'], []), ['-D']);
+  assert.deepEqual(plainArguments(['--property', 'will'], options), ['--property', 'will']);
+  assert.deepEqual(plainArguments(['-D'], options), ['-D']);
 });
 
 test('properties add up by packet', () => {
@@ -75,4 +81,9 @@ for (const text of [
 test('one that is given twice is refused', () => {
   const once = collectProperty('publish\0topic-alias\x001');
   assert.throws(() => collectProperty('publish\0topic-alias\x002', once), /twice/);
+});
+
+test('what a command has not stays as it is: -D of passwd is no property', () => {
+  const command = new Command().option('-D, --delete', 'remove');
+  assert.deepEqual(plainArguments(['-D', 'file', 'name', '--pw'], command.options), ['-D', 'file', 'name', '--pw']);
 });

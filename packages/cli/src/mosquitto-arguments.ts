@@ -17,11 +17,14 @@ const names: Readonly<Record<string, string>> = {
 /** `options`: those of the command the arguments are for. */
 export function plainArguments(args: readonly string[], options: readonly Option[]): string[] {
   const plain: string[] = [];
+  const has = (name: string): boolean => options.some(({ short, long }) => short === name || long === name);
+  const hasProperties = has('--property');
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string;
-    const name = names[arg] ?? arg;
+    const meant = names[arg] ?? arg;
+    const name = has(meant) ? meant : arg;
     plain.push(name);
-    if (name === '-D' || name === '--property') {
+    if (hasProperties && (name === '-D' || name === '--property')) {
       const count = partCount(args[i + 2]);
       if (i + 1 < args.length) plain.push(args.slice(i + 1, i + 1 + count).join(partSeparator));
       i += count;

@@ -12,6 +12,11 @@ export async function print(lines: readonly string[]): Promise<void> {
   await printTo(process.stdout, lines);
 }
 
+/** One line to stdout, as one of many: resolves when there is room for more. */
+export async function printLine(line: string): Promise<void> {
+  if (!process.stdout.write(`${line}\n`)) await new Promise<void>((done) => process.stdout.once('drain', done));
+}
+
 /** Writes each line with a newline behind it. Files are closed, stdout is not. Whoever stops reading gets no more. */
 export async function printTo(output: Writable, lines: Iterable<string> | AsyncIterable<string>): Promise<void> {
   if (output !== process.stdout) return pipeline(Readable.from(chunks(lines)), output);
