@@ -62,10 +62,10 @@ const unavailable: Refusal = {
 /** Decides nothing about enhanced authentication: that passes. */
 export function httpJudge(options: HttpOptions): Judge {
   const { timeoutMs = 5_000, cacheMs = 0, cacheEntriesMax = 10_000, now = () => performance.now() } = options;
-  const cache = new Map<string, { readonly answer: HttpAnswer; readonly until: number }>();
+  const cache = new Map<string, { readonly answer: HttpAnswer; readonly at: number }>();
   const remember = (key: string, answer: HttpAnswer): void => {
     cache.delete(key);
-    cache.set(key, { answer, until: now() + cacheMs });
+    cache.set(key, { answer, at: now() });
     const [oldest] = cache.keys();
     if (cache.size > cacheEntriesMax && oldest !== undefined) cache.delete(oldest);
   };
@@ -76,11 +76,12 @@ export function httpJudge(options: HttpOptions): Judge {
       // The password must not stay in memory for as long as the answer does.
       const key = cacheMs > 0 ? createHash('sha256').update(question).digest('base64') : '';
       const known = cache.get(key);
-      if (known !== undefined && known.until > now()) return verdictOf(known.answer);
+      const ageMs = known === undefined ? 0 : now() - known.at;
+      if (known !== undefined && ageMs < Math.min(cacheMs, lifeMs(known.answer))) return verdictOf(known.answer, ageMs);
       try {
         const answer = await post(options, question, timeoutMs);
         if (cacheMs > 0) remember(key, answer);
-        return verdictOf(answer);
+        return verdictOf(answer, 0);
       } catch (error) {
         options.onFailure?.(reasonOf(error));
         return unavailable;
@@ -126,13 +127,19 @@ async function readText(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function verdictOf(answer: HttpAnswer): Verdict | Identification | Pass {
+function lifeMs(answer: HttpAnswer): number {
+  const seconds = answer.outcome === 'accept' ? answer.expiresInSeconds : undefined;
+  return seconds === undefined ? Number.POSITIVE_INFINITY : seconds * 1000;
+}
+
+/** What was said to last for so long lasts from when it was said, however often it is remembered. */
+function verdictOf(answer: HttpAnswer, ageMs: number): Verdict | Identification | Pass {
   if (answer.outcome !== 'accept') return answer;
   const { rules, expiresInSeconds, ...identification } = answer;
   return {
     ...identification,
     ...(rules !== undefined && { permissions: new Permissions(rules, {}, { isOwn: true }) }),
-    ...(expiresInSeconds !== undefined && { expiresInMs: expiresInSeconds * 1000 }),
+    ...(expiresInSeconds !== undefined && { expiresInMs: expiresInSeconds * 1000 - ageMs }),
   };
 }
 

@@ -4,10 +4,15 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { ReasonCode } from '@pipit/protocol';
+import { type Packet, ReasonCode } from '@pipit/protocol';
 import { chain } from '../../src/auth/chain.ts';
 import { type HttpOptions, httpJudge } from '../../src/auth/http.ts';
 import type { AuthenticationRequest, Verdict } from '../../src/core/index.ts';
+import { brokerOptions, type EventOf } from '../../src/index.ts';
+import { parseConfiguration } from '../../src/node/config-file.ts';
+import { dialTcp } from './dial.ts';
+import { connectPacket, MqttPeer } from './mqtt-peer.ts';
+import { withBroker } from './running-broker.ts';
 
 type Handler = (body: string, response: ServerResponse, request: IncomingMessage) => void;
 
@@ -170,6 +175,71 @@ test('an answer may be remembered, for the same question and for so long; failur
       await outcome(login('eve'));
       await outcome(login('ada'));
       assert.equal(asked, 7, 'no more is remembered than was said');
+    },
+  );
+});
+
+test('what is remembered lasts no longer than it was said to', async () => {
+  let now = 0;
+  let asked = 0;
+  await served(
+    (_, response) => {
+      asked++;
+      response.end(JSON.stringify({ outcome: 'accept', principal: 'ada', expiresInSeconds: 10 }));
+    },
+    async (url) => {
+      const judge = httpJudge({ url, cacheMs: 60_000, now: () => now });
+      const expiry = async () => {
+        const answer = await judge.authenticate(login('ada'));
+        return answer.outcome === 'accept' && answer.expiresInMs;
+      };
+      assert.equal(await expiry(), 10_000);
+      now += 9_000;
+      assert.equal(await expiry(), 1_000);
+      assert.equal(asked, 1);
+      now += 1_000;
+      assert.equal(await expiry(), 10_000);
+      assert.equal(asked, 2);
+    },
+  );
+});
+
+test('a service that fails lets nobody in, and an event says why, once an interval', { timeout: 20_000 }, async () => {
+  await served(
+    (_, response) => void response.writeHead(503).end(),
+    async (url) => {
+      const text = `authentication: [{ type: http, url: '${url}' }]\nlimits: { eventIntervalMs: 100 }`;
+      const options = { ...brokerOptions(parseConfiguration(text, 'test')), listeners: [] };
+      await withBroker(
+        { type: 'tcp', port: 0 },
+        async (port, broker) => {
+          const events: EventOf<'authority-failed'>[] = [];
+          const counted = new Promise<void>((done) => {
+            broker.on('authority-failed', (event) => {
+              events.push(event);
+              if (events.length === 2) done();
+            });
+          });
+          const logins = Array.from({ length: 3 }, async () => {
+            const peer = new MqttPeer(await dialTcp(port));
+            const packet = { ...connectPacket('c', 5), username: 'ada', password: Buffer.from('secret') };
+            peer.send(packet as Packet);
+            const connack = await peer.next();
+            assert.equal(
+              connack !== 'end' && 'reasonCode' in connack && connack.reasonCode,
+              ReasonCode.ServerUnavailable,
+            );
+            assert.equal(await peer.next(), 'end');
+          });
+          await Promise.all([...logins, counted]);
+          const told = { type: 'authority-failed', authority: 'http', reason: 'status 503' };
+          assert.deepEqual(events, [
+            { ...told, count: 1 },
+            { ...told, count: 2 },
+          ]);
+        },
+        options,
+      );
     },
   );
 });
