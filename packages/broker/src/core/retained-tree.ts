@@ -25,12 +25,14 @@ export const none = -1;
 
 export class RetainedTree {
   private readonly nodes = new Rows(columns);
-  private readonly children = new PairIndex(this.nodes, nodeParent, nodeLevel);
+  private readonly children: PairIndex;
   private readonly levels = new Levels();
   /** How often each node is pinned. */
   private readonly pins = new Map<number, number>();
 
-  constructor() {
+  /** `seed`: see PairIndex. */
+  constructor(seed = 0) {
+    this.children = new PairIndex(this.nodes, nodeParent, nodeLevel, seed);
     this.nodes.take();
     this.clear(root, none, none);
   }

@@ -33,7 +33,7 @@ const unlined = -2;
 const levelNamesMax = 16_000_000;
 
 export class RetainedStore {
-  readonly tree = new RetainedTree();
+  readonly tree: RetainedTree;
   private readonly rows = new Rows(columns, wideColumns);
   private readonly values: (Message | null)[] = [];
   /** When entries that expire do so. */
@@ -57,7 +57,9 @@ export class RetainedStore {
   /** Cursors that were not closed. */
   cursors = 0;
 
-  constructor(bytesInMemoryMax = Number.POSITIVE_INFINITY) {
+  /** `seed`: see PairIndex. */
+  constructor(bytesInMemoryMax = Number.POSITIVE_INFINITY, seed = 0) {
+    this.tree = new RetainedTree(seed);
     this.bytesInMemoryMax = bytesInMemoryMax;
   }
 

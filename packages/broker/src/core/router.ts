@@ -73,7 +73,7 @@ function pack(options: SubscriptionOptions): number {
 }
 
 export class Router {
-  private readonly tree = new SubscriptionTree();
+  private readonly tree: SubscriptionTree;
   private readonly owners: (Session | SharedGroup | null)[] = [];
   private readonly freeNumbers: number[] = [];
   private readonly groups = new Map<string, SharedGroup>();
@@ -86,7 +86,9 @@ export class Router {
   /** Plans made at another version are stale. */
   version = 1;
 
-  constructor(plannedRecipientsMax: number) {
+  /** `seed`: see PairIndex. */
+  constructor(plannedRecipientsMax: number, seed = 0) {
+    this.tree = new SubscriptionTree(seed);
     this.plannedRecipientsMax = plannedRecipientsMax;
   }
 

@@ -56,3 +56,36 @@ test('rows keep what is in them, are not given twice, and their memory comes bac
     { numRuns: 30 },
   );
 });
+
+test('pairs chosen to look for the same slot do so with one seed only', () => {
+  const rows = new Rows(2);
+  const known = new PairIndex(rows, 0, 1, 0);
+  const seeded = new PairIndex(rows, 0, 1, 0x5eed1234);
+  const wanted = 400;
+  // As many slots as there will be: what is chosen for fewer scatters when the table grows.
+  const slots = 1_024;
+  known['resize'](slots);
+  for (let a = 0; rows.used < wanted; a++) {
+    const row = rows.take();
+    rows.set(row, 0, a);
+    rows.set(row, 1, a % 97);
+    if (known['home'](row) !== 0) rows.give(row);
+  }
+  for (let row = 0; row < wanted; row++) {
+    known.add(row);
+    seeded.add(row);
+  }
+  assert.equal(longestRun(known['slots']), wanted, 'the attack');
+  assert.ok(longestRun(seeded['slots']) < 40, `a run of ${longestRun(seeded['slots'])}`);
+});
+
+/** Of slots in use side by side: how far a search may have to go. */
+function longestRun(slots: Int32Array): number {
+  let longest = 0;
+  let run = 0;
+  for (const slot of [...slots, ...slots]) {
+    run = slot < 0 ? 0 : run + 1;
+    longest = Math.max(longest, run);
+  }
+  return Math.min(longest, slots.length);
+}

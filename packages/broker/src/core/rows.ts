@@ -85,16 +85,21 @@ export class Rows {
 
 const slotsFirst = 64;
 
-/** Rows found by two of their columns: open addressing, holes closed on removal. */
+/**
+ * Rows found by two of their columns: open addressing, holes closed on removal. What the rows say is chosen by peers: the seed, which they
+ * do not know, is what keeps them from choosing rows that all look for the same slot.
+ */
 export class PairIndex {
   private slots = new Int32Array(slotsFirst).fill(-1);
   private count = 0;
   private readonly rows: Rows;
   private readonly a: number;
   private readonly b: number;
+  private readonly seed: number;
 
-  constructor(rows: Rows, a: number, b: number) {
+  constructor(rows: Rows, a: number, b: number, seed = 0) {
     this.rows = rows;
+    this.seed = seed | 0;
     this.a = a;
     this.b = b;
   }
@@ -104,7 +109,7 @@ export class PairIndex {
     const { slots } = this;
     const { cells, columns } = this.rows;
     const mask = slots.length - 1;
-    for (let slot = hashPair(a, b) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = hashPair(a, b, this.seed) & mask; ; slot = (slot + 1) & mask) {
       const row = slots[slot] as number;
       if (row < 0 || (cells[row * columns + this.a] === a && cells[row * columns + this.b] === b)) return row;
     }
@@ -150,12 +155,12 @@ export class PairIndex {
   }
 
   private home(row: number): number {
-    return hashPair(this.rows.get(row, this.a), this.rows.get(row, this.b)) & (this.slots.length - 1);
+    return hashPair(this.rows.get(row, this.a), this.rows.get(row, this.b), this.seed) & (this.slots.length - 1);
   }
 }
 
-function hashPair(a: number, b: number): number {
-  let hash = Math.imul(a ^ Math.imul(b, 0x9e3779b1), 0x85ebca6b);
+function hashPair(a: number, b: number, seed: number): number {
+  let hash = Math.imul((a ^ seed) + Math.imul(b ^ seed, 0x9e3779b1), 0x85ebca6b);
   hash ^= hash >>> 13;
   return Math.imul(hash, 0xc2b2ae35) >>> 3;
 }

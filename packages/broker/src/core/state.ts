@@ -158,14 +158,15 @@ export class State {
       limits.queueBytesTotalMax,
       limits.queuePrefixBytesTotalMax,
     );
-    this.router = new Router(limits.plannedRecipientsMax);
+    this.router = new Router(limits.plannedRecipientsMax, options.seed);
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
       this.router.forgetPlans(),
     );
     const { durability = 'memory' } = options;
     this.metrics = new Metrics(durability);
     this.journal = durability === 'memory' ? null : new Journal();
-    this.retained = new RetainedStore(this.journal === null ? undefined : limits.retainedBytesInMemoryMax);
+    const inMemoryMax = this.journal === null ? undefined : limits.retainedBytesInMemoryMax;
+    this.retained = new RetainedStore(inMemoryMax, options.seed);
     this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
     this.publication = new Publication(this.topics);
     this.deliveriesLeft = limits.turnDeliveriesMax;

@@ -31,16 +31,19 @@ const root = 0;
 
 export class SubscriptionTree {
   private readonly nodes = new Rows(4);
-  private readonly children = new PairIndex(this.nodes, nodeParent, nodeLevel);
+  private readonly children: PairIndex;
   private readonly subs = new Rows(8);
-  private readonly bySession = new PairIndex(this.subs, subOwner, subNode);
+  private readonly bySession: PairIndex;
   private readonly levels = new Levels();
   private readonly pending: number[] = [];
   private readonly ownerHeads: number[] = [];
   /** Subscriptions held. */
   count = 0;
 
-  constructor() {
+  /** `seed`: see PairIndex. */
+  constructor(seed = 0) {
+    this.children = new PairIndex(this.nodes, nodeParent, nodeLevel, seed);
+    this.bySession = new PairIndex(this.subs, subOwner, subNode, seed);
     const node = this.nodes.take();
     this.nodes.set(node, nodeHead, -1);
     this.nodes.set(node, nodeParent, -1);
