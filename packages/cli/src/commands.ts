@@ -67,6 +67,9 @@ export const commands: readonly CommandEntry[] = [
   entry('passwd', 'Set the password of a name in a password file.', async (command, done) =>
     (await import('./passwd-options.ts')).define(command, done),
   ),
+  entry('explain', 'Say which rule decides what a client may do, and why.', async (command, done) =>
+    (await import('./explain-options.ts')).define(command, done),
+  ),
   entry('store', 'Look into the data of a broker, check it, mend it.', async (command, done) =>
     (await import('./store-options.ts')).define(command, done),
   ),

@@ -74,6 +74,7 @@ test('who would choose its part of the topics by wildcards or levels in its name
   for (const [authority, clientId, code] of [
     [accept('ada'), '+', ReasonCode.ClientIdentifierNotValid],
     [accept('ada'), 'c1/x', ReasonCode.ClientIdentifierNotValid],
+    [accept('ada'), '$SYS', ReasonCode.ClientIdentifierNotValid],
     [accept('#'), 'c1', ReasonCode.NotAuthorized],
     [accept('ada', { 'claim.site': 'a/b' }), 'c1', ReasonCode.NotAuthorized],
   ] as const) {

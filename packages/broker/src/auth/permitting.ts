@@ -93,5 +93,5 @@ function refusalFor(name: string): Refusal {
 }
 
 export function unfitReason(name: string): string {
-  return `${name} has a character in it that rules about it cannot take: + # or /`;
+  return `${name} has a character in it that rules about it cannot take: + # or /, or $ at its beginning`;
 }

@@ -24,6 +24,7 @@ export {
   filterCovers,
   type Groups,
   isFilterValue,
+  type Mismatch,
   Permissions,
   type Rule,
   type Subject,

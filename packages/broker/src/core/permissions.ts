@@ -56,6 +56,12 @@ export type Deed =
       readonly qos: QoS;
     };
 
+/**
+ * What a rule is not about: this action, this subject, this QoS, RETAIN as it is, this share name, this topic or filter; or it
+ * speaks of a value that the subject does not have.
+ */
+export type Mismatch = 'action' | 'subject' | 'qos' | 'retain' | 'share' | 'value' | 'topic';
+
 interface Compiled extends Rule {
   readonly shareName: string | undefined;
   readonly plain: string;
@@ -157,6 +163,7 @@ export class Permissions {
       if (rule.action !== 'subscribe' && rule.action !== 'all') continue;
       if (rule.shareName !== undefined || rule.retain !== undefined) continue;
       if (rule.effect === 'deny' && rule.qos !== undefined) continue;
+      if (!this.book.isAbout(rule, this.subject)) continue;
       const filter = this.filterOf(rule);
       if (filter !== null && filterMatches(filter, topic)) return rule;
     }
@@ -165,18 +172,37 @@ export class Permissions {
 
   /** The rule that decides; null when none applies, which is a no. */
   decide(deed: Deed): Rule | null {
-    for (const rule of this.book.rules) {
-      if (!isAboutAction(rule, deed)) continue;
-      if (rule.qos?.includes(deed.qos) === false) continue;
-      const filter = this.filterOf(rule);
-      if (filter !== null && covers(rule, filter, deed)) return rule;
-    }
+    for (const rule of this.book.rules) if (this.mismatch(rule, deed) === null) return rule;
     return null;
   }
 
-  /** The rule's filter for this subject; null when the rule is not about it. */
+  /** Why each of the rules does not apply, up to the one that does: as many as there are when none decides. */
+  explain(deed: Deed): Mismatch[] {
+    const found: Mismatch[] = [];
+    for (const rule of this.book.rules) {
+      const mismatch = this.mismatch(rule, deed);
+      if (mismatch === null) break;
+      found.push(mismatch);
+    }
+    return found;
+  }
+
+  /** What is different between the rule and the deed; null: the rule applies. */
+  private mismatch(rule: Compiled, deed: Deed): Mismatch | null {
+    if (!isAboutAction(rule, deed)) return 'action';
+    if (!this.book.isAbout(rule, this.subject)) return 'subject';
+    if (rule.qos?.includes(deed.qos) === false) return 'qos';
+    if (deed.action === 'subscribe' ? rule.retain !== undefined : (rule.retain ?? deed.retain) !== deed.retain)
+      return 'retain';
+    if (!isAboutShare(rule, deed)) return 'share';
+    const filter = this.filterOf(rule);
+    if (filter === null) return 'value';
+    const covers = deed.action === 'publish' ? filterMatches(filter, deed.topic) : filterCovers(filter, deed.filter);
+    return covers ? null : 'topic';
+  }
+
+  /** The rule's filter for this subject; null when it speaks of a value that the subject does not have. */
   private filterOf(rule: Compiled): string | null {
-    if (!this.book.isAbout(rule, this.subject)) return null;
     if (!rule.isTemplate) return rule.plain;
     const { values } = this.subject;
     let isWhole = true;
@@ -191,9 +217,9 @@ export class Permissions {
 
 const template = /\$\{([^}]*)\}/g;
 
-/** Whether a text can stand for `${name}` in a filter: one level at most, that is no wildcard. */
+/** Whether a text can stand for `${name}` in a filter: one level at most, that is no wildcard, nor the first of topics that are not for all. */
 export function isFilterValue(value: string): boolean {
-  return /^[^+#/]+$/.test(value) && !value.includes('\0');
+  return /^[^$+#/][^+#/]*$/.test(value) && !value.includes('\0');
 }
 
 function compile(rule: Rule): Compiled {
@@ -205,15 +231,11 @@ function isAboutAction({ action }: Rule, deed: Deed): boolean {
   return action === 'all' || action === deed.action || (action === 'request' && deed.action === 'subscribe');
 }
 
-function covers(rule: Compiled, filter: string, deed: Deed): boolean {
-  if (deed.action === 'publish') {
-    if (rule.shareName !== undefined || (rule.retain ?? deed.retain) !== deed.retain) return false;
-    return filterMatches(filter, deed.topic);
-  }
-  if (rule.retain !== undefined) return false;
-  if (rule.shareName !== undefined && rule.shareName !== '+' && rule.shareName !== deed.shareName) return false;
-  if (rule.shareName !== undefined && deed.shareName === undefined) return false;
-  return filterCovers(filter, deed.filter);
+/** A rule without a share name is about filters with one too, and not the other way round. */
+function isAboutShare({ shareName }: Compiled, deed: Deed): boolean {
+  if (shareName === undefined) return true;
+  if (deed.action === 'publish' || deed.shareName === undefined) return false;
+  return shareName === '+' || shareName === deed.shareName;
 }
 
 function answerOf(rule: Rule | null): number {
