@@ -28,6 +28,7 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'publish-refused': 'warn',
   'subscribe-refused': 'warn',
   dropped: 'warn',
+  throttled: 'warn',
   'session-created': 'debug',
   'session-ended': 'debug',
   'subscription-revoked': 'info',

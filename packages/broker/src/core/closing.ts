@@ -81,6 +81,7 @@ export function failed(state: State, connection: Connection | null, error: unkno
 
 function leave(state: State, connection: Connection, keepsWill: boolean, linger: boolean): void {
   const { session } = connection;
+  state.principals.left(session?.principal ?? null);
   shut(state, connection, linger);
   connection.session = null;
   if (session !== null && session.connection === connection) detach(state, session, keepsWill);
@@ -93,6 +94,7 @@ export function shut(state: State, connection: Connection, linger: boolean): voi
   connection.line = null;
   if (connection.deadline !== null) state.deadlines.disarm(connection.deadline);
   if (connection.expiryDeadline !== null) state.deadlines.disarm(connection.expiryDeadline);
+  if (connection.throttle !== null) state.deadlines.disarm(connection.throttle.deadline);
   state.unsentTotal -= connection.unsent;
   connection.unsent = 0;
   state.connections.delete(connection);

@@ -60,8 +60,11 @@ export function connackProperties(
   };
 }
 
+/**
+ * Before 5.0 a client cannot be told to send more often. Who is silent for longer is closed all the same: inactive clients may be, and
+ * a socket that is held for a day by a few bytes is the oldest attack.
+ */
 export function keepAliveSeconds(state: State, connect: ConnectPacket, verdict: Acceptance): number {
-  if (connect.version !== 5) return connect.keepAlive;
   const maximum = Math.min(state.limits.serverKeepAliveMax, verdict.limits?.keepAliveMax ?? 65_535);
   // At 65,535 there is no cap, not even on a Keep Alive that is switched off.
   return maximum === 65_535 || (connect.keepAlive > 0 && connect.keepAlive <= maximum) ? connect.keepAlive : maximum;

@@ -33,12 +33,14 @@ import {
 } from './connack.ts';
 import { type Connection, Phase } from './connection.ts';
 import { limitLife, watchKeepAlive } from './keep-alive.ts';
+import type { LimitName } from './limits.ts';
 import { Counter } from './metrics.ts';
 import type { Acceptance, Refusal, Verdict } from './ports.ts';
 import type { Session, Will } from './session.ts';
 import { attach, createSession, endSession } from './sessions.ts';
 import type { State } from './state.ts';
-import { limitUserProperties, Violation } from './violation.ts';
+import { throttleOf } from './throttle.ts';
+import { limitDecodedProperties, Violation } from './violation.ts';
 import { takeWill } from './will.ts';
 
 const forever = 0xffff_ffff;
@@ -62,6 +64,7 @@ export function connectReceived(state: State, connection: Connection): void {
     admit(state, connection, connect);
   } catch (error) {
     if (!(error instanceof DecodeError || error instanceof Violation)) throw error;
+    if (error instanceof Violation && error.limit !== null) state.metrics.reached(error.limit);
     reject(state, connection, version, error.reasonCode, error.message);
   }
 }
@@ -70,8 +73,8 @@ export function connectReceived(state: State, connection: Connection): void {
 function admit(state: State, connection: Connection, connect: ConnectPacket): void {
   const { version, properties, will } = connect;
   let { clientId } = connect;
-  limitUserProperties(properties?.userProperties?.length ?? 0, state.limits.userPropertiesMax);
-  limitUserProperties(will?.properties?.userProperties?.length ?? 0, state.limits.userPropertiesMax);
+  limitDecodedProperties(state.limits, properties?.userProperties);
+  limitDecodedProperties(state.limits, will?.properties?.userProperties);
   if (clientId === '') {
     // 3.1 knows no empty id; 3.1.1 only with Clean Session [MQTT3-3.1.3-8].
     if (version === 3 || (version === 4 && !connect.cleanStart)) {
@@ -82,7 +85,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
   connection.entropy = noBytes;
   if (utf8Length(clientId) > state.limits.clientIdBytesMax) {
     const reason = `the client id has more than ${state.limits.clientIdBytesMax} bytes`;
-    throw new Violation(ReasonCode.ClientIdentifierNotValid, reason);
+    throw new Violation(ReasonCode.ClientIdentifierNotValid, reason, 'clientIdBytesMax');
   }
   if (state.options.strictText === true && hasUnwantedCharacters(clientId)) {
     throw new Violation(
@@ -173,6 +176,7 @@ function accept(state: State, connection: Connection, verdict: Acceptance): void
   const { clientId, username, peer, version } = connection;
   state.metrics.count(Counter.ConnectionsOpened);
   state.tell({ type: 'connected', clientId, username, peer, version, sessionPresent: isPresent });
+  connection.throttle = throttleOf(connection, state.limits, verdict.limits, state.now);
   limitLife(state, connection, verdict.expiresInMs);
   watchKeepAlive(state, connection);
   connection.framer.maximumPacketSize = packetBytesMax(state, verdict);
@@ -193,12 +197,15 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
   // What a session that is replaced leaves behind may stand beside the new one; not any number of them, while the disk hangs.
   const sessionsMax = state.limits.sessionsMax + (existing === undefined ? 0 : 1);
   if ((existing === undefined || connect.cleanStart) && state.sessions.size >= sessionsMax) {
+    state.metrics.reached('sessionsMax');
     return {
       outcome: 'refuse',
       reasonCode: ReasonCode.QuotaExceeded,
       reason: 'the server has as many sessions as it may',
     };
   }
+  const limited = principalRefusal(state, verdict, existing);
+  if (limited !== null) return limited;
   const { limits } = state;
   const isRecorded = existing !== undefined || connect.will !== undefined || expiryAsked(connect) > 0;
   if (isRecorded && state.journal?.isBehind(limits.uncommittedBytesMax) === true) {
@@ -228,6 +235,19 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
   return null;
 }
 
+function principalRefusal(
+  { principals, limits, metrics }: State,
+  verdict: Acceptance,
+  existing: Session | undefined,
+): Refusal | null {
+  // The one that is taken over makes room.
+  const connections = (principals.find(verdict.principal)?.connections ?? 0) - (existing?.connection == null ? 0 : 1);
+  if (connections < limits.connectionsPerPrincipalMax) return null;
+  metrics.reached('connectionsPerPrincipalMax');
+  const reason = 'this user has as many connections as it may';
+  return { outcome: 'refuse', reasonCode: ReasonCode.QuotaExceeded, reason };
+}
+
 /** The will passes the gate of a PUBLISH now, and again when it fires. */
 function acceptWill(
   state: State,
@@ -248,9 +268,20 @@ function acceptWill(
   const refusal = topic.isSystem
     ? ReasonCode.NotAuthorized
     : (verdict.permissions?.publish(topic.name, will.qos, will.retain) ?? 0);
-  if (refusal === 0) return takeWill(state, will, topic.name, connection.clientId);
+  if (refusal === 0) {
+    const taken = takeWill(state, will, topic.name, connection.clientId);
+    const limit = willLimit(state, taken);
+    if (limit === null) return taken;
+    state.metrics.reached(limit);
+    return no(ReasonCode.QuotaExceeded, 'the will is larger than wills may be');
+  }
   const code = reasonCodeAllowed(refusal, PacketType.Connack, 'server') ? refusal : ReasonCode.NotAuthorized;
   return no(code, 'publishing to the will topic is not allowed');
+}
+
+function willLimit({ limits, queueTotal }: State, { message }: Will): LimitName | null {
+  if (message.cost > limits.willBytesMax) return 'willBytesMax';
+  return queueTotal.willBytes + message.cost > limits.willBytesTotalMax ? 'willBytesTotalMax' : null;
 }
 
 /** The session of this key for this connection: fenced off from the one before, resumed, or new. */

@@ -15,6 +15,7 @@ import type { Peer, TopicMapping } from './ports.ts';
 import type { Session } from './session.ts';
 import { Outbox, type Slab } from './slab.ts';
 import type { State } from './state.ts';
+import type { Throttle } from './throttle.ts';
 import type { Topic } from './topic-table.ts';
 
 export const Phase = {
@@ -83,6 +84,8 @@ export class Connection {
   inbound = 0;
   inboundMax = 65_535;
   line: AckLine | null = null;
+  /** What it may send a second; null: as much as it likes. */
+  throttle: Throttle | null = null;
 
   // Writing.
   /** Since when the older and the newer part of what is held waits. */

@@ -99,6 +99,7 @@ export class Core {
     connection.deadline = Deadline.of(connection, connectDue);
     state.deadlines.arm(connection.deadline, now + state.limits.connectTimeoutMs);
     if (state.connections.size > state.limits.connectionsMax) {
+      state.metrics.reached('connectionsMax');
       disconnect(state, connection, ReasonCode.ServerBusy, 'the server has as many connections as it may');
     }
     return connection;
@@ -113,6 +114,7 @@ export class Core {
     // What is not parsed now is so by our doing: it counts as it comes.
     if (connection.isStalled) connection.lastReceivedAt = now;
     state.metrics.count(Counter.BytesReceived, end - start);
+    connection.throttle?.received(end - start);
     connection.framer.feed(bytes, view, start, end);
     read(state, connection);
   }
@@ -438,6 +440,7 @@ export class Core {
       if (worst === null || connection.unsent > worst.unsent) worst = connection;
     }
     if (worst === null) return;
+    this.state.metrics.reached('unsentBytesTotalMax');
     disconnect(
       this.state,
       worst,

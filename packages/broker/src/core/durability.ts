@@ -88,6 +88,7 @@ function closeOverdue(state: State): void {
     (connection) => connection.isHolding && now >= connection.heldSince + limits.heldMsMax,
   );
   for (const connection of overdue) {
+    state.metrics.reached('heldMsMax');
     disconnect(state, connection, ReasonCode.ServerUnavailable, 'the store has not answered in time');
   }
   journal.forgetClosed();

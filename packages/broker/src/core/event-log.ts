@@ -85,5 +85,6 @@ export class EventLog {
 }
 
 function lengthOf(event: Counted): number {
-  return 'topic' in event ? event.topic.length : event.filter.length;
+  if ('topic' in event) return event.topic.length;
+  return 'filter' in event ? event.filter.length : 0;
 }

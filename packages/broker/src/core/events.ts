@@ -45,6 +45,8 @@ export type BrokerEvent =
   | { type: 'publish-refused'; clientId: string; topic: string; reasonCode: number; reason: string; count: number }
   | { type: 'subscribe-refused'; clientId: string; filter: string; reasonCode: number; reason: string; count: number }
   | { type: 'dropped'; clientId: string; topic: string; reason: DropReason; count: number }
+  /** It sends faster than it may, and is not read for a while; `reason` is the limit. */
+  | { type: 'throttled'; clientId: string; reason: string; count: number }
   | { type: 'session-created'; clientId: string }
   /**
    * `awayMs`: how long it had no connection; `dropped`: how many messages ended with it, and of how many `bytes`. None yet, when

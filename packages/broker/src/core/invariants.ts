@@ -40,6 +40,7 @@ export function checkInvariants(core: Core): void {
     bytes += (session.queue?.bytes ?? 0) + session.flightBytes;
     prefixBytes += session.queue === null ? 0 : session.queue.bytes - session.queue.tailBytes;
   }
+  checkPrincipals(state);
   const { queueTotal } = state;
   expect(
     messages === queueTotal.messages && bytes === queueTotal.bytes,
@@ -49,6 +50,28 @@ export function checkInvariants(core: Core): void {
   expect(prefixBytes === queueTotal.prefixBytes, 'what of it waits in memory is, too', '');
   checkReplays(state);
   expect(subscriptions === state.router.count, 'subscriptions are those of the sessions', '');
+}
+
+/** What is counted for a principal, and for wills, is the sum of what there is. */
+function checkPrincipals(state: State): void {
+  const { principals, queueTotal, retained } = state;
+  let willBytes = 0;
+  const connections = new Map<string, number>();
+  for (const { will, connection, principal } of state.sessions.values()) {
+    willBytes += will?.message.cost ?? 0;
+    if (connection !== null && principal !== null) connections.set(principal, (connections.get(principal) ?? 0) + 1);
+  }
+  expect(willBytes === queueTotal.willBytes, 'the bytes of all wills are the sum of each', '');
+  let owned = 0;
+  for (const { name, connections: counted, retainedMessages, retainedBytes } of principals) {
+    expect(counted === (connections.get(name) ?? 0), 'connections of a principal are counted', name);
+    expect(counted > 0 || retainedMessages > 0, 'a principal that has nothing is forgotten', name);
+    expect(retainedMessages > 0 || retainedBytes === 0, 'no retained messages have no bytes', name);
+    owned += retainedMessages;
+    connections.delete(name);
+  }
+  expect(connections.size === 0, 'every principal with a connection is known', '');
+  expect(owned <= retained.count, 'no retained message has two owners', '');
 }
 
 /** Nothing holds a place among retained messages, or room for reading them, that no replay of a session accounts for. */

@@ -40,6 +40,7 @@ export function limitLife(state: State, connection: Connection, expiresInMs: num
 
 /** A socket that sends no complete CONNECT, or gets no verdict, in time. */
 export function connectDue(state: State, connection: Connection): void {
+  state.metrics.reached('connectTimeoutMs');
   if (connection.phase === Phase.Connecting) {
     refused(state, connection, ReasonCode.UnspecifiedError, 'no CONNECT in time');
     shut(state, connection, true);

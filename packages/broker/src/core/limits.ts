@@ -29,9 +29,20 @@ export interface Limits {
   acceptsPerSecondMax: number;
   /** The same for one address, counted as above: a machine that makes more is broken or hostile. */
   acceptsPerSecondPerAddressMax: number;
+  /** Of one principal; a fleet may share a name. Who is nobody in particular is not counted. */
+  connectionsPerPrincipalMax: number;
+  /** PUBLISH packets a second from one client, twice as many at once: beyond, it is not read for a while. 1,000,000,000: any number. */
+  publishesPerSecondMax: number;
+  /** The same of bytes of all packets. 2^40: any number. */
+  receivedBytesPerSecondMax: number;
+  /** Milliseconds a client may be slowed down for in excess of the time it is not, before it is disconnected (0x96). */
+  throttledMsMax: number;
   /** How much longer than Keep Alive a silent peer is kept, as a factor [MQTT-3.1.2-22]. */
   keepAliveFactor: number;
-  /** Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive (5.0 only). 65,535 is no cap at all, not even on 0. */
+  /**
+   * Seconds; a longer or absent Keep Alive is lowered to it by Server Keep Alive. Before 5.0 the client cannot be told, and is
+   * disconnected when it is silent for longer. 65,535 is no cap at all, not even on 0.
+   */
   serverKeepAliveMax: number;
   /** QoS 1 and 2 PUBLISH packets a peer may have open towards us: our Receive Maximum. */
   receiveMaximum: number;
@@ -41,6 +52,8 @@ export interface Limits {
   topicAliasMaximum: number;
   /** Topic aliases we set towards a peer that allows more. */
   sentTopicAliasMaximum: number;
+  /** Bytes of a topic name or filter. */
+  topicBytesMax: number;
   /** Levels of a topic name or filter. */
   topicLevelsMax: number;
   /** Subscriptions of one session. */
@@ -51,6 +64,12 @@ export interface Limits {
   filtersPerPacketMax: number;
   /** User Properties in one packet, or in one will. */
   userPropertiesMax: number;
+  /** Bytes of them, names and values. */
+  userPropertyBytesMax: number;
+  /** Bytes of one will: topic, properties and payload. */
+  willBytesMax: number;
+  /** Bytes of all wills: a session has one for as long as it is connected, and for its delay. */
+  willBytesTotalMax: number;
   /** Messages waiting for one session, in flight included. */
   queueMessagesMax: number;
   /** Bytes of them (topic, properties and payload). */
@@ -99,6 +118,9 @@ export interface Limits {
   retainedMessagesMax: number;
   /** Bytes of them, counted as those of a queue and 48 more for each topic level; the same beyond it. */
   retainedBytesMax: number;
+  /** Of them, those that one principal set last since the start; a tenth of all, so that one does not keep the others from retaining. */
+  retainedMessagesPerPrincipalMax: number;
+  retainedBytesPerPrincipalMax: number;
   /** Bytes of them kept in memory when there is a store, counted so and 1 kB more for each; the others are read when they are asked for. */
   retainedBytesInMemoryMax: number;
   /** Seconds a retained message lives at most. */
@@ -137,17 +159,25 @@ export const defaultLimits: Limits = {
   connectionsPerAddressMax: 10_000,
   acceptsPerSecondMax: 10_000,
   acceptsPerSecondPerAddressMax: 500,
+  connectionsPerPrincipalMax: 100_000,
+  publishesPerSecondMax: 1_000_000_000,
+  receivedBytesPerSecondMax: 2 ** 40,
+  throttledMsMax: 60_000,
   keepAliveFactor: 1.5,
   serverKeepAliveMax: 65_535,
   receiveMaximum: 1_000,
   sendMaximum: 1_000,
   topicAliasMaximum: 64,
   sentTopicAliasMaximum: 64,
+  topicBytesMax: 65_535,
   topicLevelsMax: 128,
   subscriptionsPerSessionMax: 10_000,
   subscriptionBytesPerSessionMax: 4 * 1024 * 1024,
   filtersPerPacketMax: 1_000,
   userPropertiesMax: 128,
+  userPropertyBytesMax: 256 * 1024,
+  willBytesMax: 128 * 1024,
+  willBytesTotalMax: 256 * 1024 * 1024,
   queueMessagesMax: 100_000,
   queueBytesMax: 64 * 1024 * 1024,
   queueMessagesTotalMax: 10_000_000,
@@ -167,6 +197,8 @@ export const defaultLimits: Limits = {
   sessionExpiryMax: 7 * 24 * 3600,
   retainedMessagesMax: 10_000_000,
   retainedBytesMax: 1024 * 1024 * 1024,
+  retainedMessagesPerPrincipalMax: 1_000_000,
+  retainedBytesPerPrincipalMax: 128 * 1024 * 1024,
   retainedBytesInMemoryMax: 64 * 1024 * 1024,
   retainedExpiryMax: 100 * 365 * 24 * 3600,
   internedTopicsMax: 65_536,

@@ -78,6 +78,8 @@ export interface Acceptance {
     readonly keepAliveMax?: number;
     readonly sessionExpiryMax?: number;
     readonly topicAliasMaximum?: number;
+    readonly publishesPerSecondMax?: number;
+    readonly receivedBytesPerSecondMax?: number;
   };
   /** Milliseconds from now after which the connection is closed with 0xA0. */
   readonly expiresInMs?: number;

@@ -5,7 +5,15 @@
  * hands it to each recipient (delivery.ts), `acknowledge` writes the PUBACK, now or with the batch that makes it durable.
  */
 
-import { hasUnwantedCharacters, PacketType, type QoS, ReasonCode, ReceivedAliases, ReceiveIds } from '@pipit/protocol';
+import {
+  decodeUtf8,
+  hasUnwantedCharacters,
+  PacketType,
+  type QoS,
+  ReasonCode,
+  ReceivedAliases,
+  ReceiveIds,
+} from '@pipit/protocol';
 import { acknowledge } from './acknowledgement.ts';
 import { claimed, lineUp } from './claims.ts';
 import type { Connection } from './connection.ts';
@@ -20,7 +28,7 @@ import { writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import type { Topic } from './topic-table.ts';
-import { limitUserProperties, Violation } from './violation.ts';
+import { limitUserProperties, topicLimit, Violation } from './violation.ts';
 
 /** Handles the PUBLISH that the connection's framer shows. Throws DecodeError or Violation when the connection must end. */
 export function publishReceived(state: State, connection: Connection, session: Session): void {
@@ -30,7 +38,7 @@ export function publishReceived(state: State, connection: Connection, session: S
   frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
   const { qos, packetId } = frame;
   state.metrics.publishesReceived.count(qos, frame.end - frame.payloadStart);
-  limitUserProperties(frame.userProperties, state.limits.userPropertiesMax);
+  if (frame.userProperties > 0) limitUserProperties(state.limits, frame.userProperties, frame.userPropertyBytes);
   const topic = resolveTopic(state, connection);
   if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);
   if (frame.retain && !connection.mayRetain)
@@ -41,7 +49,8 @@ export function publishReceived(state: State, connection: Connection, session: S
     return;
   }
   if (qos > 0 && isV5 && connection.inbound >= connection.inboundMax) {
-    throw new Violation(ReasonCode.ReceiveMaximumExceeded, `more than ${connection.inboundMax} messages are open`);
+    const reason = `more than ${connection.inboundMax} messages are open`;
+    throw new Violation(ReasonCode.ReceiveMaximumExceeded, reason, 'receiveMaximum');
   }
   publication.fromFrame(frame, topic, connection, state.now);
   const denial = denialOf(state, connection, session, topic, qos, frame.retain);
@@ -57,7 +66,7 @@ export function publishReceived(state: State, connection: Connection, session: S
     claimed(state, claim, publication.keep(), lineUp(state, connection, qos, packetId));
     return;
   }
-  if (frame.retain) retain(state, publication);
+  if (frame.retain) retain(state, publication, session.principal);
   const matched = route(state, publication);
   if (qos === 0) return;
   const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
@@ -69,7 +78,12 @@ export function publishReceived(state: State, connection: Connection, session: S
  * Publishes a message of the broker's own or of in-process code. The number of sessions it matched; 'claimed' when a claim has
  * it and answers to `token`, if there is one.
  */
-export function publishMessage(state: State, message: Message, token: number | null): number | 'claimed' {
+export function publishMessage(
+  state: State,
+  message: Message,
+  token: number | null,
+  principal: string | null = null,
+): number | 'claimed' {
   const { publication } = state;
   publication.fromMessage(message, state.now);
   const claim = state.claims?.find(message.topic) ?? null;
@@ -78,8 +92,12 @@ export function publishMessage(state: State, message: Message, token: number | n
     return 'claimed';
   }
   if (message.retain) {
-    if (retainRefusal(state, message) === 0) retain(state, publication);
-    else tellUnretained(state, message);
+    const limit = retainRefusal(state, message, principal);
+    if (limit === null) retain(state, publication, principal);
+    else {
+      state.metrics.reached(limit);
+      tellUnretained(state, message);
+    }
   }
   return route(state, publication);
 }
@@ -128,6 +146,7 @@ function resolveTopic(state: State, connection: Connection): Topic {
     throw new Violation(
       ReasonCode.TopicAliasInvalid,
       `topic alias ${topicAlias} is above the maximum of ${connection.aliasMaximum}`,
+      'topicAliasMaximum',
     );
   }
   if (topicEnd === topicStart) {
@@ -137,7 +156,9 @@ function resolveTopic(state: State, connection: Connection): Topic {
   }
   let topic = connection.lastTopic;
   if (topic === null || connection.mapping !== null || !topic.equals(view, topicStart, topicEnd)) {
-    topic = admitTopic(state, connection, state.topics.intern(bytes, view, topicStart, topicEnd));
+    const named = state.topics.intern(bytes, view, topicStart, topicEnd);
+    if (named === null) throw illegalTopic(state, decodeUtf8(bytes, topicStart, topicEnd));
+    topic = admitTopic(state, connection, named);
   }
   if (topicAlias > 0) {
     connection.aliases ??= new ReceivedAliases<Topic>();
@@ -146,13 +167,17 @@ function resolveTopic(state: State, connection: Connection): Topic {
   return topic;
 }
 
-function admitTopic(state: State, connection: Connection, named: Topic | null): Topic {
-  let topic = named;
-  if (topic !== null && connection.mapping !== null) {
-    const name = connection.mapping.topicIn(topic.name);
+function illegalTopic(state: State, name: string): Violation {
+  return new Violation(ReasonCode.TopicNameInvalid, 'the topic name is not valid here', topicLimit(state.limits, name)); // [MQTT-3.3.2-2]
+}
+
+function admitTopic(state: State, connection: Connection, named: Topic): Topic {
+  let topic: Topic | null = named;
+  if (connection.mapping !== null) {
+    const name = connection.mapping.topicIn(named.name);
     topic = name === null ? null : state.topics.internName(name);
+    if (topic === null) throw illegalTopic(state, name ?? '');
   }
-  if (topic === null) throw new Violation(ReasonCode.TopicNameInvalid, 'the topic name is not valid here'); // [MQTT-3.3.2-2]
   if (state.options.strictText === true && hasUnwantedCharacters(topic.name)) {
     throw new Violation(ReasonCode.MalformedPacket, 'the topic name contains control characters or non-characters');
   }
@@ -189,8 +214,9 @@ function refuse(
   packetId: number,
   refusal: Refusal,
 ): void {
-  const { reasonCode, reason } = refusal;
+  const { reasonCode, reason, limit = null } = refusal;
   state.metrics.count(Counter.PublishRefused);
+  if (limit !== null) state.metrics.reached(limit);
   const { clientId } = connection;
   const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;
   state.events.count(event, state.deadlines, state.now);

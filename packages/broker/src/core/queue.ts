@@ -20,6 +20,8 @@ export class QueueTotal {
   bytes = 0;
   /** Of them, those that wait in memory. */
   prefixBytes = 0;
+  /** Of wills that are not due yet. */
+  willBytes = 0;
 
   constructor(
     messagesMax = Number.POSITIVE_INFINITY,

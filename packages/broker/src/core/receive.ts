@@ -21,15 +21,27 @@ import { reject } from './connack.ts';
 import { connectReceived } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { Journal } from './journal.ts';
+import type { LimitName } from './limits.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
 import { acknowledged, isClogged, released, writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { subscribeReceived, unsubscribeReceived } from './subscribe.ts';
-import { limitUserProperties, Violation } from './violation.ts';
+import { slowDown } from './throttle.ts';
+import { limitDecodedProperties, Violation } from './violation.ts';
 
 /** Parses and handles what the connection's framer has, as far as this turn goes. True when it needs more input to go on. */
 export function read(state: State, connection: Connection): boolean {
+  const { throttle } = connection;
+  if (throttle === null) return readPackets(state, connection);
+  const before = state.metrics.publishesReceived.total;
+  const wantsMore = readPackets(state, connection);
+  if (!slowDown(state, connection, throttle, state.metrics.publishesReceived.total - before)) return wantsMore;
+  if (connection.phase !== Phase.Closed) pause(state, connection);
+  return false;
+}
+
+function readPackets(state: State, connection: Connection): boolean {
   const { framer } = connection;
   try {
     while (!connection.isStalled && !state.isSpent) {
@@ -80,6 +92,7 @@ function mustWait(state: State, connection: Connection): boolean {
     (connection.awaitsVerdict && !connection.isOpen) ||
     (state.isStopping && connection.isHolding) ||
     isClogged(state, connection) ||
+    (connection.throttle !== null && state.now < connection.throttle.waitsUntil) ||
     state.journal?.isPausing(connection) === true ||
     (connection.line !== null && connection.line.entries.length >= limits.claimedPublishesMax) ||
     connection.heldBytes > limits.heldBytesMax ||
@@ -140,8 +153,7 @@ function handleFirst(state: State, connection: Connection): void {
 }
 
 function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
-  const userProperties = 'properties' in packet ? (packet.properties?.userProperties ?? []) : [];
-  limitUserProperties(userProperties.length, state.limits.userPropertiesMax);
+  if ('properties' in packet) limitDecodedProperties(state.limits, packet.properties?.userProperties);
   switch (packet.type) {
     case PacketType.Puback:
     case PacketType.Pubrec:
@@ -230,6 +242,8 @@ function disconnectReceived(state: State, connection: Connection, session: Sessi
 /** An error while handling a packet: the peer's doing, or ours. Either ends this connection and no other. */
 function fail(state: State, connection: Connection, error: unknown): void {
   if (error instanceof DecodeError || error instanceof Violation) {
+    const limit = limitOf(connection, error);
+    if (limit !== null) state.metrics.reached(limit);
     if (connection.phase === Phase.Connecting) reject(state, connection, null, error.reasonCode, error.message);
     else if (connection.phase === Phase.Authenticating)
       reject(state, connection, connection.version, error.reasonCode, error.message);
@@ -237,4 +251,10 @@ function fail(state: State, connection: Connection, error: unknown): void {
     return;
   }
   failed(state, connection, error);
+}
+
+function limitOf(connection: Connection, error: DecodeError | Violation): LimitName | null {
+  if (error instanceof Violation) return error.limit;
+  if (error.reasonCode !== ReasonCode.PacketTooLarge) return null;
+  return connection.isOpen ? 'packetBytesMax' : 'connectPacketBytesMax';
 }

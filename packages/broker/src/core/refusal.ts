@@ -5,6 +5,7 @@
  */
 
 import { ReasonCode } from '@pipit/protocol';
+import type { LimitName } from './limits.ts';
 import { fits } from './line.ts';
 import type { Message } from './message.ts';
 import { retainRefusal } from './retaining.ts';
@@ -20,6 +21,8 @@ export interface Refusal {
   readonly reason: string;
   /** The same may be accepted later. */
   readonly mayPass: boolean;
+  /** The limit that would be passed, where there is one of this name. */
+  readonly limit?: LimitName;
 }
 
 const full = ReasonCode.QuotaExceeded;
@@ -38,7 +41,8 @@ export function refusalOf(state: State, session: Session | null, message: Messag
   // What is claimed goes to nobody else, and is not retained.
   if (state.claims !== null && state.claims.find(message.topic) !== null) return null;
   if (isShort && needsDisk(state, message)) return disk;
-  if (retainRefusal(state, message) !== 0) return retained;
+  const limit = retainRefusal(state, message, session?.principal ?? null);
+  if (limit !== null) return { ...retained, limit };
   if (state.options.queueOverflow !== 'refuse' || !overflows(state, message)) return null;
   return isStuck(state, session, message) ? null : queue;
 }

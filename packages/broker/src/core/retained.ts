@@ -9,6 +9,7 @@
 
 import type { Deadline } from './deadlines.ts';
 import type { Message } from './message.ts';
+import { nobody, Principals } from './principals.ts';
 import { RetainedCursor } from './retained-cursor.ts';
 import { none, RetainedTree } from './retained-tree.ts';
 import { Rows } from './rows.ts';
@@ -17,7 +18,8 @@ const entryNode = 0;
 const entryCost = 1;
 const entryNewer = 2; // in memory, the next in line to go cold
 const entryOlder = 3;
-const columns = 4;
+const entryOwner = 4; // the number of the principal that set it last
+const columns = 5;
 // Wide columns.
 const entryOrder = 0;
 const entryId = 1;
@@ -56,11 +58,13 @@ export class RetainedStore {
   bytesInMemory = 0;
   /** Cursors that were not closed. */
   cursors = 0;
+  private readonly principals: Principals;
 
   /** `seed`: see PairIndex. */
-  constructor(bytesInMemoryMax = Number.POSITIVE_INFINITY, seed = 0) {
+  constructor(bytesInMemoryMax = Number.POSITIVE_INFINITY, seed = 0, principals = new Principals()) {
     this.tree = new RetainedTree(seed);
     this.bytesInMemoryMax = bytesInMemoryMax;
+    this.principals = principals;
   }
 
   /** The entry of a topic, or -1. */
@@ -77,9 +81,23 @@ export class RetainedStore {
     return this.count < messagesMax && this.bytes + cost <= bytesMax && this.tree.levelCount < levelNamesMax;
   }
 
+  /** What a principal would have retained if it had this message, too. */
+  wouldHave(principal: string, message: Message): { readonly messages: number; readonly bytes: number } {
+    const holdings = this.principals.find(principal);
+    const { name } = message.topic;
+    const cost = costIn(name, message.cost);
+    if (holdings === undefined) return { messages: 1, bytes: cost };
+    const old = this.find(name);
+    const isItsOwn = old >= 0 && this.rows.get(old, entryOwner) === holdings.number;
+    const { retainedMessages, retainedBytes } = holdings;
+    if (isItsOwn) return { messages: retainedMessages, bytes: retainedBytes + cost - this.cost(old) };
+    return { messages: retainedMessages + 1, bytes: retainedBytes + cost };
+  }
+
   /** Stores or replaces: a message that is owned. Returns the entry. */
-  put(message: Message): number {
+  put(message: Message, principal: string | null = null): number {
     const entry = this.place(message.topic.name, message.id, message.cost);
+    if (principal !== null) this.rows.set(entry, entryOwner, this.principals.retains(principal, this.cost(entry)));
     this.values[entry] = message;
     if (this.bytesInMemoryMax !== Number.POSITIVE_INFINITY && !message.topic.isSystem) {
       this.line(entry);
@@ -95,6 +113,7 @@ export class RetainedStore {
 
   delete(entry: number): void {
     this.unline(entry);
+    this.disown(entry);
     this.count--;
     this.bytes -= this.cost(entry);
     this.values[entry] = null;
@@ -207,10 +226,12 @@ export class RetainedStore {
       this.rows.set(entry, entryNode, node);
       this.rows.set(entry, entryCost, 0);
       this.rows.set(entry, entryNewer, unlined);
+      this.rows.set(entry, entryOwner, nobody);
       this.tree.setEntry(node, entry);
       this.count++;
     } else {
       this.unline(entry);
+      this.disown(entry);
       this.ownExpiries.delete(entry);
     }
     const cost = costIn(topic, messageCost);
@@ -220,6 +241,13 @@ export class RetainedStore {
     this.rows.setWide(entry, entryId, id);
     this.values[entry] = null;
     return entry;
+  }
+
+  private disown(entry: number): void {
+    const owner = this.rows.get(entry, entryOwner);
+    if (owner === nobody) return;
+    this.principals.released(owner, this.cost(entry));
+    this.rows.set(entry, entryOwner, nobody);
   }
 
   /** A cursor over what matches `filter` (valid, no share name) and is stored now. To be closed. */

@@ -2,8 +2,8 @@
  * Retained messages are set, cleared and expire.
  */
 
-import { ReasonCode } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
+import type { LimitName } from './limits.ts';
 import type { Message } from './message.ts';
 import type { Publication } from './publication.ts';
 import type { State } from './state.ts';
@@ -11,15 +11,25 @@ import { isSystemTopic } from './topic-table.ts';
 
 const farMs = 10 * 365 * 24 * 3600 * 1000;
 
-/** Whether a message fits the limits of what is retained: 0, or the reason code of the refusal. */
-export function retainRefusal(state: State, message: Message): number {
-  if (!message.retain || message.payloadLength === 0) return 0;
-  const { retainedMessagesMax, retainedBytesMax } = state.limits;
-  return state.retained.hasRoom(message, retainedMessagesMax, retainedBytesMax) ? 0 : ReasonCode.QuotaExceeded;
+/** The limit that a message of this principal would pass if it were retained; null: none. */
+export function retainRefusal(state: State, message: Message, principal: string | null): LimitName | null {
+  if (!message.retain || message.payloadLength === 0) return null;
+  const { retained, limits } = state;
+  const { retainedMessagesMax, retainedBytesMax } = limits;
+  if (!retained.hasRoom(message, retainedMessagesMax, retainedBytesMax)) {
+    return retained.count < retainedMessagesMax ? 'retainedBytesMax' : 'retainedMessagesMax';
+  }
+  if (principal === null) return null;
+  const { messages, bytes } = retained.wouldHave(principal, message);
+  if (messages > limits.retainedMessagesPerPrincipalMax) return 'retainedMessagesPerPrincipalMax';
+  return bytes > limits.retainedBytesPerPrincipalMax ? 'retainedBytesPerPrincipalMax' : null;
 }
 
-/** Stores the publication as its topic's retained message, or clears it when its payload is empty [MQTT-3.3.1-6]. */
-export function retain(state: State, publication: Publication): void {
+/**
+ * Stores the publication as its topic's retained message, which is then its principal's, or clears it when its payload is empty
+ * [MQTT-3.3.1-6].
+ */
+export function retain(state: State, publication: Publication, principal: string | null): void {
   const { message } = publication;
   if (message.payloadLength === 0) {
     unretain(state, message.topic.name);
@@ -29,7 +39,7 @@ export function retain(state: State, publication: Publication): void {
   const { journal } = state;
   const isRecorded = journal !== null && !kept.topic.isSystem;
   if (isRecorded && kept.id === 0) kept.id = journal.nextMessageId();
-  put(state, kept);
+  put(state, kept, principal);
   if (!isRecorded) return;
   const stored = kept.toStored(state.recordOffsetMs);
   // Its lifetime goes on after a restart; that of the same message in a queue is its own.
@@ -42,9 +52,9 @@ function lastsUntil(state: State, message: Message): number {
 }
 
 /** Puts an owned message in its place, with its lifetime. */
-export function put(state: State, message: Message): void {
+export function put(state: State, message: Message, principal: string | null = null): void {
   const { retained } = state;
-  const entry = retained.put(message);
+  const entry = retained.put(message, principal);
   const expiresAt = lastsUntil(state, message);
   if (expiresAt < message.expiresAt && message.expiryAt >= 0) retained.ownExpiries.set(entry, message.expiresAt);
   expireAt(state, entry, expiresAt);

@@ -53,7 +53,7 @@ export class Session {
   /** Monotonic milliseconds since when there is no connection. */
   closedAt = 0;
   deadline: Deadline | null = null;
-  will: Will | null = null;
+  private ownWill: Will | null = null;
   willDeadline: Deadline | null = null;
   isEnded = false;
   /** It has ended for its client, and is here until its shared messages have moved on. */
@@ -109,6 +109,15 @@ export class Session {
     this.principal = principal;
     this.incarnation = incarnation;
     this.total = total;
+  }
+
+  get will(): Will | null {
+    return this.ownWill;
+  }
+
+  set will(will: Will | null) {
+    this.total.willBytes += (will?.message.cost ?? 0) - (this.ownWill?.message.cost ?? 0);
+    this.ownWill = will;
   }
 
   /** Whether it outlives its connection: only then its state is kept for redelivery and recorded. */

@@ -40,6 +40,7 @@ export function attach(state: State, session: Session, connection: Connection, t
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
   session.passing?.stop();
   session.connection = connection;
+  state.principals.connected(session.principal);
   connection.session = session;
   session.expirySeconds = terms.expirySeconds;
   if (session.lasts) session.hasLasted = true;

@@ -19,6 +19,7 @@ import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
 import type { Passing } from './passing.ts';
 import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
+import { Principals } from './principals.ts';
 import { Publication } from './publication.ts';
 import { type Queue, QueueTotal } from './queue.ts';
 import { Fetches } from './replay.ts';
@@ -98,6 +99,7 @@ export class State {
   readonly router: Router;
   readonly topics: TopicTable;
   readonly retained: RetainedStore;
+  readonly principals = new Principals();
   readonly fetches = new Fetches();
   readonly sessions = new Map<string, Session>();
   /** A verdict has chosen a session key that is not the client id: then a client id is looked for among all sessions. */
@@ -162,11 +164,12 @@ export class State {
     this.topics = new TopicTable(limits.internedTopicsMax, limits.topicLevelsMax, options.seed, () =>
       this.router.forgetPlans(),
     );
+    this.topics.bytesMax = limits.topicBytesMax;
     const { durability = 'memory' } = options;
     this.metrics = new Metrics(durability);
     this.journal = durability === 'memory' ? null : new Journal();
     const inMemoryMax = this.journal === null ? undefined : limits.retainedBytesInMemoryMax;
-    this.retained = new RetainedStore(inMemoryMax, options.seed);
+    this.retained = new RetainedStore(inMemoryMax, options.seed, this.principals);
     this.events = new EventLog(limits.eventIntervalMs, (event) => this.effects.push({ kind: 'event', event }));
     this.publication = new Publication(this.topics);
     this.deliveriesLeft = limits.turnDeliveriesMax;
@@ -183,6 +186,7 @@ export class State {
     router.plannedRecipientsMax = this.limits.plannedRecipientsMax;
     topics.topicsMax = this.limits.internedTopicsMax;
     topics.levelsMax = this.limits.topicLevelsMax;
+    topics.bytesMax = this.limits.topicBytesMax;
     if (this.journal !== null) retained.bytesInMemoryMax = this.limits.retainedBytesInMemoryMax;
     events.intervalMs = this.limits.eventIntervalMs;
   }

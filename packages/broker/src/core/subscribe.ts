@@ -20,7 +20,7 @@ import { endReplay, Replay, type ReplayOptions } from './replay.ts';
 import { filterBytes } from './router.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
-import { Violation } from './violation.ts';
+import { topicLimit, Violation } from './violation.ts';
 
 /** Throws Violation when the connection must end. */
 export function subscribeReceived(
@@ -59,7 +59,11 @@ function subscribe(
   identifier: number,
 ): number {
   const filter = admitFilter(state, connection, request.filter);
-  if (filter === null) return ReasonCode.TopicFilterInvalid;
+  if (filter === null) {
+    const limit = topicLimit(state.limits, request.filter);
+    if (limit !== null) state.metrics.reached(limit);
+    return ReasonCode.TopicFilterInvalid;
+  }
   const { shareName, filter: plain } = parseFilter(filter);
   if (shareName !== undefined && !connection.mayShare) {
     throw new Violation(ReasonCode.SharedSubscriptionsNotSupported, 'shared subscriptions are not available');
@@ -103,11 +107,17 @@ function grantedQoS(session: Session, filter: string, shareName: string | undefi
   return permissions.subscribe(filter, most, shareName);
 }
 
-function hasPlace({ limits }: State, session: Session, filter: string, shareName: string | undefined): boolean {
+function hasPlace(
+  { limits, metrics }: State,
+  session: Session,
+  filter: string,
+  shareName: string | undefined,
+): boolean {
   const bytes = session.subscriptionBytes + filterBytes(filter, shareName);
-  return (
-    session.subscriptionCount < limits.subscriptionsPerSessionMax && bytes <= limits.subscriptionBytesPerSessionMax
-  );
+  const hasCount = session.subscriptionCount < limits.subscriptionsPerSessionMax;
+  if (hasCount && bytes <= limits.subscriptionBytesPerSessionMax) return true;
+  metrics.reached(hasCount ? 'subscriptionBytesPerSessionMax' : 'subscriptionsPerSessionMax');
+  return false;
 }
 
 function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
@@ -125,6 +135,7 @@ function continueReplay(session: Session, filter: string, options: ReplayOptions
 function admitFilter(state: State, connection: Connection, filter: string): string | null {
   const mapped = connection.mapping === null ? filter : connection.mapping.filterIn(filter);
   if (mapped === null || topicFilterProblem(mapped, state.limits.topicLevelsMax) !== undefined) return null;
+  if (topicLimit(state.limits, mapped) === 'topicBytesMax') return null;
   return state.options.strictText === true && hasUnwantedCharacters(mapped) ? null : mapped;
 }
 
@@ -172,7 +183,8 @@ function unsubscribe(state: State, connection: Connection, session: Session, fil
 
 function limitFilters(state: State, filters: number): void {
   if (filters <= state.limits.filtersPerPacketMax) return;
-  throw new Violation(ReasonCode.QuotaExceeded, `more than ${state.limits.filtersPerPacketMax} filters in one packet`);
+  const reason = `more than ${state.limits.filtersPerPacketMax} filters in one packet`;
+  throw new Violation(ReasonCode.QuotaExceeded, reason, 'filtersPerPacketMax');
 }
 
 function answer(state: State, connection: Connection, packet: Uint8Array, changed: boolean): void {

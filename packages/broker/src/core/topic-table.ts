@@ -49,6 +49,8 @@ export class TopicTable {
   private bytes = 0;
   topicsMax: number;
   levelsMax: number;
+  /** Of a name. */
+  bytesMax = 65_535;
   private readonly seed: number;
   private readonly emptied: () => void;
 
@@ -66,6 +68,7 @@ export class TopicTable {
     const known = this.find(hash, view, start, end);
     if (known != null) return known;
     const name = decodeUtf8(bytes, start, end);
+    if (end - start > this.bytesMax) return null;
     if (topicNameProblem(name, this.levelsMax) !== undefined) return null;
     return this.add(new Topic(name, wireOf(bytes, view, start, end), hash), known === undefined);
   }

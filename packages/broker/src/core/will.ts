@@ -65,7 +65,7 @@ export function publishWill(state: State, session: Session): void {
   }
   // Its lifetime counts from now on.
   if (message.expiryAt >= 0) message.expiresAt = state.now + message.view.getUint32(message.expiryAt) * 1000;
-  publishMessage(state, message, null);
+  publishMessage(state, message, null, session.principal);
   state.metrics.count(Counter.WillsPublished);
   state.tell({ type: 'will-published', clientId, topic });
 }

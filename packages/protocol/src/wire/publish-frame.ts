@@ -43,8 +43,9 @@ export class PublishFrame {
   messageExpiryAt = -1;
   payloadFormatIndicator: 0 | 1 = 0;
   hasSubscriptionIdentifiers = false;
-  /** How many User Properties there are. */
+  /** How many User Properties there are, and how many bytes they take. */
   userProperties = 0;
+  userPropertyBytes = 0;
 
   readonly #reader = new Reader();
 
@@ -91,6 +92,7 @@ export class PublishFrame {
     this.payloadFormatIndicator = 0;
     this.hasSubscriptionIdentifiers = false;
     this.userProperties = 0;
+    this.userPropertyBytes = 0;
     if (version === 5) at = this.#properties(at, sender);
     else {
       this.propertiesStart = at;
@@ -126,6 +128,7 @@ export class PublishFrame {
       const property = readPropertyId(reader, PacketType.Publish, sender, seen);
       seen |= property.bit;
       this.#note(property.id, at, checkPropertyValue(reader, property));
+      if (property.id === 0x26) this.userPropertyBytes += reader.at - at;
     }
     return blockEnd;
   }
