@@ -3,61 +3,27 @@
  * stdout, the same exit codes. Both hear the same messages from the same Mosquitto.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Outcome, RunningCommand, run, start } from '../test/command.ts';
+import { type Mosquitto, startMosquitto } from './mosquitto.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pipit-programs-'));
-let broker: ChildProcess;
+let broker: Mosquitto;
 let port: string;
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  return free;
-}
-
-async function reachable(at: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const socket = connect(at, '127.0.0.1');
-    const isOpen = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isOpen) return;
-    await sleep(50);
-  }
-  throw new Error('mosquitto does not start: apt-get install mosquitto mosquitto-clients');
-}
-
 before(async () => {
-  const free = await freePort();
-  port = `${free}`;
-  const file = (name: string, text: string): string => {
-    writeFileSync(join(folder, name), text, { mode: 0o644 });
-    return join(folder, name);
-  };
-  const users = file('users', '');
-  const config = file(
-    'mosquitto.conf',
-    `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\nuser root\npassword_file ${users}\n`,
-  );
-  broker = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
-  broker.on('error', () => {});
-  await reachable(free);
+  broker = await startMosquitto(['allow_anonymous true', 'password_file FOLDER/users'], { users: '' });
+  port = broker.port;
 });
 
 after(() => {
-  broker.kill('SIGKILL');
+  broker?.stop();
   rmSync(folder, { recursive: true });
 });
 

@@ -9,6 +9,9 @@ import { exitCodes } from './command-error.ts';
 /** Called with the exit code of the command that ran. */
 export type Done = (exitCode: number) => void;
 
+/** `pipit` with the options of all its commands. */
+export type Whole = () => Promise<Command>;
+
 export interface CommandEntry {
   readonly name: string;
   /** One sentence. */
@@ -16,7 +19,7 @@ export interface CommandEntry {
   /** The exit code of wrong usage. */
   readonly usageExitCode: number;
   /** Declares arguments, options, examples, and what runs. */
-  readonly define: (command: Command, done: Done) => Promise<void>;
+  readonly define: (command: Command, done: Done, whole: Whole) => Promise<void>;
 }
 
 const { usage, failure } = exitCodes;
@@ -72,6 +75,9 @@ export const commands: readonly CommandEntry[] = [
   ),
   entry('store', 'Look into the data of a broker, check it, mend it.', async (command, done) =>
     (await import('./store-options.ts')).define(command, done),
+  ),
+  entry('completion', 'Print a script that completes commands and options in a shell.', async (command, done, whole) =>
+    (await import('./completion/completion-options.ts')).define(command, done, whole),
   ),
 ];
 

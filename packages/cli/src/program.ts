@@ -15,7 +15,7 @@ export async function program(defined: readonly CommandEntry[], done: Done): Pro
     .exitOverride();
   for (const entry of commands) {
     const command = pipit.command(entry.name).description(entry.description);
-    if (defined.includes(entry)) await entry.define(command, done);
+    if (defined.includes(entry)) await entry.define(command, done, () => program(commands, done));
     settle(command, `pipit ${entry.name}`);
   }
   return pipit;

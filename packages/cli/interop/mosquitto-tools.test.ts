@@ -1,0 +1,109 @@
+/** `pipit bench`, `doctor`, `record`, `replay` and `retained` against Mosquitto. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { BenchResult } from '../src/bench/bench-result.ts';
+import type { DoctorReport } from '../src/doctor/doctor-report.ts';
+import { run, scratch, start } from '../test/command.ts';
+import { type Mosquitto, startMosquitto } from './mosquitto.ts';
+
+const certificates = join(import.meta.dirname, '../../broker/test/node/certificates');
+let open: Mosquitto;
+let closed: Mosquitto;
+
+before(async () => {
+  open = await startMosquitto(['allow_anonymous true', 'max_qos 1', 'max_keepalive 300']);
+  const made = spawnSync('mosquitto_passwd', ['-b', '-c', join(scratch, 'mosquitto-users'), 'ann', 'right']);
+  assert.equal(made.status, 0, String(made.stderr));
+  closed = await startMosquitto(
+    [
+      'allow_anonymous false',
+      'password_file FOLDER/users',
+      'acl_file FOLDER/acl',
+      `cafile ${certificates}/ca.pem`,
+      `certfile ${certificates}/server.pem`,
+      `keyfile ${certificates}/server-key.pem`,
+    ],
+    {
+      users: readFileSync(join(scratch, 'mosquitto-users'), 'utf8'),
+      acl: 'user ann\ntopic readwrite pipit-doctor/#\n',
+    },
+  );
+});
+after(() => {
+  open?.stop();
+  closed?.stop();
+});
+
+for (const args of [
+  ['-q', '0', '--window', '20'],
+  ['-q', '1', '--publishers', '3', '--subscribers', '3', '--window', '10'],
+  ['-q', '1', '--subscribers', '3', '--deliver', 'shared', '--window', '10', '-V', '311'],
+  ['-q', '1', '--publishers', '2', '--subscribers', '2', '--deliver', 'all', '--rate', '500', '--threads', '2'],
+]) {
+  test(`bench ${args.join(' ')} counts what Mosquitto delivers`, async () => {
+    const quick = ['--duration', '0.7', '--warm-up', '0.2', '--json'];
+    const { exitCode, stdout, stderr } = await run(['bench', '-p', open.port, ...quick, ...args]);
+    assert.deepEqual([exitCode, stderr], [0, ''], stdout);
+    const found = JSON.parse(stdout) as BenchResult;
+    const copies = found.load.delivery === 'all' ? found.load.subscribers : 1;
+    assert.ok(found.published > 0);
+    assert.equal(found.received, found.published * copies);
+  });
+}
+
+async function examined(
+  ...args: readonly string[]
+): Promise<{ exitCode: number; report: DoctorReport; ids: string[] }> {
+  const { exitCode, stdout, stderr } = await run(['doctor', ...args, '--listen', '0.5', '--rounds', '3', '--json']);
+  assert.equal(stderr, '');
+  const report = JSON.parse(stdout) as DoctorReport;
+  return { exitCode, report, ids: report.findings.map(({ level, id }) => `${level} ${id}`).sort() };
+}
+
+test('doctor finds the limits of an open Mosquitto, and what it shows', async () => {
+  await run(['pub', '-p', open.port, '-t', 'shown/to/all', '-m', 'x', '-r', '-q', '1']);
+  const { exitCode, report, ids } = await examined(`mqtt://127.0.0.1:${open.port}`);
+  assert.equal(exitCode, 3);
+  assert.deepEqual(report.capabilities?.qos, [0, 1]);
+  assert.equal(report.limits?.serverKeepAlive, 300);
+  assert.deepEqual([report.limits.receiveMaximum, report.limits.topicAliasMaximum], [20, 10]);
+  assert.deepEqual(report.capabilities.shared, { is: 'yes' });
+  assert.deepEqual(ids, ['warning anonymous', 'warning hash', 'warning sys']);
+  await run(['pub', '-p', open.port, '-t', 'shown/to/all', '-n', '-r', '-q', '1']);
+});
+
+test('doctor finds little to say about a Mosquitto with passwords, rules and TLS', async () => {
+  const url = `mqtts://127.0.0.1:${closed.port}`;
+  const ca = ['--cafile', `${certificates}/ca.pem`];
+  const { exitCode, report, ids } = await examined(url, ...ca, '-u', 'ann', '-P', 'right');
+  // It grants # and then keeps back what the rules do not allow.
+  assert.deepEqual([exitCode, ids], [0, ['note hash-granted']]);
+  assert.deepEqual(report.capabilities?.qos, [0, 1, 2]);
+  assert.match(report.tls?.protocol ?? '', /^TLSv1\.3$/);
+  assert.equal(report.tls?.problem, null);
+  const stranger = await examined(url, ...ca);
+  assert.deepEqual([stranger.exitCode, stranger.ids], [1, ['problem no-connection']]);
+  const unsafe = await examined(url, '-u', 'ann', '-P', 'right');
+  assert.deepEqual([unsafe.exitCode, unsafe.ids], [3, ['problem certificate']]);
+});
+
+test('record, replay and retained work with Mosquitto, by either version', async () => {
+  for (const version of ['5', '311']) {
+    const common = ['-p', open.port, '-V', version];
+    const file = join(scratch, `mosquitto-${version}.jsonl`);
+    for (const i of [1, 2, 3])
+      await run(['pub', ...common, '-t', `m${version}/${i}`, '-m', `of ${i}`, '-r', '-q', '1']);
+    const record = start('record', `m${version}/#`, ...common, '-C', '3', '-o', file);
+    assert.equal((await record.outcome()).exitCode, 0);
+    const cleared = await run(['retained', 'clear', `m${version}/#`, ...common, '-W', '0.5']);
+    assert.deepEqual([cleared.exitCode, cleared.stderr], [0, '3 retained messages, all of them cleared\n']);
+    const replayed = await run(['replay', file, ...common, '--prefix', 'back/', '--speed', 'max']);
+    assert.equal(replayed.exitCode, 0, replayed.stderr);
+    const listed = await run(['retained', 'list', `back/m${version}/#`, ...common, '-v', '-W', '0.5']);
+    const expected = [1, 2, 3].map((i) => `back/m${version}/${i} of ${i}`);
+    assert.deepEqual(listed.stdout.trimEnd().split('\n').sort(), expected);
+  }
+});
