@@ -60,7 +60,13 @@ test('a chain asks nobody about who has to wait, and does not mind who shows not
   };
   const authority = chain([judge], new BackOff({ freeFailures: 1, waitMsMin: 100, now: () => now }));
   const request = (username: string | null) =>
-    ({ ...at('192.0.2.1', username), kind: 'connect', method: null, memory: null }) as AuthenticationRequest;
+    ({
+      ...at('192.0.2.1', username),
+      kind: 'connect',
+      password: null,
+      method: null,
+      memory: null,
+    }) as AuthenticationRequest;
   const codes = [];
   for (let i = 0; i < 3; i++) {
     const verdict = await authority.authenticate(request('ada'));

@@ -2,10 +2,10 @@
  * Names and passwords from a file of `name:hash` lines: Pipit's own and Mosquitto's, mixed as they come (see password-hash.ts).
  *
  * The principal is the name. Names that have a SCRAM hash may also authenticate by it. Hashing never takes all of the disk's threads
- * (hashing.ts), and a name that nobody has takes as long as a wrong password.
+ * (hashing.ts), and a name that nobody has takes as long as a wrong password of somebody.
  */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { ReasonCode } from '@pipit/protocol';
 import type { Acceptance, AuthenticationRequest, Refusal, Subject, Verdict } from '../core/index.ts';
 import { type Judge, type Pass, pass, type Word } from './chain.ts';
@@ -46,7 +46,9 @@ export function parsePasswords(text: string): Map<string, PasswordHash> {
   return found;
 }
 
-/** What nobody's password is compared with, for names that nobody has. */
+const decoySecret = randomBytes(32);
+
+/** What is compared with where there is nobody at all. */
 const nobody: PasswordHash = {
   kind: 'scrypt',
   salt: randomBytes(16),
@@ -61,11 +63,13 @@ const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, re
 
 export class PasswordFile implements Judge {
   private readonly users: ReadonlyMap<string, PasswordHash>;
+  private readonly hashes: readonly PasswordHash[];
   private readonly line: HashingLine;
 
   /** `users`: see `parsePasswords`. */
   constructor(users: ReadonlyMap<string, PasswordHash>, line = new HashingLine()) {
     this.users = users;
+    this.hashes = [...users.values()];
     this.line = line;
   }
 
@@ -79,10 +83,18 @@ export class PasswordFile implements Judge {
     }
     if (method !== null || username === null || password === null) return pass;
     const stored = this.users.get(username);
-    const isRight = await this.line.run(() => verifyPassword(stored ?? nobody, password));
+    const isRight = await this.line.run(() => verifyPassword(this.hashFor(username), password));
     if (isRight === null) return busy;
     if (stored === undefined) return pass;
     return isRight ? identified({ outcome: 'accept', principal: username }, stored) : wrong;
+  }
+
+  /** What a password under this name is compared with: where nobody has it the hash of somebody, always the same, so that it takes as long. */
+  hashFor(name: string): PasswordHash {
+    const stored = this.users.get(name);
+    if (stored !== undefined || this.hashes.length === 0) return stored ?? nobody;
+    const pick = createHmac('sha256', decoySecret).update(name).digest().readUInt32LE(0) % this.hashes.length;
+    return this.hashes[pick] as PasswordHash;
   }
 
   wordFor({ name, mark }: Subject): Word {

@@ -52,7 +52,7 @@ export function left(state: State, connection: Connection, reasonCode: number, k
 export function lost(state: State, connection: Connection, why: string): void {
   if (connection.phase === Phase.Closed) return;
   if (!connection.isOpen) {
-    if (connection.phase === Phase.Connecting) refused(state, connection, ReasonCode.UnspecifiedError, why);
+    refused(state, connection, ReasonCode.UnspecifiedError, why);
     shut(state, connection, false);
     return;
   }
