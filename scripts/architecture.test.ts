@@ -1,4 +1,4 @@
-/** The finder of ARCHITECTURE.md is true: what it names is there, and every file of the core is in it. */
+/** The finder of ARCHITECTURE.md is true: what it names is there, and every file of the core is in it. So are the tests of docs/security.md. */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -29,4 +29,16 @@ test('every file of the core can be found', () => {
     files.filter((name) => !named.some((each) => basename(each) === name)),
     [],
   );
+});
+
+test('every test that docs/security.md names exists', () => {
+  const security = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
+  const tests = [...security.matchAll(/`([\w./-]+\.test\.ts)`/g)].map((match) => match[1] as string);
+  assert.ok(tests.length > 10, `${tests.length} names were found`);
+  const everywhere = globSync(['packages/*/{src,test}/**/*.test.ts', 'test/**/*.test.ts'], { cwd: ROOT });
+  for (const name of tests)
+    assert.ok(
+      everywhere.some((path) => path.endsWith(`/${name}`) || path === name),
+      name,
+    );
 });
