@@ -16,7 +16,7 @@ test('a slab that is given back is used again, a reference of the same size is n
   assert.notEqual(pool.take(65_536).bytes, payload);
 });
 
-const classes = [1_024, 4_096, 16_384, 65_536, 262_144];
+const classes = [1_024, 4_096, 16_384, 65_536, 294_912];
 
 for (const size of classes) {
   test(`pool: ${size} bytes are of that class, one more of the next`, () => {
@@ -37,10 +37,10 @@ for (const size of classes) {
 
 test('pool: what it keeps is bounded in bytes', () => {
   const pool = new SlabPool();
-  const slabs = Array.from({ length: 65 }, () => pool.take(262_144));
+  const slabs = Array.from({ length: 65 }, () => pool.take(294_912));
   for (const slab of slabs) pool.give(slab);
-  const kept = new Set(Array.from({ length: 65 }, () => pool.take(262_144)));
-  assert.equal(slabs.filter((slab) => kept.has(slab)).length, 64);
+  const kept = new Set(Array.from({ length: 65 }, () => pool.take(294_912)));
+  assert.equal(slabs.filter((slab) => kept.has(slab)).length, 57);
 });
 
 /** Appends `length` bytes of `value` and returns them. */
@@ -59,7 +59,7 @@ function drain(out: Outbox): number[] {
   return bytes;
 }
 
-for (const length of [1, 1_023, 1_024, 1_025, 4_097, 65_536, 262_143, 262_144, 262_145, 600_000]) {
+for (const length of [1, 1_023, 1_024, 1_025, 4_097, 65_536, 294_911, 294_912, 294_913, 600_000]) {
   test(`outbox: ${length} bytes among small ones come out in order`, () => {
     const pool = new SlabPool();
     const out = new Outbox();

@@ -14,8 +14,8 @@ import { Slab } from '../core/index.ts';
 import type { Host } from './admission.ts';
 import type { Link, LinkOwner } from './link.ts';
 
-/** Bytes handed to the stream at once: progress of a slow reader is seen in steps of this. */
-const batchBytesMax = 256 * 1024;
+/** Bytes handed to the stream at once, the largest slab: progress of a slow reader is seen in steps of this. */
+const batchBytesMax = 288 * 1024;
 /** Slabs up to this are copied together while they wait. */
 const packedBytesMax = 16 * 1024;
 const packBytesMax = 64 * 1024;

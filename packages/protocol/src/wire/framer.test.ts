@@ -154,6 +154,33 @@ test('the start of one packet does not hold on to the buffer of many', () => {
   assert.ok(framer.bytes.length < 100, `${framer.bytes.length} bytes for 4`);
 });
 
+/** Feeds packets of `size` bytes of which each is cut in the middle, and returns the buffers they were put together in. */
+function buffersOfCutPackets(size: number): Uint8Array[] {
+  const body = size - 4;
+  const header = [0x30, (body & 0x7f) | 0x80, ((body >> 7) & 0x7f) | 0x80, body >> 14, 0x00, 0x01, 0x74];
+  const packetOf = (value: number) => [...header, ...new Array<number>(size - header.length).fill(value)];
+  const middle = size >> 1;
+  const framer = new Framer(1_000_000);
+  feed(framer, ...packetOf(0).slice(0, middle));
+  assert.equal(framer.next(), false);
+  return [1, 2, 3].map((value) => {
+    feed(framer, ...packetOf(value - 1).slice(middle), ...packetOf(value).slice(0, middle));
+    assert.equal(framer.next(), true);
+    assert.deepEqual(shown(framer), packetOf(value - 1));
+    const { bytes } = framer;
+    assert.equal(framer.next(), false);
+    assert.equal(framer.bufferedBytes, middle);
+    return bytes;
+  });
+}
+
+test('while every read ends in the middle of a packet, they are put together in one buffer, if it is not large', () => {
+  const [, second, third] = buffersOfCutPackets(60_000);
+  assert.equal(second, third);
+  const [, large, largeAgain] = buffersOfCutPackets(70_000);
+  assert.notEqual(large, largeAgain);
+});
+
 test('a packet of the maximum size passes, one byte more is refused before its body arrives', () => {
   for (const size of [2, 3, 129, 131, 1000, 16_386]) {
     const packet = size === 2 ? pingreq : size === 3 ? [0x30, 0x01, 0x00] : publish(size);
