@@ -17,37 +17,47 @@ export interface WorkerOptions {
   readonly messages: number;
 }
 
+/** In megabytes. `live`: what the program holds. `resident`: with what the engine keeps for its young generation. */
+export interface Memory {
+  readonly live: number;
+  readonly resident: number;
+}
+
 export interface WorkerResult {
   readonly cpuMicrosPerMessage: number;
   readonly messages: number;
-  /** Resident, in megabytes, after the warm-up and at the end. */
-  readonly memoryBefore: number;
-  readonly memoryAfter: number;
+  /** After the warm-up and at the end, with all garbage collected. */
+  readonly memoryBefore: Memory;
+  readonly memoryAfter: Memory;
 }
 
 const payload = new Uint8Array(64).fill(0x78);
 const topic = 'bench/client';
 
+function memory(): Memory {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+  const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
+  return { live: megabytes(heapUsed + arrayBuffers), resident: megabytes(rss) };
+}
+
 /** CPU and memory from the end of the warm-up on. */
 class Meter {
   #cpu = process.cpuUsage();
-  #memory = 0;
+  #memory = memory();
 
   begin(): void {
-    globalThis.gc?.();
-    this.#memory = process.memoryUsage().rss;
+    this.#memory = memory();
     this.#cpu = process.cpuUsage();
   }
 
   end(messages: number): WorkerResult {
     const { user, system } = process.cpuUsage(this.#cpu);
-    globalThis.gc?.();
-    const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
     return {
       cpuMicrosPerMessage: (user + system) / messages,
       messages,
-      memoryBefore: megabytes(this.#memory),
-      memoryAfter: megabytes(process.memoryUsage().rss),
+      memoryBefore: this.#memory,
+      memoryAfter: memory(),
     };
   }
 }
