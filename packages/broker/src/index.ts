@@ -50,6 +50,8 @@ export type {
   StoredSubscription,
   Subject,
   TopicMapping,
+  TraceRequest,
+  TraceStep,
   Verdict,
 } from './core/index.ts';
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';

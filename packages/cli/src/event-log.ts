@@ -21,7 +21,7 @@ const stderrFd = 2;
 const waitingBytesMax = 16 * 1024 * 1024;
 const closeTimeoutMs = 1_000;
 
-const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error' } = {
+const levels: { readonly [Type in EventType]: 'trace' | 'debug' | 'info' | 'warn' | 'error' } = {
   connected: 'info',
   disconnected: 'info',
   refused: 'warn',
@@ -39,6 +39,8 @@ const levels: { readonly [Type in EventType]: 'debug' | 'info' | 'warn' | 'error
   'commit-recovered': 'info',
   'store-full': 'error',
   'store-has-room': 'info',
+  traced: 'trace',
+  'trace-ended': 'debug',
   'internal-error': 'error',
   'page-failed': 'error',
   'fetch-failed': 'error',

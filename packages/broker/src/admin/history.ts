@@ -63,6 +63,8 @@ export class History {
   }
 
   readonly #tell = (event: AnyEvent): void => {
+    // A trace is for who asked for it.
+    if (event.type === 'traced' || event.type === 'trace-ended') return;
     const past = { number: ++this.#last, time: Date.now(), event: shortened(event) };
     this.#events.set(past.number, past);
     const clientId = clientOf(event);

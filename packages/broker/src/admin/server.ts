@@ -25,6 +25,7 @@ import { History } from './history.ts';
 import { addMessageRoutes } from './message-routes.ts';
 import { RequestError } from './request-error.ts';
 import { TokenFileError, type Tokens } from './tokens.ts';
+import { addTraceRoutes } from './trace-routes.ts';
 
 /** What every route works with. */
 export interface Service {
@@ -71,7 +72,9 @@ export async function openServer(
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   await describe(app, options);
   const service: Service = { app, broker, options, cursors, history };
-  for (const add of [addHealthRoutes, addBrokerRoutes, addClientRoutes, addMessageRoutes]) add(service);
+  for (const add of [addHealthRoutes, addBrokerRoutes, addClientRoutes, addMessageRoutes, addTraceRoutes]) {
+    add(service);
+  }
   const close = async (): Promise<void> => {
     history.close();
     cursors.close();

@@ -35,6 +35,7 @@ import type { Slab } from './slab.ts';
 import { type CoreOptions, type Effect, type LiveOptions, State, Sweep } from './state.ts';
 import { sweepSessions } from './sweeps.ts';
 import { SysTopics } from './sys.ts';
+import { beginTrace, endTrace, type TraceRequest } from './trace.ts';
 
 /** What one turn has to say. Both arrays are used again: do not keep them. */
 export interface Turn {
@@ -315,6 +316,17 @@ export class Core {
   disconnectAll(isMeant: (connection: Connection) => boolean, reasonCode: number, reason: string, now: number): void {
     this.state.now = now;
     this.state.wake(expelAll(this.state, isMeant, reasonCode, reason));
+  }
+
+  /** Follows messages by `traced` events. The number of the trace; null: there are enough. Throws a RangeError for a bad filter. */
+  trace(request: TraceRequest, now: number): number | null {
+    this.state.now = now;
+    return beginTrace(this.state, request);
+  }
+
+  endTrace(trace: number, now: number): void {
+    this.state.now = now;
+    endTrace(this.state, trace, 'asked');
   }
 
   /** Ends a session, and disconnects its client first. False when there is none, or when it is in-process code. */

@@ -13,6 +13,7 @@ import { isClogged, openPacketId, send, writeAlone } from './sending.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { State } from './state.ts';
+import { tracedMessage } from './trace.ts';
 
 /** Hands the publication being routed to one session, by one (merged) subscription. */
 export function deliver(
@@ -50,7 +51,10 @@ export function deliver(
       writeAlone(state, session, connection, new Delivery(publication.forOne(), 0, retain, identifiers, null));
     else if (publication.size(connection.version === 5, 0) > connection.packetBytesMax)
       drop(state, session, message, 'packet-too-large');
-    else publication.write(state, connection, 0, retain, 0, false);
+    else {
+      publication.write(state, connection, 0, retain, 0, false);
+      if (state.traces !== null) tracedMessage(state, 'sent', session, message, 0, 0, '');
+    }
     return;
   }
   if (!isPlain || session.lasts || group !== null) {
@@ -62,7 +66,9 @@ export function deliver(
     drop(state, session, message, 'packet-too-large');
     return;
   }
-  publication.write(state, connection, qos, retain, openPacketId(session, qos, null), false);
+  const packetId = openPacketId(session, qos, null);
+  publication.write(state, connection, qos, retain, packetId, false);
+  if (state.traces !== null) tracedMessage(state, 'sent', session, message, qos, packetId, '');
 }
 
 function deliverAway(

@@ -5,7 +5,9 @@
  * interval (`count`), so that a flood cannot become a flood of log lines.
  */
 
+import type { QoS } from '@pipit/protocol';
 import type { Peer } from './ports.ts';
+import type { TraceStep } from './trace.ts';
 
 export const dropReasons = [
   'queue-full',
@@ -65,6 +67,22 @@ export type BrokerEvent =
   | { type: 'commit-failed'; reason: string; attempts: number }
   | { type: 'commit-recovered'; attempts: number }
   | { type: 'store-full' | 'store-has-room' }
+  /**
+   * A step of a message that a trace follows, or of a subscription (see trace.ts). `clientId`: whose step it is; '': the program's own.
+   * `packetId` 0: it has none. `detail` is a sentence for people, or ''.
+   */
+  | {
+      type: 'traced';
+      trace: number;
+      step: TraceStep;
+      clientId: string;
+      topic: string;
+      qos: QoS;
+      payloadBytes: number;
+      packetId: number;
+      detail: string;
+    }
+  | { type: 'trace-ended'; trace: number; reason: 'count' | 'time' | 'asked' }
   /** A bug of ours, met while serving this client ('': nobody in particular): it was disconnected, nobody else. */
   | { type: 'internal-error'; clientId: string; error: string }
   /** A queue could not be read back from the store; it is tried again. */

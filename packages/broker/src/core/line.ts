@@ -7,6 +7,7 @@ import type { Delivery, Message } from './message.ts';
 import { Queue } from './queue.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
+import { tracedMessage } from './trace.ts';
 
 /** Appends to the session's line, within its limits; beyond them it is as `queueOverflow` says. */
 export function enqueue(state: State, session: Session, delivery: Delivery): void {
@@ -23,6 +24,7 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
     releaseQueue(session);
     return;
   }
+  if (state.traces !== null) traceQueued(state, session, delivery);
   delivery.sequence = ++session.sequence;
   if (journal === null || (!session.lasts && queue.tailCount === 0)) {
     queue.push(delivery);
@@ -31,6 +33,11 @@ export function enqueue(state: State, session: Session, delivery: Delivery): voi
   journal.queued(session, delivery);
   if (queue.takesInMemory(limits.queuePrefixMessages, limits.queuePrefixBytes)) queue.push(delivery);
   else queue.pushTail(delivery, journal.number);
+}
+
+function traceQueued(state: State, session: Session, { message, qos }: Delivery): void {
+  const detail = `behind ${session.queue?.count ?? 0} others`;
+  tracedMessage(state, 'queued', session, message, qos, 0, detail);
 }
 
 /**
@@ -110,6 +117,7 @@ export function dropDelivery(state: State, session: Session, delivery: Delivery,
 /** Counts a message that this session does not get, and says why. */
 export function drop(state: State, session: Session, message: Message, reason: DropReason): void {
   state.metrics.drop(reason);
+  if (state.traces !== null) tracedMessage(state, 'dropped', session, message, message.qos, 0, reason);
   if (reason === 'offline-qos0') return; // Expected, and as frequent as the publisher likes: the counter is enough.
   const { drops, clientId } = session;
   const topic = message.topic.name;

@@ -28,6 +28,7 @@ import { writeAck } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import type { Topic } from './topic-table.ts';
+import { tracedMessage } from './trace.ts';
 import { limitUserProperties, topicLimit, Violation } from './violation.ts';
 
 /** Handles the PUBLISH that the connection's framer shows. Throws DecodeError or Violation when the connection must end. */
@@ -63,11 +64,13 @@ export function publishReceived(state: State, connection: Connection, session: S
   if (qos === 2) receive(state, connection, session, packetId);
   const claim = state.claims?.find(topic) ?? null;
   if (claim !== null) {
+    if (state.traces !== null) tracePublished(state, session, publication, packetId, 'to the claim of a program');
     claimed(state, claim, publication.keep(), lineUp(state, connection, qos, packetId));
     return;
   }
   if (frame.retain) retain(state, publication, session.principal);
   const matched = route(state, publication);
+  if (state.traces !== null) tracePublished(state, session, publication, packetId, `to ${matched} sessions`);
   if (qos === 0) return;
   const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
   const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
@@ -99,7 +102,19 @@ export function publishMessage(
       tellUnretained(state, message);
     }
   }
-  return route(state, publication);
+  const matched = route(state, publication);
+  if (state.traces !== null) tracePublished(state, null, publication, 0, `to ${matched} sessions`);
+  return matched;
+}
+
+function tracePublished(
+  state: State,
+  session: Session | null,
+  { message }: Publication,
+  packetId: number,
+  detail: string,
+): void {
+  tracedMessage(state, 'published', session, message, message.qos, packetId, detail);
 }
 
 /** A will is delivered even when it cannot be retained: nobody is left to be told but the operator. */
@@ -217,7 +232,8 @@ function refuse(
   const { reasonCode, reason, limit = null } = refusal;
   state.metrics.count(Counter.PublishRefused);
   if (limit !== null) state.metrics.reached(limit);
-  const { clientId } = connection;
+  const { clientId, session } = connection;
+  if (state.traces !== null) tracePublished(state, session, state.publication, packetId, `refused: ${reason}`);
   const event = { type: 'publish-refused', clientId, topic: topic.name, reasonCode, reason, count: 1 } as const;
   state.events.count(event, state.deadlines, state.now);
   if (qos === 0) return;

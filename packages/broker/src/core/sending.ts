@@ -9,6 +9,7 @@ import type { Delivery } from './message.ts';
 import { writeMessage } from './publication.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
+import { traced, tracedMessage } from './trace.ts';
 
 /** Backlog below which nobody asks whether the peer drains. */
 const backlogIgnoredBytes = 1024 * 1024;
@@ -72,8 +73,12 @@ export function writePublish(
   dup: boolean,
   waits: boolean,
 ): boolean {
-  const { qos, retain, packetId, identifiers } = delivery;
-  return writeMessage(state, connection, delivery.message, { qos, retain, dup, packetId, identifiers, waits });
+  const { qos, retain, packetId, identifiers, message } = delivery;
+  const isSent = writeMessage(state, connection, message, { qos, retain, dup, packetId, identifiers, waits });
+  if (state.traces !== null && isSent) {
+    tracedMessage(state, 'sent', connection.session, message, qos, packetId, dup ? 'once more' : '');
+  }
+  return isSent;
 }
 
 /** The session must have a slot (`hasSlot`). */
@@ -95,9 +100,16 @@ function closePacketId(session: Session, packetId: number): void {
 /** PUBACK, or PUBREC with a failure: the message is done. The hot path of QoS 1. */
 export function acknowledged(state: State, session: Session, packetId: number): void {
   const delivery = session.closeFlight(packetId);
+  if (state.traces !== null) traceAcknowledged(state, session, delivery, packetId);
   if (delivery?.isUncounted !== true) returnQuota(session); // [MQTT-3.3.4-9]
   if (delivery !== null) settle(state, session, delivery);
   if (session.hasLine) state.wake(session);
+}
+
+/** What a session that does not last has in flight is only a packet id. */
+function traceAcknowledged(state: State, session: Session, delivery: Delivery | null, packetId: number): void {
+  if (delivery !== null) tracedMessage(state, 'acknowledged', session, delivery.message, delivery.qos, packetId, '');
+  else traced(state, 'acknowledged', session, '', { qos: 1, payloadBytes: 0, packetId, detail: '' });
 }
 
 /** A slot of Receive Maximum is free again. */

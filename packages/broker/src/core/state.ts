@@ -29,6 +29,7 @@ import { Router } from './router.ts';
 import type { Session } from './session.ts';
 import { SlabPool } from './slab.ts';
 import { TopicTable } from './topic-table.ts';
+import type { Traces } from './trace.ts';
 
 /** What the world is asked to do. See `Core.take`. */
 export type Effect =
@@ -114,6 +115,8 @@ export class State {
   >();
   readonly events: EventLog;
   claims: Claims | null = null;
+  /** What is followed live; null: nothing. */
+  traces: Traces | null = null;
 
   // Time.
   now: number;

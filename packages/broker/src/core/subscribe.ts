@@ -9,6 +9,7 @@ import {
   parseFilter,
   type QoS,
   ReasonCode,
+  reasonCodeName,
   type SubscribePacket,
   type SubscriptionRequest,
   topicFilterProblem,
@@ -20,6 +21,7 @@ import { endReplay, Replay, type ReplayOptions } from './replay.ts';
 import { filterBytes } from './router.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
+import { traced } from './trace.ts';
 import { topicLimit, Violation } from './violation.ts';
 
 /** Throws Violation when the connection must end. */
@@ -38,6 +40,7 @@ export function subscribeReceived(
   const reasonCodes = packet.subscriptions.map((request) => {
     const answer = subscribe(state, connection, session, request, identifier);
     if (answer >= 0x80) refused(state, connection, request.filter, answer);
+    if (state.traces !== null) traceSubscription(state, session, 'subscribed', request.filter, answer);
     // 3.1.1 has one code for every failure [MQTT3-3.9.3-2]; 3.1 has none, and gets what it asked for without being subscribed.
     return connection.version === 5 || answer < 0x80 ? answer : connection.version === 4 ? 0x80 : request.qos;
   });
@@ -139,6 +142,18 @@ function admitFilter(state: State, connection: Connection, filter: string): stri
   return state.options.strictText === true && hasUnwantedCharacters(mapped) ? null : mapped;
 }
 
+function traceSubscription(
+  state: State,
+  session: Session,
+  step: 'subscribed' | 'unsubscribed',
+  filter: string,
+  answer: number,
+): void {
+  const qos = answer < 0x80 && step === 'subscribed' ? (answer as QoS) : 0;
+  const detail = `${filter}: ${answer < 0x80 ? 'granted' : reasonCodeName(answer)}`;
+  traced(state, step, session, '', { qos, payloadBytes: 0, packetId: 0, detail });
+}
+
 function refused(state: State, connection: Connection, filter: string, reasonCode: number): void {
   state.metrics.count(Counter.SubscribesRefused);
   const { clientId } = connection;
@@ -161,7 +176,11 @@ export function unsubscribeReceived(
 ): void {
   limitFilters(state, packet.filters.length);
   const before = state.journal?.mark;
-  const codes = packet.filters.map((filter) => unsubscribe(state, connection, session, filter));
+  const codes = packet.filters.map((filter) => {
+    const code = unsubscribe(state, connection, session, filter);
+    if (state.traces !== null) traceSubscription(state, session, 'unsubscribed', filter, code);
+    return code;
+  });
   const reasonCodes = connection.version === 5 ? codes : [];
   const unsuback = encodePacket(
     { type: PacketType.Unsuback, packetId: packet.packetId, reasonCodes },

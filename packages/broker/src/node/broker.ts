@@ -27,6 +27,7 @@ import type {
   Rule,
   Store,
   StoredState,
+  TraceRequest,
 } from '../core/index.ts';
 import { Core, Counter, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
@@ -295,6 +296,22 @@ export class Broker {
     const isKnown = this.#core.endSession(clientId, performance.now());
     this.#driver.schedule();
     return isKnown;
+  }
+
+  /**
+   * Follows messages live: `traced` events, without payloads, until `trace-ended`. The number of the trace; null: there are as many as
+   * there may be (16). Throws a RangeError for a filter that is not legal.
+   */
+  trace(request: TraceRequest): number | null {
+    this.#assertRunning();
+    const trace = this.#core.trace(request, performance.now());
+    this.#driver.schedule();
+    return trace;
+  }
+
+  endTrace(trace: number): void {
+    this.#core.endTrace(trace, performance.now());
+    this.#driver.schedule();
   }
 
   /** Sessions, subscriptions, queues and retained messages as they are now, to look at. */
