@@ -71,10 +71,19 @@ export type {
   Configuration,
   DataSettings,
   ListenerSettings,
+  LogArea,
+  LogFormat,
   LogLevel,
   TlsSettings,
 } from './node/config-settings.ts';
-export { ConfigurationError, defaultConfiguration, defaultData, logLevels } from './node/config-settings.ts';
+export {
+  ConfigurationError,
+  defaultConfiguration,
+  defaultData,
+  logAreas,
+  logFormats,
+  logLevels,
+} from './node/config-settings.ts';
 export { DirectoryInUseError } from './node/directory-lock.ts';
 export type { AnyEvent, EventHandler, EventOf, EventType, ServiceEvent } from './node/event-hub.ts';
 export { ListenError } from './node/listen-error.ts';

@@ -1,18 +1,26 @@
 /**
  * The log of `serve`: events of the broker as lines on stderr. JSON, or a readable form where a person looks on.
  *
- * Events carry no payloads and no passwords, so nothing here has to be hidden. Writing never waits for whoever reads the log: what
- * a stuck reader leaves behind is bounded and then dropped.
+ * Each event has an area and a level; each area may be logged at a level of its own, and that can change while it runs. Events
+ * carry no payloads and no passwords, so nothing here has to be hidden. Writing never waits for whoever reads the log: what a
+ * stuck reader leaves behind is bounded and then dropped.
  */
 
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { AnyEvent, EventType, LogLevel } from '@pipit/broker';
+import type { AnyEvent, Configuration, EventType, LogArea, LogLevel, LogLevels } from '@pipit/broker';
+import { logAreas, logLevels } from '@pipit/broker';
 import { destination, type Logger, pino } from 'pino';
+
+type LogSettings = Pick<Configuration, 'logLevel' | 'logLevels' | 'logFormat'>;
 
 export interface EventLog {
   event(event: AnyEvent): void;
+  /** For what is not an event of the broker. */
   logger: Logger;
+  levels: LogLevels;
+  /** Goes over to the levels of a configuration. */
+  configure(settings: LogSettings): void;
   /** Resolves when all is written, or when nobody has read it for a second. */
   close(): Promise<void>;
 }
@@ -21,54 +29,63 @@ const stderrFd = 2;
 const waitingBytesMax = 16 * 1024 * 1024;
 const closeTimeoutMs = 1_000;
 
-const levels: { readonly [Type in EventType]: 'trace' | 'debug' | 'info' | 'warn' | 'error' } = {
-  connected: 'info',
-  disconnected: 'info',
-  refused: 'warn',
-  'publish-refused': 'warn',
-  'subscribe-refused': 'warn',
-  dropped: 'warn',
-  throttled: 'warn',
-  'session-created': 'debug',
-  'session-ended': 'debug',
-  'subscription-revoked': 'info',
-  'will-published': 'debug',
-  'will-cancelled': 'debug',
-  'will-refused': 'warn',
-  'commit-failed': 'error',
-  'commit-recovered': 'info',
-  'store-full': 'error',
-  'store-has-room': 'info',
-  traced: 'trace',
-  'trace-ended': 'debug',
-  'internal-error': 'error',
-  'page-failed': 'error',
-  'fetch-failed': 'error',
-  'turned-away': 'warn',
-  administered: 'info',
-  'authority-failed': 'error',
-  banned: 'info',
-  unbanned: 'info',
-  fault: 'error',
+type Place = readonly [area: LogArea, level: 'trace' | 'debug' | 'info' | 'warn' | 'error'];
+
+const places: { readonly [Type in EventType]: Place } = {
+  connected: ['connections', 'info'],
+  disconnected: ['connections', 'info'],
+  refused: ['connections', 'warn'],
+  'turned-away': ['connections', 'warn'],
+  'publish-refused': ['messages', 'warn'],
+  throttled: ['messages', 'warn'],
+  dropped: ['messages', 'warn'],
+  traced: ['messages', 'trace'],
+  'trace-ended': ['messages', 'debug'],
+  'will-published': ['messages', 'debug'],
+  'will-cancelled': ['messages', 'debug'],
+  'will-refused': ['messages', 'warn'],
+  'session-created': ['sessions', 'debug'],
+  'session-ended': ['sessions', 'debug'],
+  'subscribe-refused': ['sessions', 'warn'],
+  'subscription-revoked': ['sessions', 'info'],
+  'commit-failed': ['store', 'error'],
+  'commit-recovered': ['store', 'info'],
+  'store-full': ['store', 'error'],
+  'store-has-room': ['store', 'info'],
+  'page-failed': ['store', 'error'],
+  'fetch-failed': ['store', 'error'],
+  administered: ['broker', 'info'],
+  'internal-error': ['broker', 'error'],
+  'authority-failed': ['connections', 'error'],
+  banned: ['connections', 'info'],
+  unbanned: ['connections', 'info'],
+  fault: ['broker', 'error'],
 };
 
-export function openEventLog(level: LogLevel): EventLog {
-  const isWatched = process.stderr.isTTY === true;
+export async function openEventLog(settings: LogSettings): Promise<EventLog> {
   const stderr = destination({ dest: stderrFd, sync: false, maxLength: waitingBytesMax });
   // The broker goes on when nobody can read what it logs.
   stderr.on('error', () => undefined);
-  const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
-  const formatters = { level: (label: string) => ({ level: label }) };
-  const sink = isWatched ? { write: (line: string) => void process.stderr.write(readable(line)) } : stderr;
-  const logger = pino({ ...options, formatters }, sink);
-  return {
-    logger,
-    event: (event) => {
-      const { type, ...fields } = event;
-      // Who was waited for in vain is worth a line; who began anew is not.
-      const isReaped = event.type === 'session-ended' && event.reason === 'expired';
-      logger[isReaped ? 'info' : levels[type]](flat(fields), type);
+  const root = pino(
+    {
+      // What is below is decided by area.
+      level: 'trace',
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label: string) => ({ level: label }) },
     },
+    await sinkOf(settings, stderr),
+  );
+  const loggers = Object.fromEntries(logAreas.map((area) => [area, root.child({ area })])) as Record<LogArea, Logger>;
+  const configure = ({ logLevel, logLevels: own }: LogSettings): void => {
+    for (const area of logAreas) loggers[area].level = own[area] ?? logLevel;
+  };
+  configure(settings);
+  return {
+    logger: loggers.broker,
+    event: (event) => log(loggers, event),
+    levels: levelsOf(loggers),
+    configure,
     close: async () => {
       const written = once(stderr, 'close').catch(() => undefined);
       stderr.end();
@@ -77,15 +94,50 @@ export function openEventLog(level: LogLevel): EventLog {
   };
 }
 
+function log(loggers: Readonly<Record<LogArea, Logger>>, event: AnyEvent): void {
+  const { type, ...fields } = event;
+  const [area, level] = places[type];
+  const logger = loggers[area];
+  // Who was waited for in vain is worth a line; who began anew is not.
+  const isReaped = event.type === 'session-ended' && event.reason === 'expired';
+  logger[isReaped ? 'info' : level](flat(fields), type);
+}
+
 /** The peer's fields beside the others, and errors as their text. */
 function flat(fields: object): Record<string, unknown> {
   const { peer, error, ...rest } = fields as { peer?: object; error?: unknown };
   return { ...rest, ...peer, ...(error !== undefined && { error: error instanceof Error ? error.stack : error }) };
 }
 
-/** `12:00:00.000 warn  refused  reason="…" address=127.0.0.1:5` */
-function readable(line: string): string {
-  const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
-  const details = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
-  return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)}${details.join('')}\n`;
+type Sink = ReturnType<typeof destination>;
+
+async function sinkOf({ logFormat }: LogSettings, stderr: Sink): Promise<{ write: (line: string) => void }> {
+  const isPretty = logFormat === 'pretty' || (logFormat === 'auto' && process.stderr.isTTY === true);
+  if (!isPretty) return stderr;
+  const { prettyFactory } = await import('pino-pretty');
+  const format = prettyFactory({
+    colorize: process.stderr.isTTY === true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    ignore: 'area',
+  });
+  return { write: (line) => void stderr.write(format(line)) };
+}
+
+function levelsOf(loggers: Readonly<Record<LogArea, Logger>>): LogLevels {
+  return {
+    read: () => Object.fromEntries(logAreas.map((area) => [area, loggers[area].level])),
+    change: (levels) => {
+      for (const [area, level] of Object.entries(levels)) {
+        if (area !== 'all' && !isOneOf(logAreas, area)) throw new RangeError(`There is no area ${area} in the log.`);
+        if (!isOneOf(logLevels, level)) throw new RangeError(`There is no level ${level}.`);
+      }
+      const { all, ...own } = levels as { all?: LogLevel } & { [Area in LogArea]?: LogLevel };
+      for (const area of logAreas) loggers[area].level = own[area] ?? all ?? loggers[area].level;
+    },
+  };
+}
+
+function isOneOf<Value extends string>(values: readonly Value[], value: string): value is Value {
+  return (values as readonly string[]).includes(value);
 }

@@ -17,7 +17,7 @@ export function withArguments(
   defaultData: KeptData,
 ): Configuration {
   const listeners = listenersOf(options);
-  const { logLevel = configuration.logLevel } = options;
+  const { logLevel = configuration.logLevel, logFormat = configuration.logFormat } = options;
   return {
     ...configuration,
     data: dataOf(configuration.data, options, defaultData),
@@ -25,6 +25,9 @@ export function withArguments(
     listeners: listeners.length > 0 ? listeners : configuration.listeners,
     allowAnonymous: options.allowAnonymous ?? configuration.allowAnonymous,
     logLevel,
+    // Who asks for a level on the command line means all of the log.
+    logLevels: options.logLevel === undefined ? configuration.logLevels : {},
+    logFormat,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The command line of `serve`. */
 
-import type { DataSettings, LogLevel } from '@pipit/broker';
+import type { DataSettings, LogFormat, LogLevel } from '@pipit/broker';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Done } from './commands.ts';
 import { version } from './version.ts';
@@ -27,6 +27,7 @@ export interface ServeArguments {
   readonly memory?: true;
   readonly allowAnonymous?: true;
   readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
   readonly printConfig?: true;
 }
 
@@ -56,6 +57,7 @@ export function define(command: Command, done: Done): void {
     .option('--memory', 'keep nothing: the same as --durability memory')
     .option('--allow-anonymous', 'listen beyond this machine although nobody is asked who they are')
     .addOption(new Option('--log-level <level>', 'what to log, on stderr').choices(levels))
+    .addOption(new Option('--log-format <format>', 'how').choices(formats))
     .option('--print-config', 'print the configuration that would be used, and end')
     .addHelpText('after', `\n${notes}`)
     .action(async (options: ServeArguments) => {
@@ -66,6 +68,7 @@ export function define(command: Command, done: Done): void {
 
 /** Those of the configuration, which would have to be loaded with the broker. */
 const durabilities: readonly DataSettings['durability'][] = ['fsync', 'os', 'memory'];
+const formats: readonly LogFormat[] = ['auto', 'json', 'pretty'];
 const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 const notes = `Listeners may be given more than once; if there are any, those of the file are not opened. With none at all:

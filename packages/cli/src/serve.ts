@@ -1,7 +1,16 @@
 /** `pipit serve`: runs a broker until it is asked to stop. */
 
 import { setFlagsFromString } from 'node:v8';
-import type { Admin, Broker, BrokerOptions, Configuration, Damage, LogReport, LogStore } from '@pipit/broker';
+import type {
+  Admin,
+  AdminOptions,
+  Broker,
+  BrokerOptions,
+  Configuration,
+  Damage,
+  LogReport,
+  LogStore,
+} from '@pipit/broker';
 import {
   brokerOptions,
   ConfigurationError,
@@ -15,7 +24,6 @@ import {
   openAdmin,
   readConfiguration,
   StoreError,
-  shownConfiguration,
   TokenFileError,
 } from '@pipit/broker';
 import { CommandError, exitCodes } from './command-error.ts';
@@ -23,6 +31,7 @@ import { damageLine, damageOf, foundLine, promiseLine, quarantineOf } from './da
 import { type EventLog, openEventLog } from './event-log.ts';
 import { withArguments } from './serve-configuration.ts';
 import type { ServeArguments } from './serve-options.ts';
+import { Reloading } from './serve-reload.ts';
 
 /** Resolves to 0 after a graceful stop. Rejects with a CommandError when it cannot start. */
 export async function serve(options: ServeArguments, version: string): Promise<number> {
@@ -32,17 +41,27 @@ export async function serve(options: ServeArguments, version: string): Promise<n
     process.stdout.write(await formatConfiguration(configuration));
     return 0;
   }
-  const log = openEventLog(configuration.logLevel);
+  const log = await openEventLog(configuration);
   const data = new Data(configuration, log);
   const broker = createBroker({ ...settings, version, ...(data.store !== null && { store: data.store }) });
   broker.on('event', (event) => log.event(event));
   const asked = stopSignal();
   await start(broker);
-  const admin = await startAdmin(broker, configuration, version);
+  const reloading = new Reloading(() => readAll(options), configuration, broker, log);
+  await reloading.begin();
+  const admin = await startAdmin(broker, configuration, {
+    version,
+    configuration: () => reloading.shown,
+    reload: () => reloading.reload(),
+    logLevels: log.levels,
+  });
+  reloading.admin = admin;
   keepYoungGenerationSmall();
   for (const line of data.tell()) console.log(line);
   for (const listener of broker.listeners) console.log(listener.url);
   for (const line of adminLines(admin)) console.log(line);
+  // What is refused is in the log.
+  process.on('SIGHUP', () => void reloading.reload().catch(() => undefined));
   console.log('ready');
   log.logger.info({ signal: await asked }, 'stopping');
   await admin?.close();
@@ -102,10 +121,14 @@ class Data {
   }
 }
 
+async function readAll(options: ServeArguments): Promise<Configuration> {
+  const read = options.config === undefined ? defaultConfiguration : await readConfiguration(options.config);
+  return withArguments(read, options, defaultData);
+}
+
 async function configurationOf(options: ServeArguments): Promise<Configuration> {
   try {
-    const read = options.config === undefined ? defaultConfiguration : await readConfiguration(options.config);
-    return withArguments(read, options, defaultData);
+    return await readAll(options);
   } catch (error) {
     throw refused(error);
   }
@@ -130,12 +153,14 @@ function told(error: unknown): never {
 }
 
 /** The HTTP API, if it is asked for. When it cannot be opened nothing stays open. */
-async function startAdmin(broker: Broker, configuration: Configuration, version: string): Promise<Admin | null> {
+async function startAdmin(
+  broker: Broker,
+  configuration: Configuration,
+  service: Pick<AdminOptions, 'version' | 'configuration' | 'reload' | 'logLevels'>,
+): Promise<Admin | null> {
   try {
     const settings = configuredAdmin(configuration);
-    if (settings === null) return null;
-    const shown = await shownConfiguration(configuration);
-    return await openAdmin(broker, { ...settings, version, configuration: () => shown });
+    return settings === null ? null : await openAdmin(broker, { ...settings, ...service });
   } catch (error) {
     await broker.stop();
     const isExpected = error instanceof ListenError || error instanceof TokenFileError;

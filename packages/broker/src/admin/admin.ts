@@ -4,10 +4,8 @@
  */
 
 import type { Broker } from '../node/broker.ts';
-import type { TlsOptions } from '../node/tls-options.ts';
+import { secureContextOptions, type TlsOptions } from '../node/tls-options.ts';
 import { type NewToken, Tokens } from './tokens.ts';
-
-export const logAreas = ['connections', 'messages', 'sessions', 'store', 'broker'] as const;
 
 /** What the levels of a log are read and changed by. */
 export interface LogLevels {
@@ -39,8 +37,8 @@ export interface Admin {
   readonly url: string;
   /** What was made now: to be shown once, since it is kept nowhere. */
   readonly newTokens: readonly NewToken[];
-  /** Reads the file of tokens again. Rejects with a TokenFileError; then the old ones go on. */
-  reloadTokens(): Promise<void>;
+  /** Reads tokens and certificate again, for what it resolves to to use them. Rejects with a TokenFileError or a ListenError. */
+  prepareReload(tls: TlsOptions | undefined): Promise<() => void>;
   close(): Promise<void>;
 }
 
@@ -49,6 +47,14 @@ export async function openAdmin(broker: Broker, options: AdminOptions): Promise<
   const tokens = new Tokens(options.tokensFile);
   const newTokens = await tokens.load();
   const { openServer } = await import('./server.ts');
-  const { url, close } = await openServer(broker, options, tokens);
-  return { url, newTokens, close, reloadTokens: async () => void (await tokens.load()) };
+  const { url, close, certify } = await openServer(broker, options, tokens);
+  const prepareReload = async (tls: TlsOptions | undefined): Promise<() => void> => {
+    const context = tls === undefined ? null : secureContextOptions(tls);
+    const takeTokens = await tokens.read();
+    return () => {
+      takeTokens();
+      if (context !== null) certify(context);
+    };
+  };
+  return { url, newTokens, close, prepareReload };
 }

@@ -6,6 +6,7 @@
  */
 
 import { STATUS_CODES } from 'node:http';
+import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import swagger from '@fastify/swagger';
 import { DecodeError, EncodeError, reasonCodeName } from '@pipit/protocol';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -48,7 +49,7 @@ export async function openServer(
   broker: Broker,
   options: AdminOptions,
   tokens: Tokens,
-): Promise<{ url: string; close: () => Promise<void> }> {
+): Promise<{ url: string; close: () => Promise<void>; certify: (context: SecureContextOptions) => void }> {
   const { host = defaultHost, port, tls } = options;
   const settings = {
     bodyLimit: bodyBytesMax,
@@ -88,7 +89,11 @@ export async function openServer(
   }
   const address = app.server.address();
   if (typeof address === 'object' && address !== null) url = name(address.port);
-  return { url, close };
+  // Over TLS or not is decided once.
+  const certify = (context: SecureContextOptions): void => {
+    if (app.server instanceof TlsServer) app.server.setSecureContext(context);
+  };
+  return { url, close, certify };
 }
 
 declare module 'fastify' {

@@ -43,15 +43,26 @@ export class Tokens {
     this.#file = file;
   }
 
-  /** Reads the file, or makes it: the tokens that were made now. Rejects with a TokenFileError; then all is as it was. */
+  /** Reads the file again: resolves to what goes over to it. Rejects with a TokenFileError, also when it is not there any more. */
+  async read(): Promise<() => void> {
+    const file = this.#file;
+    // What is not kept stays the same while the process lives.
+    if (file === null) return () => undefined;
+    const text = await textOf(file);
+    if (text === null) throw new TokenFileError(`${file} is not there any more.`);
+    const tokens = parseTokens(text, file);
+    return () => {
+      this.#tokens = tokens;
+    };
+  }
+
+  /** Reads the file, or makes it: the tokens that were made now. Rejects with a TokenFileError. */
   async load(): Promise<readonly NewToken[]> {
     const text = this.#file === null ? null : await textOf(this.#file);
     if (text !== null) {
       this.#tokens = parseTokens(text, this.#file ?? '');
       return [];
     }
-    // What is not kept stays the same while the process lives.
-    if (this.#tokens.length > 0 && this.#file === null) return [];
     const made = [newToken('reader', 'read'), newToken('admin', 'write')];
     const tokens = made.map(({ name, right, token }) => ({ name, right, hash: hashOf(token) }));
     if (this.#file !== null) await write(this.#file, tokens);

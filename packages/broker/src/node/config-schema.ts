@@ -8,7 +8,17 @@ import { normalRange } from '../auth/network-address.ts';
 import { ruleSchema } from '../auth/rule-schema.ts';
 import type { Limits } from '../core/index.ts';
 import type { DataSettings } from './config-settings.ts';
-import { type Configuration, defaultConfiguration, defaultData, durabilities, logLevels } from './config-settings.ts';
+import {
+  type Configuration,
+  defaultConfiguration,
+  defaultData,
+  durabilities,
+  type LogArea,
+  type LogLevel,
+  logAreas,
+  logFormats,
+  logLevels,
+} from './config-settings.ts';
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -269,7 +279,13 @@ const data = z
   });
 
 const interval = 'must be false or a whole number of seconds from 1 to 86400';
-const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel } = defaultConfiguration;
+const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel, logFormat } = defaultConfiguration;
+
+const logLevelsOfAreas = z.strictObject(
+  Object.fromEntries(logAreas.map((area) => [area, oneOf(logLevels).exactOptional()])) as {
+    [Area in LogArea]: z.ZodExactOptional<z.ZodEnum<{ [Level in LogLevel]: Level }>>;
+  },
+);
 
 export const configurationSchema: z.ZodType<Configuration> = z
   .strictObject({
@@ -300,6 +316,8 @@ export const configurationSchema: z.ZodType<Configuration> = z
     queueQos0: flag.default(queueQos0),
     queueOverflow: oneOf(['drop-newest', 'drop-oldest', 'refuse']).default(queueOverflow),
     logLevel: oneOf(logLevels).default(logLevel),
+    logLevels: logLevelsOfAreas.prefault({}),
+    logFormat: oneOf(logFormats).default(logFormat),
   })
   .refine(({ permissions, aclFile }) => permissions === undefined || aclFile === undefined, {
     path: ['aclFile'],

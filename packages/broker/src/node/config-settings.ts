@@ -14,6 +14,14 @@ import type { TlsOptions } from './tls-options.ts';
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** What log lines are about: each may have a level of its own. */
+export const logAreas = ['connections', 'messages', 'sessions', 'store', 'broker'] as const;
+export type LogArea = (typeof logAreas)[number];
+
+/** `auto`: readable where a person looks on, else JSON. */
+export const logFormats = ['auto', 'json', 'pretty'] as const;
+export type LogFormat = (typeof logFormats)[number];
+
 /** As `TlsOptions`, with paths of PEM files only. */
 export type TlsSettings = Omit<TlsOptions, 'cert' | 'key' | 'ca' | 'crl'> & {
   cert: string;
@@ -85,6 +93,9 @@ export interface Configuration {
   readonly queueQos0: boolean;
   readonly queueOverflow: QueueOverflow;
   readonly logLevel: LogLevel;
+  /** Of areas that have another one. */
+  readonly logLevels: { readonly [Area in LogArea]?: LogLevel };
+  readonly logFormat: LogFormat;
 }
 
 /** What is wrong with a configuration: one sentence a problem, each beginning with where it is. */
@@ -114,4 +125,6 @@ export const defaultConfiguration: Configuration = {
   queueQos0: false,
   queueOverflow: 'drop-newest',
   logLevel: 'info',
+  logLevels: {},
+  logFormat: 'auto',
 };

@@ -101,10 +101,13 @@ test('tokens are kept as hashes, in a file of the owner alone, and made once', t
       for (const token of shown) assert.equal((await api.ask('GET', '/api/v1/broker', undefined, token)).status, 200);
       // One taken out of the file is worth nothing once the file is read again; a broken file changes nothing.
       writeFileSync(tokensFile, text.replace(/^reader .*$/m, ''));
-      await api.admin.reloadTokens();
+      (await api.admin.prepareReload(undefined))();
       assert.equal((await api.ask('GET', '/api/v1/broker', undefined, shown[0] ?? '')).status, 401);
       writeFileSync(tokensFile, 'everybody write\n');
-      await assert.rejects(api.admin.reloadTokens(), { name: 'TokenFileError', message: /http-tokens:1: must be/ });
+      await assert.rejects(api.admin.prepareReload(undefined), {
+        name: 'TokenFileError',
+        message: /http-tokens:1: must be/,
+      });
       assert.equal((await api.ask('GET', '/api/v1/broker', undefined, shown[1] ?? '')).status, 200);
       assert.equal((await api.ask('GET', '/api/v1/broker', undefined, null)).status, 401);
     },
