@@ -64,6 +64,7 @@ export {
   configuredStore,
   formatConfiguration,
   readConfiguration,
+  reloadOptions,
   shownConfiguration,
 } from './node/config.ts';
 export type {

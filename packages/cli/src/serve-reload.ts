@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Admin, Broker, Configuration, ReloadReport } from '@pipit/broker';
-import { brokerOptions, ConfigurationError, configuredAdmin, shownConfiguration } from '@pipit/broker';
+import { ConfigurationError, configuredAdmin, reloadOptions, shownConfiguration } from '@pipit/broker';
 import { CommandError } from './command-error.ts';
 import type { EventLog } from './event-log.ts';
 
@@ -57,7 +57,7 @@ export class Reloading {
   async #reload(): Promise<Reloaded> {
     const before = this.#configuration;
     const next = await this.#read();
-    const settings = brokerOptions(next);
+    const settings = reloadOptions(next);
     // Read in any case, so that what is wrong with it is known now and not at the next start.
     const admin = configuredAdmin(next);
     const administer = await this.#admin?.prepareReload(admin?.tls);

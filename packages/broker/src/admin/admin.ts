@@ -9,9 +9,9 @@ import { type NewToken, Tokens } from './tokens.ts';
 
 /** What the levels of a log are read and changed by. */
 export interface LogLevels {
-  /** By area; `default` is what the others have that are not named. */
+  /** By area. */
   read(): Readonly<Record<string, string>>;
-  /** Throws a RangeError for an area or a level that does not exist; then nothing has changed. */
+  /** `all` is for every area that is not named. Throws a RangeError for an area or a level that does not exist; then nothing has changed. */
   change(levels: Readonly<Record<string, string>>): void;
 }
 

@@ -36,7 +36,7 @@ import { Bans } from './bans.ts';
 import { Driver, wallOffset } from './driver.ts';
 import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
-import { Listener } from './listener.ts';
+import { Listener, type Reception } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { localPublish, PublishError, type PublishOptions } from './program-publish.ts';
 import type { ReloadReport } from './reload.ts';
@@ -74,6 +74,8 @@ export interface ReloadOptions extends LiveOptions {
   readonly limits?: Partial<Limits>;
   /** All bans of the configuration that there shall be. */
   readonly banned?: readonly Ban[];
+  /** As for `replaceAccess`. */
+  readonly access?: AccessPlan;
 }
 
 export interface SubscribeOptions {
@@ -87,6 +89,8 @@ export interface SubscribeOptions {
 export function createBroker(options: BrokerOptions = {}): Broker {
   return new Broker(options);
 }
+
+const withoutAccess = 'The broker was made without `access`.';
 
 interface Pending {
   readonly done: (reasonCode: number) => void;
@@ -177,9 +181,13 @@ export class Broker {
   }
 
   /** Opens one more listener. Rejects with a ListenError. */
-  async listen(options: ListenerOptions): Promise<Listener> {
+  listen(options: ListenerOptions): Promise<Listener> {
+    return this.#listen(options, false);
+  }
+
+  async #listen(options: ListenerOptions, isHeld: boolean): Promise<Listener> {
     this.#assertRunning();
-    const listener = await Listener.open(options, {
+    const reception: Reception = {
       limits: this.#limits,
       readBuffer: this.#readBuffer,
       admission: this.#admission,
@@ -189,15 +197,16 @@ export class Broker {
         this.#count(limit);
         this.#events.turnedAway(name, address, reason, limit);
       },
-    });
+    };
+    const listener = await Listener.open(options, reception, isHeld);
     if (this.#state !== 'running') listener.close();
     this.#listeners = [...this.listeners, listener];
     return listener;
   }
 
   /**
-   * Goes over to other listeners, certificates (read again), limits and ways; whole, or not at all: rejects with a ListenError when one
-   * of the listeners cannot be as it should. No connection is dropped, also none of a listener that is closed. What a client was told
+   * Goes over to other listeners, certificates (read again), users, rules, limits and ways, all at once; or not at all: rejects with a
+   * ListenError when one of the listeners cannot be as it should. No connection is dropped, also none of a listener that is closed. What a client was told
    * at CONNECT holds for its connection. One reload comes after the other.
    */
   reload(options: ReloadOptions): Promise<ReloadReport> {
@@ -206,15 +215,16 @@ export class Broker {
     return result;
   }
 
-  async #reload({ listeners, limits = {}, banned, ...ways }: ReloadOptions): Promise<ReloadReport> {
+  async #reload({ listeners, limits = {}, banned, access, ...ways }: ReloadOptions): Promise<ReloadReport> {
     this.#assertRunning();
+    if (access !== undefined && this.#options.access === undefined) throw new TypeError(withoutAccess);
     const before = { ...this.#limits };
     Bans.check(banned ?? []);
     const next = listeners ?? this.listeners.map(({ options }) => options);
     Object.assign(this.#limits, limits);
     let replaced: Awaited<ReturnType<typeof replaceListeners>>;
     try {
-      replaced = await replaceListeners(this.listeners, next, (options) => this.listen(options));
+      replaced = await replaceListeners(this.listeners, next, (options) => this.#listen(options, true));
     } catch (error) {
       Object.assign(this.#limits, before);
       throw error;
@@ -228,8 +238,12 @@ export class Broker {
     this.#events.intervalMs = this.#limits.eventIntervalMs;
     this.#core.changeOptions(limits, liveOptions(ways), performance.now());
     this.#driver.schedule();
+    if (access !== undefined) this.replaceAccess(access);
+    // Who comes by a new listener is let in by what came with it, and by nothing before.
+    for (const each of replaced.listeners) each.release();
     const names = Object.keys(limits) as (keyof Limits)[];
-    return { listeners: replaced.changes, limits: names.filter((name) => this.#limits[name] !== before[name]) };
+    const changed = names.filter((name) => this.#limits[name] !== before[name]);
+    return { listeners: replaced.changes, access: access !== undefined, limits: changed };
   }
 
   /** Those that are open, in the order of opening. */
@@ -362,7 +376,7 @@ export class Broker {
   replaceAccess(plan: AccessPlan): void {
     this.#assertRunning();
     const { access } = this.#options;
-    if (access === undefined) throw new TypeError('The broker was made without `access`.');
+    if (access === undefined) throw new TypeError(withoutAccess);
     access.replace(plan);
     this.#core.reviewed(access.review, performance.now());
     this.#driver.schedule();

@@ -331,7 +331,7 @@ test('docs/configuration.md has every setting of the schema, its default and its
     const range = `${min.toLocaleString('en')} to ${max.toLocaleString('en')}`;
     assert.equal(documented.get(`limits.${name}`), `${defaultLimits[name].toLocaleString('en')} | ${range}`, name);
   }
-  const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel } = defaultConfiguration;
+  const { sys, allowAnonymous, strictText, queueQos0, queueOverflow, logLevel, logFormat } = defaultConfiguration;
   const data = {
     'data.durability': defaultData.durability,
     'data.bytesMax': defaultData.bytesMax.toLocaleString('en'),
@@ -344,6 +344,7 @@ test('docs/configuration.md has every setting of the schema, its default and its
     queueQos0,
     queueOverflow,
     logLevel,
+    logFormat,
   };
   for (const [name, value] of Object.entries(plain)) assert.equal(documented.get(name)?.split(' | ')[0], String(value));
 });

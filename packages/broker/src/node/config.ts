@@ -6,9 +6,9 @@
  */
 
 import { join } from 'node:path';
-import { Access } from '../auth/access.ts';
+import { Access, type AccessPlan } from '../auth/access.ts';
 import { planAccess } from './access.ts';
-import type { BrokerOptions } from './broker.ts';
+import type { BrokerOptions, ReloadOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
 import { isBehindProxy, isLoopbackHost } from './handshake-rules.ts';
@@ -63,19 +63,27 @@ const bansFileName = 'bans.json';
 
 /** What `createBroker` takes. Throws a ConfigurationError for what can only be seen on this machine (see `listenerProblems`). */
 export function brokerOptions(configuration: Configuration): BrokerOptions {
-  const { data, banned, limits, sys, strictText, queueQos0, queueOverflow } = configuration;
+  const { intervalSeconds } = configuration.sys;
+  const { access, ...options } = reloadOptions(configuration);
+  const sysIntervalMs = intervalSeconds === false ? null : intervalSeconds * 1000;
+  const { data } = configuration;
+  const bansFile = data.durability === 'memory' ? {} : { bansFile: join(data.directory, bansFileName) };
+  return { ...options, ...bansFile, sysIntervalMs, access: new Access(access) };
+}
+
+/** What `Broker.reload` takes. Reads all files that are named. Throws a ConfigurationError, as `brokerOptions`. */
+export function reloadOptions(configuration: Configuration): ReloadOptions & { access: AccessPlan } {
+  const { banned, limits, strictText, queueQos0, queueOverflow } = configuration;
   const problems = listenerProblems(configuration);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return {
     listeners: configuration.listeners.map(listenerOptions),
     limits,
-    sysIntervalMs: sys.intervalSeconds === false ? null : sys.intervalSeconds * 1000,
     strictText,
     queueQos0,
     queueOverflow,
-    access: new Access(planAccess(configuration)),
+    access: planAccess(configuration),
     banned: banned ?? [],
-    ...(data.durability !== 'memory' && { bansFile: join(data.directory, bansFileName) }),
   };
 }
 

@@ -84,15 +84,18 @@ export class Listener {
   readonly #origins: OriginRule;
 
   #isOpen = false;
+  /** Sockets that wait until it is released; null: none has to. */
+  #held: Socket[] | null = null;
   /** The server is its own, and not another listener's that took over. */
   #hasServer = true;
   /** Whose server it takes over. */
   #previous: Listener | null;
   readonly #pauseOnConnect: boolean;
 
-  /** Opens a listener. Rejects with ListenError. */
-  static async open(options: ListenerOptions, reception: Reception): Promise<Listener> {
+  /** Opens a listener; a held one lets sockets wait until it is released. Rejects with ListenError. */
+  static async open(options: ListenerOptions, reception: Reception, isHeld = false): Promise<Listener> {
     const listener = new Listener(options, reception);
+    if (isHeld) listener.#held = [];
     await listener.#open();
     return listener;
   }
@@ -125,6 +128,13 @@ export class Listener {
     const settings = { allowHalfOpen: true, noDelay: true, pauseOnConnect };
     this.#server = previous === null ? createServer(settings) : previous.#server;
     if (previous === null) this.#server.on('connection', (socket) => this.#accepted(socket));
+  }
+
+  /** What has come so far and what comes from now on is let in. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const socket of held) if (!socket.destroyed) this.#accepted(socket);
   }
 
   /** What it was opened with. */
@@ -190,6 +200,7 @@ export class Listener {
   close(): void {
     this.#isOpen = false;
     if (this.#hasServer) this.#server.close();
+    for (const socket of this.#held ?? []) socket.destroy();
     this.#handshakes.dropAll(({ socket, host }) => {
       socket.destroy();
       this.#reception.admission.left(host);
@@ -214,6 +225,11 @@ export class Listener {
   }
 
   #accepted(socket: Socket): void {
+    if (this.#held !== null) {
+      socket.on('error', ignore);
+      this.#held.push(socket);
+      return;
+    }
     const { admission } = this.#reception;
     const address = socketAddress(socket, this.#options);
     const plain = withoutPort(address);

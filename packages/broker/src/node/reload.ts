@@ -20,6 +20,8 @@ export interface ListenerChanges {
 /** What a reload did. */
 export interface ReloadReport {
   readonly listeners: ListenerChanges;
+  /** Users and rules were exchanged. */
+  readonly access: boolean;
   /** Limits that have another value now. */
   readonly limits: readonly string[];
 }
@@ -27,8 +29,8 @@ export interface ReloadReport {
 type Open = (options: ListenerOptions) => Promise<Listener>;
 
 /**
- * Makes listeners as `next` says of those that are open. Resolves to them, in its order. Rejects with a ListenError, and then
- * the old ones are as they were; unless an address that one of them had to leave first was taken by somebody else meanwhile.
+ * Makes listeners as `next` says of those that are open. Resolves to them, in its order; those that `listen` opened let nobody in
+ * before they are released. Rejects with a ListenError, and then the old ones are as they were; unless an address that one of them had to leave first was taken by somebody else meanwhile.
  */
 export async function replaceListeners(
   open: readonly Listener[],
@@ -56,7 +58,7 @@ export async function replaceListeners(
     }
   } catch (error) {
     for (const each of opened) each.close();
-    for (const { options } of blocking) await listen(options);
+    for (const { options } of blocking) (await listen(options)).release();
     throw error;
   }
   const changed = plans.flatMap(({ successor }) => (successor?.takeOver() === true ? [successor.url] : []));

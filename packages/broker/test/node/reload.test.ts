@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
 import { PacketType, ReasonCode } from '@pipit/protocol';
-import { type Broker, createBroker, type ListenerOptions } from '../../src/index.ts';
+import { Access, type Broker, createBroker, type ListenerOptions } from '../../src/index.ts';
 import { certificateFile, dialTcp, dialTls, dialUnix, dialWebSocket, serverTls } from './dial.ts';
 import { MqttPeer, publishedBy } from './mqtt-peer.ts';
 import { withBroker } from './running-broker.ts';
@@ -169,7 +169,8 @@ test('limits count at once for what is new, and what clients were told stays', t
     const old = await letIn(await dialTcp(port), 'old');
     const limits = { packetBytesMax: 1000, subscriptionsPerSessionMax: 1, receiveMaximum: 7 };
     const report = await broker.reload({ limits, queueOverflow: 'refuse' });
-    assert.deepEqual(report, { listeners: { opened: [], closed: [], changed: [] }, limits: Object.keys(limits) });
+    const listeners = { opened: [], closed: [], changed: [] };
+    assert.deepEqual(report, { listeners, access: false, limits: Object.keys(limits) });
     // It was told 16 MiB.
     await old.subscribe('big', 1);
     old.publish('big', 'x'.repeat(5000), 1, 1);
@@ -186,6 +187,43 @@ test('limits count at once for what is new, and what clients were told stays', t
     assert.equal(connack.properties?.receiveMaximum, 7);
   });
 });
+
+test(
+  'who comes by a new listener is asked what the new rules ask, also while it is being opened',
+  timeout,
+  async () => {
+    const anybody = { judges: null, rules: null, groups: {} };
+    const refusal = { outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized } as const;
+    const nobody = {
+      judges: [{ type: 'nobody', make: () => ({ authenticate: () => refusal }) }],
+      rules: null,
+      groups: {},
+    };
+    const broker = createBroker({ sysIntervalMs: null, access: new Access(anybody) });
+    await broker.start();
+    try {
+      const path = join(folder, 'early.sock');
+      // A folder that is looked up over and over gives the first listener time to be found.
+      const slow = Array.from(
+        { length: 20 },
+        (_, i): ListenerOptions => ({ type: 'unix', path: join(folder, `slow${i}.sock`) }),
+      );
+      const reloaded = broker.reload({ listeners: [{ type: 'unix', path }, ...slow], access: nobody });
+      let early: Duplex | null = null;
+      while (early === null) early = await dialUnix(path).catch(() => null);
+      const peer = new MqttPeer(early);
+      const connack = await peer.connect('early');
+      assert.ok(connack !== 'end' && connack.type === PacketType.Connack);
+      assert.equal(connack.reasonCode, ReasonCode.NotAuthorized);
+      const { access } = await reloaded;
+      assert.equal(access, true);
+      await broker.reload({ access: anybody });
+      await letIn(await dialUnix(path), 'late');
+    } finally {
+      await broker.stop();
+    }
+  },
+);
 
 test('reloads at once come one after the other, and none outlives a stop', timeout, async () => {
   const broker = createBroker({ sysIntervalMs: null, listeners: [{ type: 'tcp', port: 0 }] });
