@@ -43,7 +43,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   [STORE]: { imports: ['@pipit/protocol', CORE], pure: true },
   [AUTH]: { imports: ['@pipit/protocol', CORE] },
   [NODE]: { imports: ['@pipit/protocol', CORE, STORE, AUTH] },
-  [ADMIN]: { imports: ['@pipit/protocol', CORE, NODE] },
+  [ADMIN]: { imports: ['@pipit/protocol', CORE, AUTH, NODE] },
   'packages/broker/src/index.ts': { imports: ['@pipit/protocol', CORE, STORE, AUTH, NODE, ADMIN] },
   // The constants by themselves, so that a bundle has no names of those it does not use.
   [CLIENT_CORE]: {

@@ -73,6 +73,12 @@ export const commands: readonly CommandEntry[] = [
   entry('explain', 'Say which rule decides what a client may do, and why.', async (command, done) =>
     (await import('./explain-options.ts')).define(command, done),
   ),
+  entry('why', 'Ask a broker why a message did not reach a client.', async (command, done) =>
+    (await import('./api-options.ts')).defineWhy(command, done),
+  ),
+  entry('trace', 'Follow a client, an address or topics of a broker live.', async (command, done) =>
+    (await import('./api-options.ts')).defineTrace(command, done),
+  ),
   entry('store', 'Look into the data of a broker, check it, mend it.', async (command, done) =>
     (await import('./store-options.ts')).define(command, done),
   ),

@@ -18,6 +18,7 @@ import { defaultHost, hostAndPort } from '../node/listener-options.ts';
 import { PublishError } from '../node/program-publish.ts';
 import { secureContextOptions } from '../node/tls-options.ts';
 import type { AdminOptions } from './admin.ts';
+import { addBanRoutes } from './ban-routes.ts';
 import { addBrokerRoutes } from './broker-routes.ts';
 import { addClientRoutes } from './client-routes.ts';
 import { Cursors } from './cursors.ts';
@@ -36,6 +37,15 @@ export interface Service {
   readonly cursors: Cursors;
   readonly history: History;
 }
+
+const routes: readonly ((service: Service) => void)[] = [
+  addHealthRoutes,
+  addBrokerRoutes,
+  addClientRoutes,
+  addBanRoutes,
+  addMessageRoutes,
+  addTraceRoutes,
+];
 
 const socketsMax = 128;
 const requestTimeoutMs = 30_000;
@@ -73,9 +83,7 @@ export async function openServer(
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   await describe(app, options);
   const service: Service = { app, broker, options, cursors, history };
-  for (const add of [addHealthRoutes, addBrokerRoutes, addClientRoutes, addMessageRoutes, addTraceRoutes]) {
-    add(service);
-  }
+  for (const add of routes) add(service);
   const close = async (): Promise<void> => {
     history.close();
     cursors.close();

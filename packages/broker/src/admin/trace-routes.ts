@@ -92,7 +92,7 @@ class TraceStream {
       if (broker.isRunning) broker.endTrace(trace);
     });
     response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
-    response.flushHeaders();
+    this.#line({ step: 'begun' });
   }
 
   readonly #told = (event: AnyEvent): void => {

@@ -20,7 +20,6 @@ import type {
   Groups,
   Inspection,
   Limits,
-  LiveOptions,
   LocalPublish,
   LocalSubscriber,
   Metrics,
@@ -39,8 +38,7 @@ import { EventHub } from './event-hub.ts';
 import { Listener, type Reception } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { localPublish, PublishError, type PublishOptions } from './program-publish.ts';
-import type { ReloadReport } from './reload.ts';
-import { replaceListeners } from './reload.ts';
+import { liveOptions, type ReloadOptions, type ReloadReport, replaceListeners } from './reload.ts';
 import { memoryLink } from './stream-link.ts';
 import type { ClaimHandler, MessageHandler } from './subscription.ts';
 import { Subscription } from './subscription.ts';
@@ -65,17 +63,6 @@ export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' |
   readonly stopGraceMs?: number;
   /** Read TCP and Unix sockets into one shared buffer where Node allows it; default true. */
   readonly sharedReads?: boolean;
-}
-
-/** What can be changed while it runs. What is absent stays as it is. */
-export interface ReloadOptions extends LiveOptions {
-  /** All that there shall be. */
-  readonly listeners?: readonly ListenerOptions[];
-  readonly limits?: Partial<Limits>;
-  /** All bans of the configuration that there shall be. */
-  readonly banned?: readonly Ban[];
-  /** As for `replaceAccess`. */
-  readonly access?: AccessPlan;
 }
 
 export interface SubscribeOptions {
@@ -507,13 +494,4 @@ export class Broker {
     this.#driver.schedule();
     return subscription;
   }
-}
-
-/** Those that are named, and nothing else that came along. */
-function liveOptions({ strictText, queueQos0, queueOverflow }: LiveOptions): LiveOptions {
-  return {
-    ...(strictText !== undefined && { strictText }),
-    ...(queueQos0 !== undefined && { queueQos0 }),
-    ...(queueOverflow !== undefined && { queueOverflow }),
-  };
 }

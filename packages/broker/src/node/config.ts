@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { Access, type AccessPlan } from '../auth/access.ts';
 import { planAccess } from './access.ts';
-import type { BrokerOptions, ReloadOptions } from './broker.ts';
+import type { BrokerOptions } from './broker.ts';
 import type { Configuration, ListenerSettings } from './config-settings.ts';
 import { ConfigurationError } from './config-settings.ts';
 import { isBehindProxy, isLoopbackHost } from './handshake-rules.ts';
@@ -17,6 +17,7 @@ import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, listenerUrl } from './listener-options.ts';
 import type { LogStore, StoreOptions } from './log-store.ts';
 import { openStore } from './log-store.ts';
+import type { ReloadOptions } from './reload.ts';
 import type { TlsOptions } from './tls-options.ts';
 import { secureContextOptions } from './tls-options.ts';
 

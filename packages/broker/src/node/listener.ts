@@ -14,7 +14,7 @@ import {
 } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { WebSocketServer } from 'ws';
 import { AddressRanges, withoutPort } from '../auth/network-address.ts';
@@ -23,14 +23,15 @@ import type { ReadBuffer } from './accepted-socket.ts';
 import type { Admission, Host, TurnedAway } from './admission.ts';
 import { forwardedAddress, isForeignOrigin, type OriginRule, originRuleOf } from './handshake-rules.ts';
 import type { Link } from './link.ts';
-import { ListenError, listenError } from './listen-error.ts';
+import { listenError } from './listen-error.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, defaultWebSocketPath, hostAndPort, listenerUrl } from './listener-options.ts';
 import { proxyHeader } from './proxy-header.ts';
 import { removeStale } from './socket-file.ts';
 import { socketLink, tlsLink } from './stream-link.ts';
 import type { TlsOptions } from './tls-options.ts';
-import { clientCertificate, secureContextOptions } from './tls-options.ts';
+import { clientCertificate } from './tls-options.ts';
+import { tlsServer } from './tls-server.ts';
 import { UniformTimeout } from './uniform-timeout.ts';
 import type { UpgradeOptions, UpgradeRefusal } from './websocket-link.ts';
 import { refusalOf, upgrader, webSocketLink } from './websocket-link.ts';
@@ -364,24 +365,7 @@ export class Listener {
   }
 
   #tlsServer(options: TlsOptions): TlsServer {
-    const { clientCertificate: asked = 'none' } = options;
-    const context = secureContextOptions(options);
-    const settings = {
-      ...context,
-      // Only so that Node's own does not come before ours.
-      handshakeTimeout: 2 * this.#reception.limits.handshakeTimeoutMs,
-      requestCert: asked !== 'none',
-      // Node would cut them off without a word; `#secured` does it, and tells.
-      rejectUnauthorized: false,
-    };
-    let server: TlsServer;
-    try {
-      server = createTlsServer(settings);
-    } catch (error) {
-      throw new ListenError(`The TLS settings of ${this.url} cannot be used: ${(error as Error).message}.`, {
-        cause: error,
-      });
-    }
+    const server = tlsServer(options, this.#reception.limits.handshakeTimeoutMs, this.url);
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Gone by itself, or by our own deadline, which told.

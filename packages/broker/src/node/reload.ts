@@ -5,9 +5,23 @@
  * was accepted before stays as it is, also that of a listener that is closed.
  */
 
+import type { AccessPlan } from '../auth/access.ts';
+import type { Ban } from '../auth/ban-list.ts';
+import type { Limits, LiveOptions } from '../core/index.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost } from './listener-options.ts';
+
+/** What can be changed while it runs. What is absent stays as it is. */
+export interface ReloadOptions extends LiveOptions {
+  /** All that there shall be. */
+  readonly listeners?: readonly ListenerOptions[];
+  readonly limits?: Partial<Limits>;
+  /** All bans of the configuration that there shall be. */
+  readonly banned?: readonly Ban[];
+  /** As for `replaceAccess`. */
+  readonly access?: AccessPlan;
+}
 
 export interface ListenerChanges {
   /** By name, as they are listed. */
@@ -78,4 +92,13 @@ function addressOf(options: ListenerOptions): string {
 function placeOf(options: ListenerOptions): string | number | null {
   if (options.type === 'unix') return options.path;
   return options.port === 0 ? null : options.port;
+}
+
+/** Those that are named, and nothing else that came along. */
+export function liveOptions({ strictText, queueQos0, queueOverflow }: LiveOptions): LiveOptions {
+  return {
+    ...(strictText !== undefined && { strictText }),
+    ...(queueQos0 !== undefined && { queueQos0 }),
+    ...(queueOverflow !== undefined && { queueOverflow }),
+  };
 }

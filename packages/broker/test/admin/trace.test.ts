@@ -54,7 +54,9 @@ async function trace(api: Api, query: string, right: 'read' | 'write' = 'read'):
   const abort = new AbortController();
   const headers = { authorization: `Bearer ${api.token(right)}` };
   const response = await fetch(`${api.admin.url}/api/v1/trace?${query}`, { headers, signal: abort.signal });
-  return new TraceReader(response, abort);
+  const reader = new TraceReader(response, abort);
+  if (reader.status === 200) await reader.until('begun');
+  return reader;
 }
 
 test('a topic is followed from the publisher to its receivers, without its payload', timeout, async () => {

@@ -1,0 +1,75 @@
+/** Bans: who is kept out, and keeping somebody out. */
+
+import { type Ban, type BanType, banTypes } from '../auth/ban-list.ts';
+import { type PageQuery, pageFor, pageOf, pageQuery } from './paging.ts';
+import { notFound, RequestError } from './request-error.ts';
+import type { Service } from './server.ts';
+
+const type = { enum: banTypes };
+const value = { type: 'string', minLength: 1, description: 'A client id, a user name, or an address or range.' };
+
+export function addBanRoutes({ app, broker, cursors }: Service): void {
+  app.get<{ Querystring: PageQuery }>(
+    '/api/v1/bans',
+    {
+      schema: {
+        tags: ['bans'],
+        summary: 'Who is kept out.',
+        querystring: pageQuery(),
+        response: pageOf('Bans'),
+      },
+    },
+    ({ query }) => pageFor(cursors, 'bans', query, () => listed(broker.bans())),
+  );
+  app.post<{ Body: Ban }>(
+    '/api/v1/bans',
+    {
+      schema: {
+        tags: ['bans'],
+        summary: 'Keeps somebody out from now on; whoever is connected and meant is disconnected.',
+        body: {
+          type: 'object',
+          required: ['type', 'value'],
+          additionalProperties: false,
+          properties: {
+            type,
+            value,
+            reason: { type: 'string', description: 'The client gets to read it.' },
+            until: { type: 'string', description: 'ISO 8601 with a time zone; absent: until it is lifted.' },
+          },
+        },
+        response: { 200: { description: 'The ban as it is kept.', type: 'object' } },
+      },
+    },
+    ({ body }) => {
+      return broker.ban(body).catch((error: unknown) => {
+        if (error instanceof TypeError) throw new RequestError(400, error.message);
+        throw error;
+      });
+    },
+  );
+  app.delete<{ Querystring: { type: BanType; value: string } }>(
+    '/api/v1/bans',
+    {
+      schema: {
+        tags: ['bans'],
+        summary: 'Lets somebody in again. What stands in the configuration is lifted there.',
+        querystring: {
+          type: 'object',
+          required: ['type', 'value'],
+          additionalProperties: false,
+          properties: { type, value },
+        },
+        response: { 204: { description: 'Done.' }, 404: { description: 'There is no such ban, or not here.' } },
+      },
+    },
+    async ({ query }, reply) => {
+      if (!(await broker.unban(query.type, query.value))) throw notFound('The ban');
+      reply.code(204).send();
+    },
+  );
+}
+
+function* listed<Item>(all: Iterable<Item>): Generator<Item | null, void, void> {
+  yield* all;
+}
