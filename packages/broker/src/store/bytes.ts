@@ -5,8 +5,8 @@ import { noBytes, viewOf } from '@pipit/protocol';
 const numberBytes = 8;
 const integerBytesMax = 8;
 const loopBytesMax = 64;
-/** Texts up to here are made unit by unit: the call for many costs more. */
-const loopUnitsMax = 32;
+/** Texts up to here are made from an array of their units, which costs half of what a view of the bytes does. */
+const shortUnitsMax = 64;
 /** Arguments of one call live on the stack. */
 const unitsPerCall = 4096;
 
@@ -103,6 +103,8 @@ export class ByteReader {
   readonly view: DataView;
   private at = 0;
   private end = 0;
+  /** Scratch for texts, by their length. */
+  private readonly units: number[][] = [];
 
   constructor(bytes: Uint8Array, view: DataView) {
     this.bytes = bytes;
@@ -147,10 +149,15 @@ export class ByteReader {
     const length = (head - (isWide ? 1 : 0)) / 2;
     const start = this.take(isWide ? length * 2 : length);
     if (isWide) return textOf(Uint16Array.from({ length }, (_, i) => this.view.getUint16(start + i * 2)));
-    if (length > loopUnitsMax) return textOf(this.bytes.subarray(start, start + length));
-    let text = '';
-    for (let at = start; at < start + length; at++) text += String.fromCharCode(this.bytes[at] as number);
-    return text;
+    return length > shortUnitsMax ? textOf(this.bytes.subarray(start, start + length)) : this.shortText(start, length);
+  }
+
+  /** In one piece: one that is put together from many is taken apart again wherever it is looked up. */
+  private shortText(start: number, length: number): string {
+    this.units[length] ??= new Array<number>(length).fill(0);
+    const units = this.units[length];
+    for (let i = 0; i < length; i++) units[i] = this.bytes[start + i] as number;
+    return Reflect.apply(String.fromCharCode, undefined, units) as string;
   }
 
   /** A view of the bytes that are read from. */

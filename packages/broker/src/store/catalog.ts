@@ -372,10 +372,9 @@ export class Catalog {
   // ── Retained messages
 
   private retain(facts: RetainedFacts, place: Place): void {
-    const old = this.retained.get(facts.topic);
     this.reference(facts.messageId);
     this.mark(place);
-    this.retained.set(facts, place);
+    const old = this.retained.set(facts, place);
     if (old !== null) this.dropRetained(old);
     if (facts.id > this.lastId) this.lastId = facts.id;
   }

@@ -7,6 +7,10 @@
 
 const wordsPerEntry = 4;
 const capacityFirst = 4;
+/** Up to this an array that is full becomes four times as large, then twice: most sessions have few entries or none. */
+const capacitySmall = 16;
+const noSequences = new Float64Array(0);
+const noWords = new Uint32Array(0);
 /** An empty run larger than this gives its memory back. */
 const capacityKept = 64;
 
@@ -23,9 +27,9 @@ export interface Entry {
 
 /** Entries by rising sequence. One that was removed has length 0 until the gaps are closed. */
 class Run {
-  private sequences = new Float64Array(capacityFirst);
+  private sequences = noSequences;
   /** Segment, offset, length, cost. */
-  private words = new Uint32Array(capacityFirst * wordsPerEntry);
+  private words = noWords;
   private messageIds: Float64Array | null = null;
   private head = 0;
   private end = 0;
@@ -74,7 +78,7 @@ class Run {
     if (this.head === this.end) {
       this.head = 0;
       this.end = 0;
-      if (this.sequences.length > capacityKept) this.resize(capacityFirst);
+      if (this.sequences.length > capacityKept) this.resize(0);
     }
     return true;
   }
@@ -131,7 +135,8 @@ class Run {
 
   /** Closes gaps, and grows only when that frees less than half. */
   private makeRoom(): void {
-    this.resize(Math.max(capacityFirst, this.count * 2));
+    const factor = this.count < capacitySmall ? 4 : 2;
+    this.resize(Math.max(capacityFirst, this.count * factor));
   }
 
   private resize(capacity: number): void {

@@ -40,20 +40,21 @@ export class RetainedPlaces {
     return row === undefined ? null : this.at(row);
   }
 
-  set({ topic, ...facts }: RetainedFacts, place: Place): void {
-    let row = this.topics.get(topic);
-    if (row === undefined) {
-      row = this.rows.take();
-      this.topics.set(topic, row);
-    }
+  /** What was there before. */
+  set(facts: RetainedFacts, place: Place): RetainedPlace | null {
+    const known = this.topics.get(facts.topic);
+    const old = known === undefined ? null : this.at(known);
+    const row = known ?? this.rows.take();
+    if (known === undefined) this.topics.set(facts.topic, row);
     this.rows.set(row, segment, place.segment);
     this.rows.set(row, offset, place.offset);
     this.rows.set(row, length, place.length);
     this.rows.setWide(row, messageId, facts.messageId);
-    if (this.restored === null) return;
+    if (this.restored === null) return old;
     this.restored.ids[row] = facts.id;
     this.restored.costs[row] = facts.cost;
     this.restored.expiries[row] = facts.expiresAtClock;
+    return old;
   }
 
   delete(topic: string): void {

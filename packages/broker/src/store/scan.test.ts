@@ -28,10 +28,11 @@ function scan(bytes: Uint8Array, cuts: readonly number[]): { records: [number, n
   const scanned = new Scan(bytes.length, 0, {
     record: (type, offset, length, reader) => {
       const facts = readFacts(type, reader);
-      if (facts.type !== RecordType.Settled) throw new RangeError('another type');
+      const isLong = facts.type === RecordType.Unsubscribed;
+      if (!isLong && facts.type !== RecordType.Settled) throw new RangeError('another type');
       assert.equal(offset, covered);
       covered += length;
-      records.push([offset, facts.sequence]);
+      records.push([offset, isLong ? facts.incarnation : facts.sequence]);
     },
     gap: (from, to) => {
       assert.equal(from, covered);
@@ -84,4 +85,21 @@ test('what cannot be read is passed over, and what is in front of it is told', (
   scanned.feed(bytes.slice(2 * length));
   scanned.end();
   assert.deepEqual(told, ['record 0', `gap ${length} ${length + 5}`, `record ${2 * length}`]);
+});
+
+test('records and pieces of any size: what one record is cut in two by is put together', () => {
+  const writer = new ByteWriter(1);
+  const written: [number, number][] = [];
+  for (const [index, size] of [10, 70_000, 300_000, 20, 65_000, 1_000, 200_000, 5].entries()) {
+    written.push([writer.length, index]);
+    writeShort(writer, { type: RecordType.Unsubscribed, incarnation: index, name: 'x'.repeat(size) });
+  }
+  const bytes = writer.bytes.slice(0, writer.length);
+  const cuts = fc.array(fc.nat(bytes.length), { maxLength: 12 });
+  fc.assert(
+    fc.property(cuts, (some) => {
+      assert.deepEqual(scan(bytes, some).records, written);
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -6,6 +6,8 @@ import { noBytes, viewOf } from '@pipit/protocol';
 import { ByteReader } from './bytes.ts';
 import { enterBody, findMark, frameEnd, frameType } from './frame.ts';
 
+const bridgeBytes = 64 * 1024;
+
 export interface ScanTarget {
   /** A whole record at this place of the file; `reader` has entered its body. Throws RangeError when the body makes no sense. */
   record(type: number, offset: number, length: number, reader: ByteReader, frame: () => Uint8Array): void;
@@ -39,7 +41,16 @@ export class Scan {
 
   /** The bytes that follow those fed before. */
   feed(bytes: Uint8Array): void {
-    this.rest = this.rest.length === 0 ? bytes : concat(this.rest, bytes);
+    const left = this.rest.length;
+    // What one record is cut in two by is put together without copying all that follows.
+    const bridged = left === 0 ? 0 : Math.min(bytes.length, bridgeBytes);
+    if (left > 0) {
+      this.rest = concat(this.rest, bytes.subarray(0, bridged));
+      this.walk(this.fileBytes - this.restAt);
+    }
+    if (bridged === bytes.length) return;
+    const told = left + bridged - this.rest.length;
+    this.rest = told >= left ? bytes.subarray(told - left) : concat(this.rest, bytes.subarray(bridged));
     this.walk(this.fileBytes - this.restAt);
   }
 
