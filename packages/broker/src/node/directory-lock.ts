@@ -119,16 +119,18 @@ async function isAlive(holder: Holder, own: Holder): Promise<boolean> {
   }
 }
 
-/** The boot and the tick in which a process began, on Linux; null elsewhere, and when there is no such process. */
+/** The boot and the tick in which a process began, on Linux; null elsewhere, and when there is no such process any more. */
 async function birthOf(processId: number): Promise<string | null> {
   try {
     const [boot, stat] = await Promise.all([
       fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
       fs.readFile(`/proc/${processId}/stat`, 'utf8'),
     ]);
-    // The command in parentheses may hold anything; the start time is the 20th field behind it.
-    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return `${boot.trim()} ${start}`;
+    // The command in parentheses may hold anything; behind it come the state and, as the 20th, the start time.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // Dead, and its parent does not care: in a container that may be for ever.
+    const isDead = fields[0] === 'Z' || fields[0] === 'X';
+    return isDead ? null : `${boot.trim()} ${fields[19]}`;
   } catch {
     return null;
   }

@@ -1,7 +1,9 @@
 /** A broker on the real store: what a client was promised is there in the next run. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,5 +224,25 @@ test('two brokers cannot use one directory, and the second says who does', timeo
     writeFileSync(join(directory, 'lock'), 'torn');
     await withStoredBroker(directory, () => Promise.resolve());
     assert.ok(!readdirSync(directory).includes('lock'));
+  }),
+);
+
+test('a process that is dead and that nobody has waited for, as in a container, holds no directory', timeout, () =>
+  withDirectory(async (directory) => {
+    // What `sleep` takes over from the shell it never waits for.
+    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(parent, 'exit');
+    try {
+      const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+      const processId = Number(line.toString());
+      const stat = (): string[] => readFileSync(`/proc/${processId}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      while (stat()[0] !== 'Z') await new Promise((done) => setImmediate(done));
+      const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      symlinkSync(`${processId} ${boot} ${stat()[19]}`, join(directory, 'lock'));
+      await withStoredBroker(directory, () => Promise.resolve());
+    } finally {
+      parent.kill();
+      await ended;
+    }
   }),
 );
