@@ -230,7 +230,7 @@ test('two brokers cannot use one directory, and the second says who does', timeo
 test('a process that is dead and that nobody has waited for, as in a container, holds no directory', timeout, () =>
   withDirectory(async (directory) => {
     // What `sleep` takes over from the shell it never waits for.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(parent, 'exit');
     try {
       const [line] = (await once(parent.stdout, 'data')) as [Buffer];
