@@ -1,5 +1,5 @@
 /**
- * `npm test`, `npm run test:durability`, `test:interop` and `test:packages`: the test files of one group, with the sources unbuilt. Ends on the counts,
+ * `npm test`, `npm run test:attacks`, `test:durability`, `test:interop` and `test:packages`: the test files of one group, with the sources unbuilt. Ends on the counts,
  * `# tests N` first. Fails also when a file held no test, or when a test was skipped or left for later.
  */
 import { globSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { spec } from 'node:test/reporters';
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   unit: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts'],
   packages: ['test/packages/**/*.test.ts'],
+  attacks: ['test/attacks/**/*.test.ts'],
   durability: ['test/durability/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts', 'packages/*/interop/**/*.test.ts'],
 };

@@ -416,6 +416,11 @@ export class Client {
     return this.inbox;
   }
 
+  /** What has come so far, without setting anything in motion. */
+  takeNow(): Packet[] {
+    return this.inbox.splice(0);
+  }
+
   /** Everything that came, to look at in other ways than one by one. */
   takeAll(): Packet[] {
     this.world.settle();
