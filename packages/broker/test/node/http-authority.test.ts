@@ -204,7 +204,7 @@ test('what is remembered lasts no longer than it was said to', async () => {
   );
 });
 
-test('a service that fails lets nobody in, and an event says why, once an interval', { timeout: 20_000 }, async () => {
+test('a service that fails lets nobody in, and events say why, and count how often', { timeout: 20_000 }, async () => {
   await served(
     (_, response) => void response.writeHead(503).end(),
     async (url) => {
@@ -217,7 +217,7 @@ test('a service that fails lets nobody in, and an event says why, once an interv
           const counted = new Promise<void>((done) => {
             broker.on('authority-failed', (event) => {
               events.push(event);
-              if (events.length === 2) done();
+              if (events.reduce((sum, { count }) => sum + count, 0) === 3) done();
             });
           });
           const logins = Array.from({ length: 3 }, async () => {
@@ -233,10 +233,8 @@ test('a service that fails lets nobody in, and an event says why, once an interv
           });
           await Promise.all([...logins, counted]);
           const told = { type: 'authority-failed', authority: 'http', reason: 'status 503' };
-          assert.deepEqual(events, [
-            { ...told, count: 1 },
-            { ...told, count: 2 },
-          ]);
+          assert.deepEqual(events[0], { ...told, count: 1 });
+          for (const event of events) assert.deepEqual(event, { ...told, count: event.count });
         },
         options,
       );
