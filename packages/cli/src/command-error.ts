@@ -4,13 +4,18 @@
 export const exitCodes = { failure: 1, usage: 2, timeout: 27 } as const;
 
 export class CommandError extends Error {
-  override readonly name = 'CommandError';
+  override readonly name: string = 'CommandError';
   readonly exitCode: number;
 
   constructor(message: string, exitCode: number) {
     super(message);
     this.exitCode = exitCode;
   }
+}
+
+/** The broker is not there, or not any more: another try may find it. */
+export class LostConnectionError extends CommandError {
+  override readonly name = 'LostConnectionError';
 }
 
 /** What was asked for cannot be done, whatever the broker says: another exit code than 2 where 2 means something else. */

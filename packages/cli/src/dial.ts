@@ -5,7 +5,7 @@ import { connect as connectSocket, isIP } from 'node:net';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { SecureVersion, ConnectionOptions as TlsConnectionOptions } from 'node:tls';
-import { CommandError, exitCodes, usageError } from './command-error.ts';
+import { CommandError, exitCodes, LostConnectionError, usageError } from './command-error.ts';
 
 export type TlsVersion = 'tlsv1.1' | 'tlsv1.2' | 'tlsv1.3';
 
@@ -156,7 +156,9 @@ function webSocketStream(url: string): Promise<Duplex> {
   socket.addEventListener('close', () => stream.destroy());
   return new Promise((done, failed) => {
     socket.addEventListener('open', () => done(stream));
-    socket.addEventListener('error', () => failed(new Error(`There is no WebSocket at ${url}`)));
+    socket.addEventListener('error', () =>
+      failed(new LostConnectionError(`Error: There is no WebSocket at ${url}`, exitCodes.failure)),
+    );
   });
 }
 
@@ -176,6 +178,8 @@ const sentences: Readonly<Record<string, string>> = {
 function dialError(error: Error): CommandError {
   const first = error instanceof AggregateError ? (error.errors[0] as Error) : error;
   const { code = '', reason } = first as NodeJS.ErrnoException & { readonly reason?: string };
-  const sentence = sentences[code] ?? (code.startsWith('ERR_SSL') ? `TLS: ${reason ?? first.message}` : first.message);
-  return new CommandError(`Error: ${sentence}`, exitCodes.failure);
+  const sentence = sentences[code];
+  if (sentence !== undefined) return new LostConnectionError(`Error: ${sentence}`, exitCodes.failure);
+  const problem = code.startsWith('ERR_SSL') ? `TLS: ${reason ?? first.message}` : first.message;
+  return new CommandError(`Error: ${problem}`, exitCodes.failure);
 }

@@ -10,6 +10,7 @@ import type {
   AckPacket,
   ConnackPacket,
   ConnectProperties,
+  DisconnectPacket,
   DisconnectProperties,
   Packet,
   ProtocolVersion,
@@ -20,7 +21,7 @@ import type {
   Will,
 } from '@pipit/protocol';
 import { DecodeError, decodePacket, encodePacket, Framer, PacketType, ReasonCode, viewOf } from '@pipit/protocol';
-import { CommandError, exitCodes } from './command-error.ts';
+import { CommandError, exitCodes, LostConnectionError } from './command-error.ts';
 import { connackRefusal, disconnectReason, packetLine } from './packet-text.ts';
 
 export interface ConnectionOptions {
@@ -261,7 +262,7 @@ export class MqttConnection {
         this.#isPingOpen = false;
         return;
       case PacketType.Disconnect:
-        return this.#over(new CommandError(disconnectReason(packet), packet.reasonCode));
+        return this.#over(disconnectedBy(packet));
       default:
         return this.#answered('packetId' in packet ? packet.packetId : connectId, packet);
     }
@@ -302,7 +303,7 @@ export class MqttConnection {
   }
 
   #fail(reason: string): void {
-    const failure = new CommandError(`The connection was lost: ${reason}.`, exitCodes.failure);
+    const failure = new LostConnectionError(`The connection was lost: ${reason}.`, exitCodes.failure);
     this.#over(this.#isLeaving ? null : failure);
   }
 
@@ -315,4 +316,11 @@ export class MqttConnection {
     this.#questions.clear();
     this.#end(failure);
   }
+}
+
+/** A broker that stops, or has too much to do, may be there later. */
+function disconnectedBy(packet: DisconnectPacket): CommandError {
+  const { reasonCode } = packet;
+  const isPassing = reasonCode === ReasonCode.ServerShuttingDown || reasonCode === ReasonCode.ServerBusy;
+  return new (isPassing ? LostConnectionError : CommandError)(disconnectReason(packet), reasonCode);
 }

@@ -1,9 +1,10 @@
 /** `pipit sub`: subscribes and prints what arrives. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublishPacket } from '@pipit/protocol';
 import { filterMatches, ReasonCode, topicFilterProblem } from '@pipit/protocol';
 import { type ClientArguments, connectionOptions } from './client-options.ts';
-import { exitCodes, usageError } from './command-error.ts';
+import { CommandError, exitCodes, LostConnectionError, usageError } from './command-error.ts';
 import { targetOf } from './connection-options.ts';
 import { dial } from './dial.ts';
 import { MessagePrinter, type PrintArguments } from './message-printer.ts';
@@ -32,6 +33,9 @@ export interface SubArguments extends ClientArguments, PrintArguments {
   readonly exitAfterSubscribe?: true;
 }
 
+/** Between two tries to connect again. */
+const reopenMs = 1000;
+
 /** Resolves to the exit code: after `count` messages, `wait` seconds, a signal, or when every filter was refused. Rejects with a CommandError. */
 export async function subscribeCommand(options: SubArguments): Promise<number> {
   const filters = filtersOf(options);
@@ -48,16 +52,31 @@ export async function subscribeCommand(options: SubArguments): Promise<number> {
       message: (message, connection) => reception.message(message, connection),
       trace: options.debug === true ? (line) => console.error(line) : () => undefined,
     });
-  const connection = await Promise.race([enough.promise, open()]);
-  if (typeof connection === 'number') return told(connection, options);
-  const exitCode = await Promise.race([
-    enough.promise,
-    failureOf(connection),
-    subscribed(connection, filters, options),
-  ]);
-  await Promise.race([Promise.all(reception.removals), connection.ended]);
-  await connection.disconnect();
-  return told(exitCode, options);
+  let connection = await Promise.race([enough.promise, open()]);
+  for (;;) {
+    if (typeof connection === 'number') return told(connection, options);
+    const outcome = await Promise.race([enough.promise, connection.ended, subscribed(connection, filters, options)]);
+    if (!(outcome instanceof CommandError)) {
+      await Promise.race([Promise.all(reception.removals), connection.ended]);
+      await connection.disconnect();
+      return told(outcome ?? 0, options);
+    }
+    if (!(outcome instanceof LostConnectionError)) throw outcome;
+    if (options.quiet !== true) console.error(`${outcome.message} Trying again.`);
+    connection = await Promise.race([enough.promise, reopened(open)]);
+  }
+}
+
+/** As mosquitto_sub does: a try a second, for as long as nobody is there. Rejects with a CommandError when the broker says no. */
+async function reopened(open: () => Promise<MqttConnection>): Promise<MqttConnection> {
+  for (;;) {
+    await sleep(reopenMs);
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof LostConnectionError)) throw error;
+    }
+  }
 }
 
 /** What becomes of each message. */
@@ -119,18 +138,24 @@ function told(exitCode: number, { quiet }: SubArguments): number {
   return exitCode;
 }
 
-async function failureOf(connection: MqttConnection): Promise<never> {
-  const failure = await connection.ended;
-  if (failure !== null) throw failure;
-  return new Promise(() => undefined);
-}
-
-/** Subscribes, then unsubscribes. Resolves when that is all, or when all filters were refused: to the last reason code. */
+/**
+ * Subscribes, then unsubscribes. Resolves when that is all, or when all filters were refused: to the last reason code. To an
+ * error when the connection ends before.
+ */
 async function subscribed(
   connection: MqttConnection,
   filters: readonly string[],
   options: SubArguments,
-): Promise<number> {
+): Promise<number | CommandError> {
+  try {
+    return await asked(connection, filters, options);
+  } catch (error) {
+    if (error instanceof CommandError) return error;
+    throw error;
+  }
+}
+
+async function asked(connection: MqttConnection, filters: readonly string[], options: SubArguments): Promise<number> {
   const { unsubscribe = [], property = {}, exitAfterSubscribe } = options;
   const refusal = filters.length === 0 ? 0 : await refusalOf(connection, filters, options);
   if (refusal !== 0) return refusal;
