@@ -13,5 +13,5 @@ export * from './everywhere.ts';
  */
 export function connect(url: string | readonly string[], options: ConnectOptions = {}): Client {
   const transports = { ws: webSocket, wss: webSocket };
-  return new Client(typeof url === 'string' ? [url] : url, options, transports, options.platform ?? webPlatform, null);
+  return new Client(typeof url === 'string' ? [url] : url, options, transports, options.platform ?? webPlatform);
 }

@@ -1,8 +1,6 @@
 /** Pipit's MQTT client for Node. In browsers the same by `browser.ts`, with WebSocket only. */
 import { Client } from './client/client.ts';
 import type { ConnectOptions } from './client/connect-options.ts';
-import { DurableOutbox } from './client/durable-outbox.ts';
-import type { OutboxStore } from './client/outbox-store.ts';
 import { nodePlatform } from './node/platform.ts';
 import { type TlsOptions, tcp, tls, unix } from './node/socket-transport.ts';
 import { type WebSocketOptions, webSocket } from './node/websocket-transport.ts';
@@ -13,8 +11,6 @@ export { type TlsOptions, tcp, tls, unix } from './node/socket-transport.ts';
 export { type WebSocketOptions, webSocket } from './node/websocket-transport.ts';
 
 export interface NodeConnectOptions extends ConnectOptions {
-  /** Keeps QoS 1 and 2 messages while the process is gone: `outboxFolder(path)`. Default: they are kept in memory only. */
-  readonly outbox?: OutboxStore;
   /** For `mqtts` and `wss`: trust, certificates and keys, as Node's `tls.connect` takes them. */
   readonly tls?: TlsOptions;
   /** For `ws` and `wss`. */
@@ -36,5 +32,5 @@ export function connect(url: string | readonly string[], options: NodeConnectOpt
   };
   const urls = typeof url === 'string' ? [url] : url;
   const platform = options.platform ?? nodePlatform;
-  return new Client(urls, options, transports, platform, (store, owner) => new DurableOutbox(store, owner));
+  return new Client(urls, options, transports, platform);
 }

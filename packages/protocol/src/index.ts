@@ -24,6 +24,7 @@ export { PacketType } from './wire/packet-type.ts';
 export type { PingreqPacket, PingrespPacket } from './wire/ping.ts';
 export type { PropertyName, PropertyValues, UserProperty } from './wire/property.ts';
 export type { PublishPacket, PublishProperties } from './wire/publish.ts';
+export { decodePublishProperties } from './wire/publish.ts';
 export { PublishFrame } from './wire/publish-frame.ts';
 export { connackReturnCode, ReasonCode } from './wire/reason-code.ts';
 export { reasonCodeAllowed, reasonCodeName } from './wire/reason-code-table.ts';

@@ -5,9 +5,15 @@ import {
   type ClientPacket,
   DecodeError,
   decodePacket,
+  decodePublishProperties,
   decodeServerPacket,
   encodeClientPacket,
   encodePacket,
+  Framer,
+  PacketType,
+  PublishFrame,
+  type PublishPacket,
+  viewOf,
 } from '@pipit/protocol';
 import fc from 'fast-check';
 import { packet, sent, version } from './arbitrary.ts';
@@ -25,6 +31,10 @@ test('what a server sends is the same packet, and what a client sends is refused
   fc.assert(
     fc.property(sent, ({ packet: each, version: v, sender }) => {
       const bytes = encodePacket(each, v, sender);
+      if (each.type === PacketType.Publish) {
+        assert.throws(() => decodeServerPacket(bytes, 0, bytes.length, v), DecodeError);
+        return;
+      }
       const outcome = (decode: () => unknown): unknown => {
         try {
           return decode();
@@ -36,6 +46,25 @@ test('what a server sends is the same packet, and what a client sends is refused
       assert.deepEqual(
         outcome(() => decodeServerPacket(bytes, 0, bytes.length, v)),
         outcome(() => decodePacket(bytes, 0, bytes.length, v, 'server')),
+      );
+    }),
+  );
+});
+
+test('the properties of a PUBLISH are those of the whole packet', () => {
+  fc.assert(
+    fc.property(packet(5, 'server'), (each) => {
+      fc.pre(each.type === PacketType.Publish);
+      const bytes = encodePacket(each, 5, 'server');
+      const framer = new Framer(bytes.length);
+      framer.feed(bytes, viewOf(bytes), 0, bytes.length);
+      assert.ok(framer.next());
+      const frame = new PublishFrame();
+      frame.read(bytes, viewOf(bytes), framer.start, framer.body, framer.end, 5, 'server');
+      const whole = decodePacket(bytes, 0, bytes.length, 5, 'server') as PublishPacket;
+      assert.deepEqual(
+        decodePublishProperties(bytes, frame.propertiesStart, frame.propertiesEnd),
+        whole.properties ?? {},
       );
     }),
   );

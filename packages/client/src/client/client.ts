@@ -8,7 +8,7 @@ import type { ConnackProperties, DisconnectProperties } from '@pipit/protocol';
 import { type Call, Outgoing, type PublishResult, Reauthentication } from '../core/call.ts';
 import { Core } from '../core/core.ts';
 import type { Effect } from '../core/effect.ts';
-import { MqttError } from '../core/failure.ts';
+import { type FailureKind, MqttError } from '../core/failure.ts';
 import { type Interest, SubscribeCall, UnsubscribeCall } from '../core/interests.ts';
 import type { Message } from '../core/message.ts';
 import type { CoreOptions } from '../core/options.ts';
@@ -16,8 +16,8 @@ import type { Status } from '../core/status.ts';
 import { encodeText } from './codec.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
-import type { DurableOutbox, DurableOutboxOwner } from './durable-outbox.ts';
-import type { OutboxStore } from './outbox-store.ts';
+import type { DurableOutbox } from './durable-outbox.ts';
+import type { StoredMessage } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import type { Requester, RequestOptions, Responder } from './request-response.ts';
 import { settle } from './settling.ts';
@@ -29,7 +29,8 @@ export type Connected = Extract<Status, { state: 'connected' }>;
 
 const defaultDrainMs = 5_000;
 
-/** Loaded when it is needed: a page that only publishes and subscribes does without. */
+/** Loaded when they are needed: a page that only publishes and subscribes does without. */
+const durableOutbox = (): Promise<typeof import('./durable-outbox.ts')> => import('./durable-outbox.ts');
 const requestResponse = (): Promise<typeof import('./request-response.ts')> => import('./request-response.ts');
 
 export class Client implements AsyncDisposable {
@@ -42,21 +43,12 @@ export class Client implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #statuses: Statuses;
   readonly #subscriptions = new Set<Subscription>();
-  readonly #outbox: DurableOutbox | null;
+  readonly #outbox: Promise<DurableOutbox> | null;
   #requester: Promise<Requester> | null = null;
   #isEnding = false;
 
-  /**
-   * Use `connect`. Throws MqttError or TypeError for what cannot be right. `outboxOf`: null where there is nothing to keep an outbox in;
-   * so that a browser need not load what it cannot use.
-   */
-  constructor(
-    urls: readonly string[],
-    options: ConnectOptions & { readonly outbox?: OutboxStore },
-    transports: Transports,
-    platform: Platform,
-    outboxOf: ((store: OutboxStore, owner: DurableOutboxOwner) => DurableOutbox) | null,
-  ) {
+  /** Use `connect`. Throws MqttError or TypeError for what cannot be right. */
+  constructor(urls: readonly string[], options: ConnectOptions, transports: Transports, platform: Platform) {
     if (urls.length === 0) throw new TypeError('There is no URL to connect to');
     this.#urls = urls.map((url) => new URL(url));
     this.#transports = { ...transports, ...options.transports };
@@ -73,7 +65,12 @@ export class Client implements AsyncDisposable {
       delivered: (message) => this.#delivered(message),
       perform: (effect) => this.#perform(effect),
     });
-    this.#outbox = options.outbox === undefined || outboxOf === null ? null : outboxOf(options.outbox, this.#stored);
+    const { outbox } = options;
+    this.#outbox =
+      outbox === undefined
+        ? null
+        : durableOutbox().then(({ DurableOutbox }) => new DurableOutbox(outbox, this.#stored));
+    this.#outbox?.catch((error: unknown) => this.#report(error));
     this.#core.start(platform.now());
     this.#driver.wake();
   }
@@ -159,7 +156,7 @@ export class Client implements AsyncDisposable {
     }
     for await (const { state } of this.#statuses) if (state === 'ended') break;
     await this.#driver.gone();
-    await this.#outbox?.close();
+    await (await this.#outbox)?.close();
   }
 
   /** Lets go of everything at once: no goodbye, so the server publishes the will. */
@@ -167,7 +164,7 @@ export class Client implements AsyncDisposable {
     this.#isEnding = true;
     this.#core.destroy();
     this.#driver.wake();
-    this.#outbox?.close().catch((error: unknown) => this.#report(error));
+    this.#outbox?.then((outbox) => outbox.close()).catch((error: unknown) => this.#report(error));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -194,7 +191,8 @@ export class Client implements AsyncDisposable {
     const own = bytes === payload ? copied(bytes) : bytes;
     const message = new Outgoing(topic, own, qos, retain, properties);
     if (qos > 0 && this.#outbox !== null) {
-      return this.#within(message, this.#outbox.publish(message, options.until ?? 'answered'), options);
+      const answer = this.#outbox.then((outbox) => outbox.publish(message, options.until ?? 'answered'));
+      return this.#within(message, answer, options);
     }
     const answer = new Promise<PublishResult>((resolve, reject) => {
       message.resolve = resolve;
@@ -231,9 +229,7 @@ export class Client implements AsyncDisposable {
    */
   async request(topic: string, payload: string | Uint8Array, options: RequestOptions = {}): Promise<Message> {
     if (this.version === 4) throw new MqttError('not-allowed', 'Requests take MQTT 5.0');
-    this.#requester ??= requestResponse().then(
-      ({ Requester }) => new Requester(this, this.#platform.random, (kind, words) => new MqttError(kind, words)),
-    );
+    this.#requester ??= requestResponse().then(({ Requester }) => new Requester(this, this.#platform.random, failure));
     return (await this.#requester).request(topic, payload, options);
   }
 
@@ -277,6 +273,9 @@ export class Client implements AsyncDisposable {
   readonly #stored = {
     now: (): number => this.#platform.now(),
     failed: (error: unknown): void => this.#report(error),
+    failure,
+    outgoing: ({ topic, payload, qos, retain, properties }: StoredMessage): Outgoing =>
+      new Outgoing(topic, payload, qos, retain, properties),
     publish: (message: Outgoing): void => {
       this.#core.publish(message, this.#platform.now());
       this.#driver.wake();
@@ -421,6 +420,10 @@ export class Client implements AsyncDisposable {
     // A session that nobody asked for is only there for reconnects: it is not left behind.
     return this.#options.sessionExpirySeconds === undefined ? { sessionExpiryInterval: 0 } : {};
   }
+}
+
+function failure(kind: FailureKind, message: string): MqttError {
+  return new MqttError(kind, message);
 }
 
 /** Bytes of our own: the caller may do with his what he likes. Not `slice` of a Buffer, which copies nothing. */

@@ -12,6 +12,7 @@ import {
 import type { Status } from '../core/status.ts';
 import type { Client } from './client.ts';
 import { encodeText } from './codec.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import type { Transports } from './transport.ts';
 
@@ -55,6 +56,8 @@ export interface ConnectOptions {
   readonly limits?: Partial<ClientLimits>;
   /** What goes when the outbox is full: the message that comes (`refuse`, the default), or those that waited longest. */
   readonly outboxOverflow?: OutboxOverflow;
+  /** Keeps QoS 1 and 2 messages while the process or the page is gone; in Node `outboxFolder(path)`. Default: in memory only. */
+  readonly outbox?: OutboxStore;
   /** `false`: one connection, and no other after it. */
   readonly reconnect?:
     | (Partial<Omit<ReconnectPolicy, 'enabled' | 'stopOn'>> & { readonly stopOn?: Iterable<number> })

@@ -2,10 +2,12 @@
  * Publishing through a store that outlives the process: stored first, then sent, forgotten when it has its answer.
  *
  * What an earlier run left is sent before anything of this one. A message whose client ends first stays stored.
+ *
+ * Loaded when a client has such a store. It imports nothing that runs, so that a bundler can leave it apart.
  */
 import type { PublishProperties } from '@pipit/protocol';
-import { acknowledged, Outgoing, type PublishResult } from '../core/call.ts';
-import { MqttError } from '../core/failure.ts';
+import type { Outgoing, PublishResult } from '../core/call.ts';
+import type { FailureKind, MqttError } from '../core/failure.ts';
 import type { OutboxStore, StoredMessage } from './outbox-store.ts';
 
 /** What the outbox needs of its client. */
@@ -16,6 +18,8 @@ export interface DurableOutboxOwner {
   /** A message that nobody waits for any more was not taken. */
   failed(error: unknown): void;
   now(): number;
+  outgoing(stored: StoredMessage): Outgoing;
+  failure(kind: FailureKind, message: string): MqttError;
 }
 
 export class DurableOutbox {
@@ -36,6 +40,8 @@ export class DurableOutbox {
 
   /** Stores a message and hands it to the core. `until` as in PublishOptions. */
   publish(message: Outgoing, until: 'stored' | 'answered'): Promise<PublishResult> {
+    // Given up while this was loaded.
+    if (message.failure !== null) return Promise.reject(message.failure);
     const { promise, resolve, reject } = Promise.withResolvers<PublishResult>();
     let place = 0;
     let isStored = false;
@@ -56,11 +62,11 @@ export class DurableOutbox {
       isStored = true;
       // Given up while it was on its way to the disk.
       if (message.isSettled) return this.#store.remove(place);
-      if (until === 'stored') resolve(acknowledged);
+      if (until === 'stored') resolve({ reasonCode: 0 });
       this.#owner.publish(message);
     };
     store().catch((error: unknown) => {
-      reject(new MqttError('outbox-full', `The message could not be stored: ${(error as Error).message}`));
+      reject(this.#owner.failure('outbox-full', `The message could not be stored: ${(error as Error).message}`));
     });
     return promise;
   }
@@ -77,8 +83,9 @@ export class DurableOutbox {
     this.#owner.restore(messages);
   }
 
-  #restored({ place, topic, payload, qos, retain, properties, expiresAt }: StoredMessage): Outgoing {
-    const message = new Outgoing(topic, payload, qos, retain, properties);
+  #restored(stored: StoredMessage): Outgoing {
+    const { place, expiresAt } = stored;
+    const message = this.#owner.outgoing(stored);
     if (expiresAt !== null) message.expiresAt = this.#owner.now() + expiresAt - Date.now();
     message.resolve = () => this.#store.remove(place);
     message.reject = (failure) => {

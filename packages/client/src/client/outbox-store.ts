@@ -1,5 +1,6 @@
 /**
- * The port to what keeps unsent messages while the process is gone. In Node `outboxFolder`; a browser's (IndexedDB) is not made yet.
+ * The port to what keeps unsent messages while the process or the page is gone. In Node `outboxFolder`; for browsers there is none yet
+ * (it would be IndexedDB), but `connect` takes one of the application's own there, too.
  *
  * It keeps messages of QoS 1 and 2 from before they are sent until they are answered. It knows no packet identifiers: what is
  * found after a restart is sent as new, so a QoS 2 message that was on its way then may arrive twice.

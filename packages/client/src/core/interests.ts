@@ -134,7 +134,7 @@ export class Interests {
       topic.plan = this.#all.filter((interest) => interest.wants(topic.name));
       topic.planVersion = this.#version;
     }
-    if (!this.#hasIdentifiers || message.packet === null) return topic.plan;
+    if (!this.#hasIdentifiers || message.propertyBytes === null) return topic.plan;
     const { subscriptionIdentifiers: own } = message.properties;
     if (own === undefined) return topic.plan;
     return topic.plan.filter(({ identifier }) => identifier === null || own.includes(identifier));

@@ -1,9 +1,8 @@
 /** A message from the server, as the application gets it. Everything in it is a copy of its own. */
 import {
-  decodeServerPacket,
+  decodePublishProperties,
   decodeUtf8,
   type PublishFrame,
-  type PublishPacket,
   type PublishProperties,
   type QoS,
 } from '@pipit/protocol';
@@ -26,8 +25,8 @@ export class Message {
   /** The server may have sent it before. */
   readonly duplicate: boolean;
 
-  /** @internal The whole packet while its properties have not been asked for; null when there are none. */
-  packet: Uint8Array | null = null;
+  /** @internal The bytes of its properties while they have not been asked for; null when there are none. */
+  propertyBytes: Uint8Array | null = null;
   /** @internal 0 with QoS 0. */
   packetId = 0;
   /** @internal The number of the connection it came on. */
@@ -54,10 +53,10 @@ export class Message {
   /** Those of MQTT 5.0; empty before it. */
   get properties(): PublishProperties {
     if (this.#properties !== null) return this.#properties;
-    if (this.packet === null) return noProperties;
-    const packet = decodeServerPacket(this.packet, 0, this.packet.length, 5) as PublishPacket;
-    const { topicAlias: _, ...properties } = packet.properties ?? {};
-    this.packet = null;
+    const bytes = this.propertyBytes;
+    if (bytes === null) return noProperties;
+    const { topicAlias: _, ...properties } = decodePublishProperties(bytes, 0, bytes.length);
+    this.propertyBytes = null;
     this.#properties = properties;
     return properties;
   }
@@ -90,8 +89,8 @@ export function messageOf(frame: PublishFrame, topic: string): Message {
   if (propertiesEnd - propertiesStart === (topicAlias === 0 ? 0 : aliasPropertyBytes)) {
     return new Message(topic, bytes.slice(payloadStart, end), frame.qos, frame.retain, frame.dup);
   }
-  const packet = bytes.slice(frame.start, end);
-  const message = new Message(topic, packet.subarray(payloadStart - frame.start), frame.qos, frame.retain, frame.dup);
-  message.packet = packet;
+  const own = bytes.slice(propertiesStart, end);
+  const message = new Message(topic, own.subarray(payloadStart - propertiesStart), frame.qos, frame.retain, frame.dup);
+  message.propertyBytes = own.subarray(0, propertiesEnd - propertiesStart);
   return message;
 }

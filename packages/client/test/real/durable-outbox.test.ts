@@ -6,8 +6,9 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { connect, type MqttError, outboxFolder, type StoredMessage } from '@pipit/client';
+import { connect, type MqttError, type OutboxStore, outboxFolder, type StoredMessage } from '@pipit/client';
 import { withBroker } from '../../../broker/test/node/running-broker.ts';
+import { connect as connectInBrowser } from '../../src/browser.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'pipit-outbox-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -160,4 +161,38 @@ test('A store that cannot keep a message says so to its publisher', async () => 
   const client = connect(nowhere, { outbox: outboxFolder(file) });
   await assert.rejects(client.publish('t', '', { qos: 1 }), (error: MqttError) => error.kind === 'outbox-full');
   client.destroy();
+});
+
+test("The browser's client takes a store of the application's own: the port is the same", async () => {
+  const kept = new Map<number, StoredMessage>();
+  const store: OutboxStore = {
+    load: async () => [...kept.values()],
+    put: async (message) => {
+      kept.set(message.place, message);
+    },
+    remove: (place) => {
+      kept.delete(place);
+    },
+    close: async () => undefined,
+  };
+  const first = connectInBrowser('ws://127.0.0.1:1/mqtt', { outbox: store });
+  const aborted = first.publish('t', 'aborted', { qos: 1, signal: AbortSignal.abort() });
+  await first.publish('t', 'one', { qos: 1, until: 'stored' });
+  await assert.rejects(aborted, (error: MqttError) => error.kind === 'aborted');
+  await first.end({ drainMs: 0 });
+  assert.deepEqual(
+    [...kept.values()].map(({ topic, qos }) => [topic, qos]),
+    [['t', 1]],
+  );
+  await withBroker({ type: 'ws', port: 0 }, async (port) => {
+    const url = `ws://127.0.0.1:${port}/mqtt`;
+    const watcher = connectInBrowser(url);
+    const subscription = await watcher.subscribe('t', { qos: 1 });
+    const next = connectInBrowser(url, { outbox: store });
+    await next.publish('t', 'two', { qos: 1 });
+    for (const payload of ['one', 'two']) assert.equal((await subscription.next()).value.text(), payload);
+    await next.end();
+    assert.equal(kept.size, 0);
+    await watcher.end();
+  });
 });

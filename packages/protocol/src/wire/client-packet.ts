@@ -1,6 +1,7 @@
 /**
  * The half of the codec that a client needs: what a server sends is decoded, what a client sends is encoded. The same as
- * decodePacket and encodePacket for those; apart from them so that a browser need not load the other half.
+ * decodePacket and encodePacket for those; apart from them so that a browser need not load the other half. PUBLISH is encoded
+ * here only: one that arrives is read where it lies, by PublishFrame.
  */
 import type { AckPacket } from './ack.ts';
 import { decodeAck, encodeAck } from './ack.ts';
@@ -19,7 +20,7 @@ import * as PacketType from './packet-types.ts';
 import type { PingreqPacket, PingrespPacket } from './ping.ts';
 import { decodePing, encodePing } from './ping.ts';
 import type { PublishPacket } from './publish.ts';
-import { decodePublish, encodePublish } from './publish.ts';
+import { encodePublish } from './publish.ts';
 import * as ReasonCode from './reason-codes.ts';
 import type { SubackPacket, SubscribePacket } from './subscribe.ts';
 import { decodeSuback, encodeSubscribe } from './subscribe.ts';
@@ -28,7 +29,6 @@ import { decodeUnsuback, encodeUnsubscribe } from './unsubscribe.ts';
 
 export type ServerPacket =
   | ConnackPacket
-  | PublishPacket
   | AckPacket
   | SubackPacket
   | UnsubackPacket
@@ -46,7 +46,7 @@ export type ClientPacket =
   | DisconnectPacket
   | AuthPacket;
 
-/** As decodePacket for a packet from a server. */
+/** As decodePacket for a packet from a server; a PUBLISH is refused. */
 export function decodeServerPacket(
   bytes: Uint8Array,
   start: number,
@@ -57,8 +57,6 @@ export function decodeServerPacket(
   switch (type) {
     case PacketType.Connack:
       return decodeConnack(reader, version);
-    case PacketType.Publish:
-      return decodePublish(reader, version, 'server');
     case PacketType.Puback:
     case PacketType.Pubrec:
     case PacketType.Pubrel:
@@ -75,7 +73,7 @@ export function decodeServerPacket(
     case PacketType.Auth:
       return decodeAuth(reader, 'server');
     default:
-      return reader.fail(ReasonCode.ProtocolError, 'a server may not send this packet', reader.start);
+      return reader.fail(ReasonCode.ProtocolError, 'a packet out of turn', reader.start);
   }
 }
 

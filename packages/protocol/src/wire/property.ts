@@ -287,6 +287,13 @@ export function readProperties(reader: Reader, place: PropertyPlace, sender: Sen
   if (blockEnd === reader.at) return undefined;
   const packetEnd = reader.end;
   reader.end = blockEnd;
+  const values = readPropertyBlock(reader, place, sender);
+  reader.end = packetEnd;
+  return values;
+}
+
+/** Reads properties to the reader's end. */
+export function readPropertyBlock(reader: Reader, place: PropertyPlace, sender: Sender): PropertyValues {
   const values: Record<string, unknown> = {};
   let seen = 0;
   while (reader.left > 0) {
@@ -297,7 +304,6 @@ export function readProperties(reader: Reader, place: PropertyPlace, sender: Sen
     else (values[property.name] as unknown[]).push(value); // [MQTT-3.3.2-18]
     seen |= property.bit;
   }
-  reader.end = packetEnd;
   return values;
 }
 
