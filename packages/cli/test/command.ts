@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 
 const program = `${import.meta.dirname}/../src/index.ts`;
 /** Half of the time of a short command would go into stripping types. */
@@ -20,6 +21,12 @@ export interface Outcome {
 export const scratch = mkdtempSync(join(tmpdir(), 'pipit-cli-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
+/** What a failed test leaves running would keep the others waiting. */
+const running = new Set<ChildProcessWithoutNullStreams>();
+after(() => {
+  for (const process of running) process.kill('SIGKILL');
+});
+
 export class RunningCommand {
   readonly process: ChildProcessWithoutNullStreams;
   /** What was printed so far, a character a byte. */
@@ -32,7 +39,8 @@ export class RunningCommand {
       cwd,
       env: { ...process.env, NODE_COMPILE_CACHE: cache, ...environment },
     });
-    this.#closed = once(this.process, 'close');
+    running.add(this.process);
+    this.#closed = once(this.process, 'close').finally(() => running.delete(this.process));
     this.process.stdout.setEncoding('latin1').on('data', (text: string) => {
       this.stdout += text;
     });
