@@ -10,5 +10,5 @@ for (const name of ['LICENSE', 'README.md']) copyFileSync(resolve(root, name), n
 
 for (const built of globSync('dist/**/*.{js,d.ts,js.map,d.ts.map}')) {
   const source = built.replace(/^dist/, 'src').replace(/(\.d)?\.[jt]s(\.map)?$/, '.ts');
-  if (!existsSync(source)) rmSync(built);
+  if (!existsSync(source)) rmSync(built, { force: true });
 }
