@@ -46,6 +46,9 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   const broker = createBroker({ ...settings, version, ...(data.store !== null && { store: data.store }) });
   broker.on('event', (event) => log.event(event));
   const asked = stopSignal();
+  // Who asks for it before all is open gets what was just read.
+  let onHangup = (): Promise<unknown> => Promise.resolve();
+  process.on('SIGHUP', () => void onHangup().catch(() => undefined));
   await start(broker);
   const reloading = new Reloading(() => readAll(options), configuration, broker, log);
   await reloading.begin();
@@ -61,7 +64,7 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   for (const listener of broker.listeners) console.log(listener.url);
   for (const line of adminLines(admin)) console.log(line);
   // What is refused is in the log.
-  process.on('SIGHUP', () => void reloading.reload().catch(() => undefined));
+  onHangup = () => reloading.reload();
   console.log('ready');
   log.logger.info({ signal: await asked }, 'stopping');
   await admin?.close();

@@ -30,6 +30,7 @@ export const findingCodes = [
   'window-full',
   'slow-reader',
   'dropped',
+  'throttled',
   'nothing-known',
 ] as const;
 export type FindingCode = (typeof findingCodes)[number];
@@ -70,7 +71,9 @@ export function whyNot(inspection: Inspection, history: History, clientId: strin
     ...drops(events, topic),
     ...refusals(events, topic),
     ...(topic === null ? [] : publishRefusals(history, clientId, topic)),
+    ...throttlings(events),
     ...endings(events),
+    ...(inspection.queuesQos0 ? [] : absences(events)),
   ];
   if (findings.length > 0) return findings;
   return [{ code: 'nothing-known', text: 'Nothing speaks against it. Was it published? A trace of the topic shows.' }];
@@ -95,7 +98,8 @@ function presence(inspection: Inspection, session: SessionView, topic: string | 
   const found: Finding[] = [];
   if (isAway) {
     const since = awaySince === null ? '' : ` since ${new Date(awaySince).toISOString()}`;
-    found.push({ code: 'away', text: `The client is away${since}; what is QoS 1 or 2 waits for it.` });
+    const kept = inspection.queuesQos0 ? 'messages wait' : 'what is QoS 1 or 2 waits for it, what is QoS 0 does not';
+    found.push({ code: 'away', text: `The client is away${since}: ${kept}.` });
   }
   if (topic !== null) {
     const right = inspection.mayReceive(clientId, topic);
@@ -131,7 +135,7 @@ function matches(inspection: Inspection, clientId: string, topic: string, isAway
   if (own.length > 0 && own.every(({ noLocal }) => noLocal)) {
     found.push({ code: 'no-local', text: 'It subscribed with No Local: what it publishes itself is not sent to it.' });
   }
-  if (isAway && matching.every(({ qos }) => qos === 0)) {
+  if (isAway && !inspection.queuesQos0 && matching.every(({ qos }) => qos === 0)) {
     const text = 'It subscribed at QoS 0, and is away: nothing waits for it.';
     found.push({ code: 'qos0-while-away', text });
   }
@@ -202,6 +206,15 @@ function publishRefusals(history: History, clientId: string, topic: string): Fin
   return found;
 }
 
+/** What it publishes comes late. */
+function throttlings(events: readonly PastEvent[]): Finding[] {
+  const [last] = newest(events, 'throttled');
+  if (last === undefined) return [];
+  return [
+    { code: 'throttled', text: `It sends faster than it may (${last.event.reason}): it is read late.`, at: iso(last) },
+  ];
+}
+
 /** How its connections ended, or did not begin. */
 function endings(events: readonly PastEvent[]): Finding[] {
   const ended = newest(events, 'disconnected').map((past): Finding => {
@@ -218,6 +231,15 @@ function endings(events: readonly PastEvent[]): Finding[] {
     return { code: 'refused', text: `Not let in: ${reason} (${reasonCodeName(reasonCode)}).`, at: iso(past) };
   });
   return [...ended.slice(0, findingsMax), ...refused.slice(0, findingsMax)];
+}
+
+/** While it was away, QoS 0 was not kept; it is too frequent to be told for each message. */
+function absences(events: readonly PastEvent[]): Finding[] {
+  const back = events.findLast(({ event }) => event.type === 'connected' && event.sessionPresent);
+  const gone = events.findLast(({ event, number }) => event.type === 'disconnected' && number < (back?.number ?? 0));
+  if (back === undefined || gone === undefined) return [];
+  const text = `It was away from ${iso(gone)} on: what was published at QoS 0 until it came back did not wait.`;
+  return [{ code: 'qos0-while-away', text, at: iso(back) }];
 }
 
 type PastOf<T extends EventType> = PastEvent & { readonly event: EventOf<T> };

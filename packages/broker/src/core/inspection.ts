@@ -133,6 +133,11 @@ export class Inspection {
     };
   }
 
+  /** What is published at QoS 0 waits for who is away. */
+  get queuesQos0(): boolean {
+    return this.state.options.queueQos0 === true;
+  }
+
   session(clientId: string): SessionView | null {
     const session = this.state.sessionOf(clientId);
     return session === null ? null : describe(this.state, session);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { type AnyEvent, createBroker, openAdmin } from '../../src/index.ts';
 import { withApi } from './api.ts';
 
@@ -36,6 +38,17 @@ test('without a token there is nothing but the health checks', timeout, async ()
       events.map((event) => event.type === 'turned-away' && [event.listener, event.reason, event.count]),
       [[api.admin.url, 'an HTTP request without a valid token', 1]],
     );
+  });
+});
+
+test('what is not there is told only to who has a token', timeout, async () => {
+  await withApi(async (api) => {
+    for (const path of ['/', '/nonsense', '/api/v1/../../etc/passwd']) {
+      assert.equal((await api.ask('GET', path, undefined, null)).status, 401, path);
+    }
+    assert.equal((await api.get('/nonsense')).status, 404);
+    assert.equal((await api.get('/api/v1/clients/%ff')).status, 400);
+    assert.equal((await api.ask('DELETE', '/metrics')).status, 404);
   });
 });
 
@@ -148,6 +161,37 @@ test('with a certificate it is HTTPS', timeout, async () => {
     },
     {},
     { tls },
+  );
+});
+
+test('its certificate is read again by a reload, and a bad one changes nothing', timeout, async () => {
+  const certificates = join(import.meta.dirname, '../node/certificates');
+  const cert = join(folder, 'admin.pem');
+  const key = join(folder, 'admin-key.pem');
+  copyFileSync(join(certificates, 'server.pem'), cert);
+  copyFileSync(join(certificates, 'server-key.pem'), key);
+  const name = (url: string): Promise<string> =>
+    new Promise((done, failed) => {
+      const socket = connectTls({ port: Number(new URL(url).port), rejectUnauthorized: false }, () => {
+        done(String(socket.getPeerCertificate().subject.CN));
+        socket.destroy();
+      }).on('error', failed);
+    });
+  await withApi(
+    async (api) => {
+      const subject = ['-subj', '/CN=renewed', '-keyout', key, '-out', cert, '-days', '2'];
+      const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+      execFileSync('openssl', ['req', '-x509', ...kind, ...subject], { stdio: 'ignore' });
+      const apply = await api.admin.prepareReload({ cert, key });
+      assert.equal(await name(api.admin.url), 'localhost');
+      apply();
+      assert.equal(await name(api.admin.url), 'renewed');
+      writeFileSync(cert, 'nothing');
+      await assert.rejects(api.admin.prepareReload({ cert, key }), { name: 'ListenError' });
+      assert.equal(await name(api.admin.url), 'renewed');
+    },
+    {},
+    { tls: { cert, key } },
   );
 });
 

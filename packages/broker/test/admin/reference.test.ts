@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { dropSentences } from '../../src/admin/why.ts';
+import { dropSentences, findingCodes } from '../../src/admin/why.ts';
 import { defaultLimits, dropReasons } from '../../src/core/index.ts';
 
 const root = join(import.meta.dirname, '../../../..');
@@ -65,6 +65,10 @@ test('every event is in the error reference, and nothing else', () => {
 test('every reason of a dropped message is there, and `why` has a sentence for it', () => {
   assert.deepEqual(namedIn('Why a message was dropped').sort(), [...dropReasons].sort());
   assert.deepEqual(Object.keys(dropSentences).sort(), [...dropReasons].sort());
+});
+
+test('every code of `why` is there, and nothing else', () => {
+  assert.deepEqual(namedIn('What why finds').sort(), [...findingCodes].sort());
 });
 
 test('every sentence of a refusal or an end is there, and nothing else', () => {
