@@ -47,7 +47,7 @@ test('pipit why and pipit trace tell what happened to a message', timeout, async
   const away = await run(['why', 'sleeper', 'b', ...asked]);
   assert.match(
     away.stdout,
-    /^The client is away since .*; what is QoS 1 or 2 waits for it, what is QoS 0 does not\.\n1 message \(\d+ bytes\) wait/,
+    /^The client is away since .*: what is QoS 1 or 2 waits for it, what is QoS 0 does not\.\n1 message \(\d+ bytes\) wait/,
   );
   const json = await run(['why', 'sleeper', 'c', '--json', '--api', api], '', { PIPIT_TOKEN: token });
   const { findings } = JSON.parse(json.stdout) as { findings: { code: string }[] };
