@@ -95,12 +95,14 @@ export async function openEventLog(settings: LogSettings): Promise<EventLog> {
 }
 
 function log(loggers: Readonly<Record<LogArea, Logger>>, event: AnyEvent): void {
-  const { type, ...fields } = event;
-  const [area, level] = places[type];
+  const [area, usual] = places[event.type];
   const logger = loggers[area];
   // Who was waited for in vain is worth a line; who began anew is not.
   const isReaped = event.type === 'session-ended' && event.reason === 'expired';
-  logger[isReaped ? 'info' : level](flat(fields), type);
+  const level = isReaped ? 'info' : usual;
+  if (!logger.isLevelEnabled(level)) return;
+  const { type, ...fields } = event;
+  logger[level](flat(fields), type);
 }
 
 /** The peer's fields beside the others, and errors as their text. */
