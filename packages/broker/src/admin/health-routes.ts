@@ -14,18 +14,20 @@ export function addHealthRoutes({ app, broker }: Service): void {
     response: { 200: { description: 'Yes.' }, 503: { description: 'No, and why.' } },
   };
   app.get('/health/ready', { ...isOpen, schema: ready }, (_, reply) => {
-    const problems = problemsOf(broker);
-    reply.code(problems.length === 0 ? 200 : 503);
-    return { status: problems.length === 0 ? 'ready' : 'not ready', problems };
+    const { isReady, problems } = readiness(broker);
+    reply.code(isReady ? 200 : 503);
+    return { status: isReady ? 'ready' : 'not ready', problems };
   });
 }
 
-function problemsOf(broker: Service['broker']): string[] {
-  if (!broker.isRunning) return ['the broker does not run'];
-  const { storeFails, storeIsFull, isStopping } = broker.inspection.totals();
-  return [
+function readiness({ isRunning, inspection }: Service['broker']): { isReady: boolean; problems: string[] } {
+  if (!isRunning) return { isReady: false, problems: ['the broker does not run'] };
+  const { storeFails, storeIsFull, isStopping } = inspection.totals();
+  const problems = [
     ...(isStopping ? ['the broker is shutting down'] : []),
     ...(storeFails ? ['the store fails'] : []),
     ...(storeIsFull ? ['the store is full'] : []),
   ];
+  // Of a full store those who come for their messages make room: they have to be let in.
+  return { isReady: !isStopping && !storeFails, problems };
 }

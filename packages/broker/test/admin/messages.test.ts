@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { metricDefinitions } from '../../src/admin/metrics.ts';
-import { openStore } from '../../src/index.ts';
+import { openStore, type Store } from '../../src/index.ts';
 import { publishedBy } from '../node/mqtt-peer.ts';
 import { withApi } from './api.ts';
 
@@ -113,4 +113,37 @@ test('metrics are those of the reference, and count', timeout, async () => {
     // Asked twice, it has not counted twice.
     assert.match((await api.get('/metrics')).text, /^pipit_payload_bytes_total\{direction="received"\} 3$/m);
   });
+});
+
+test('a full store is told and takes clients on; a failing one does not', timeout, async () => {
+  let room = (_: number): void => {};
+  let failure: Error | null = null;
+  const store: Store = {
+    durability: 'fsync',
+    load: () => Promise.resolve({ wall: Date.now(), clock: Date.now(), lastId: 0, sessions: [], retained: [] }),
+    commit: () => (failure === null ? Promise.resolve() : Promise.reject(failure)),
+    page: () => Promise.resolve({ deliveries: [], lost: [] }),
+    fetch: () => Promise.resolve([]),
+    watch: (changed) => {
+      room = changed;
+    },
+    close: () => Promise.resolve(),
+  };
+  await withApi(
+    async (api) => {
+      room(0);
+      const full = await api.get('/health/ready');
+      assert.deepEqual([full.status, full.json.problems], [200, ['the store is full']]);
+      room(1_000_000);
+      const failed = new Promise((done) => api.broker.on('commit-failed', done));
+      failure = new Error('the disk is gone');
+      api.broker.publish('a', 'x', { qos: 1, retain: true }).catch(() => undefined);
+      await failed;
+      const failing = await api.get('/health/ready');
+      assert.deepEqual([failing.status, failing.json.problems], [503, ['the store fails']]);
+      assert.match((await api.get('/metrics')).text, /^pipit_store_failing 1$/m);
+      failure = null;
+    },
+    { store },
+  );
 });
