@@ -84,7 +84,7 @@ test('a list of retained messages lets go of its place when it is left', () => {
   const listing = world.core.inspect(world.now).retained('r/+');
   while (listing.next().value === null);
   assert.equal(world.core.state.retained.cursors, 1);
-  listing.return();
+  listing.return(undefined);
   assert.equal(world.core.state.retained.cursors, 0);
   const topics = [...world.core.inspect(world.now).retained('r/#')].flatMap((each) => each?.topic ?? []);
   assert.deepEqual(topics.sort(), ['r/0', 'r/1', 'r/2', 'r/3', 'r/4']);
