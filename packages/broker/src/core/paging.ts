@@ -5,9 +5,8 @@
 import { Deadline } from './deadlines.ts';
 import { payDebt } from './line.ts';
 import { Delivery, type Message, messageFromStored } from './message.ts';
-import type { Passing } from './passing.ts';
 import type { StoredDelivery, StoredMessage, StoredPage } from './ports.ts';
-import type { Queue } from './queue.ts';
+import type { Queue, TailReader } from './queue.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 
@@ -22,14 +21,14 @@ export function requestPage(state: State, session: Session, queue: Queue): void 
   ask(state, session, queue, queue.loadedThrough, null);
 }
 
-/** Asks for what stands in the tail above `after`, for shared messages to be looked for: it stays there. */
-export function requestShared(state: State, passing: Passing, queue: Queue, after: number): void {
-  if ((state.journal?.committedNumber ?? 0) >= passing.gapBatch) ask(state, passing.session, queue, after, passing);
-  else state.journal?.awaitCommit(passing.session);
+/** Asks for what stands in the tail beyond what the session's reader has seen: it stays there. */
+export function requestTail(state: State, session: Session, reader: TailReader, queue: Queue): void {
+  if ((state.journal?.committedNumber ?? 0) >= reader.gapBatch) ask(state, session, queue, reader.after, reader);
+  else state.journal?.awaitCommit(session);
 }
 
 /** One page at a time, and not before its time when one has failed. */
-function ask(state: State, session: Session, queue: Queue, after: number, passing: Passing | null): void {
+function ask(state: State, session: Session, queue: Queue, after: number, reader: TailReader | null): void {
   const { journal, limits } = state;
   if (journal === null || queue.page !== 0 || queue.retry?.isArmed === true) return;
   if (journal.committedNumber < queue.gapBatch) {
@@ -39,18 +38,18 @@ function ask(state: State, session: Session, queue: Queue, after: number, passin
   }
   queue.page = state.nextToken();
   const { key, incarnation } = session;
-  state.pages.set(queue.page, { session, queue, passing });
+  state.pages.set(queue.page, { session, queue, reader });
   const count = Math.min(queue.tailCount, limits.queuePrefixMessages, pageMessagesMax);
   const givesUp = queue.failures > 0 && state.now - queue.failingSince >= limits.unreadableMsMax;
   state.effects.push({ kind: 'page', request: { number: queue.page, key, incarnation, after, count, givesUp } });
 }
 
-/** What a queue has to do although nobody is there to be sent anything: pass on, or fetch the oldest, which are to be dropped. */
+/** What a queue has to do although nobody is there to be sent anything: be looked through, or fetch the oldest, which are to be dropped. */
 export function tend(state: State, session: Session): void {
-  const { queue, passing } = session;
+  const { queue, tailReader } = session;
   const { queuePrefixMessages, queuePrefixBytes } = state.limits;
-  if (passing !== null) state.wake(passing.sweep);
-  if (queue === null || passing !== null || state.options.queueOverflow !== 'drop-oldest') return;
+  if (tailReader !== null) state.wake(tailReader.sweep);
+  if (queue === null || tailReader !== null || state.options.queueOverflow !== 'drop-oldest') return;
   if (queue.isOver || queue.isShort(queuePrefixMessages, queuePrefixBytes)) requestPage(state, session, queue);
 }
 
@@ -59,7 +58,7 @@ export function paged(state: State, number: number, page: StoredPage | null, err
   const request = state.pages.get(number);
   if (request === undefined) return;
   state.pages.delete(number);
-  const { session, queue, passing } = request;
+  const { session, queue, reader } = request;
   if (session.isEnded || session.queue !== queue || queue.page !== number) return;
   queue.page = 0;
   if (page === null) {
@@ -67,14 +66,14 @@ export function paged(state: State, number: number, page: StoredPage | null, err
     return;
   }
   const { deliveries, lost } = page;
-  const after = passing?.after ?? queue.loadedThrough;
+  const after = reader?.after ?? queue.loadedThrough;
   for (const each of lost) if (each.sequence > after) lose(state, session, queue, each);
   if (lost.length > 0) tellLost(state, session, lost.length);
   const isAllCommitted = (state.journal?.committedNumber ?? 0) >= queue.tailBatch;
   const isEmpty = deliveries.length === 0 && lost.length === 0;
   // Next to what is lost more may be: it is not waited for again.
   if (lost.length === 0) queue.failures = 0;
-  if (passing !== null) passing.paged(deliveries, isEmpty && isAllCommitted);
+  if (reader !== null) reader.paged(deliveries, isEmpty && isAllCommitted);
   else {
     for (const stored of deliveries) if (stored.sequence > after) queue.load(restoreDelivery(state, stored));
     queue.loadedThrough = Math.max(queue.loadedThrough, lost.at(-1)?.sequence ?? 0);

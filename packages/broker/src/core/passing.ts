@@ -11,13 +11,15 @@ import { FlightState } from '@pipit/protocol';
 import { deliver } from './delivery.ts';
 import { drop, fits, releaseQueue, settle } from './line.ts';
 import type { Delivery } from './message.ts';
-import { requestShared, restoreDelivery } from './paging.ts';
+import { requestTail, restoreDelivery } from './paging.ts';
 import type { StoredDelivery } from './ports.ts';
+import type { TailReader } from './queue.ts';
 import type { Session } from './session.ts';
 import type { Member } from './shared-group.ts';
 import { type State, Sweep } from './state.ts';
+import { weed } from './weeding.ts';
 
-export class Passing {
+export class Passing implements TailReader {
   readonly session: Session;
   readonly sweep = new Sweep(() => this.goOn());
   /** How far the tail of the queue was looked through: a sequence; and how far it will be. */
@@ -45,17 +47,17 @@ export class Passing {
   /** Begins, with as much as this turn allows. True when that is all. */
   start(): boolean {
     const { session } = this;
-    session.passing = this;
+    session.tailReader = this;
     if (this.step()) this.state.wake(this.sweep);
-    return session.passing === null;
+    return session.tailReader === null;
   }
 
   /** The session has a connection again, or is gone: what did not move yet stays. */
   stop(): void {
     const { session } = this;
-    session.passing = null;
+    session.tailReader = null;
     const { queue } = session;
-    if (queue !== null && this.state.pages.get(queue.page)?.passing === this) queue.page = 0;
+    if (queue !== null && this.state.pages.get(queue.page)?.reader === this) queue.page = 0;
   }
 
   /** More of the tail was read; `isEnd`: there is no more. */
@@ -67,9 +69,9 @@ export class Passing {
 
   private goOn(): boolean {
     const { session } = this;
-    if (session.passing !== this) return false;
+    if (session.tailReader !== this) return false;
     const isCut = this.step();
-    if (session.passing === null) this.ended?.(this.state, session);
+    if (session.tailReader === null) this.ended?.(this.state, session);
     return isCut;
   }
 
@@ -129,14 +131,15 @@ export class Passing {
     }
     this.after = Math.max(this.after, queue.loadedThrough);
     if (this.after >= this.through || queue.tailShared === 0) return this.finish();
-    requestShared(state, this, queue, this.after);
+    requestTail(state, session, this, queue);
     return false;
   }
 
   private finish(): boolean {
     const { state, session } = this;
-    session.passing = null;
+    session.tailReader = null;
     releaseQueue(session);
+    if (session.isUnweeded) weed(state, session);
     if (session.queue !== null && !session.isEstate) state.wake(session);
     return false;
   }

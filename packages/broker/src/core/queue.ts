@@ -10,6 +10,22 @@
 
 import type { Deadline } from './deadlines.ts';
 import type { Delivery } from './message.ts';
+import type { StoredDelivery } from './ports.ts';
+import type { Sweep } from './state.ts';
+
+/** Looks through what a session has only in the store, and leaves it there; one at a time, while nobody is there to be sent it. */
+export interface TailReader {
+  /** Goes on with it. */
+  readonly sweep: Sweep;
+  /** How far it has looked: a sequence. */
+  readonly after: number;
+  /** What was taken out of the tail before is in every page until this batch lasts. */
+  readonly gapBatch: number;
+  /** More of the tail was read; `isEnd`: there is no more. */
+  paged(page: readonly StoredDelivery[], isEnd: boolean): void;
+  /** The session has a connection again, or is gone. */
+  stop(): void;
+}
 
 /** What waits for all sessions together; what is in flight and kept to be sent again is part of it. */
 export class QueueTotal {

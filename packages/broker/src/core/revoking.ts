@@ -4,8 +4,9 @@ import { dropDelivery } from './line.ts';
 import { endReplay } from './replay.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
+import { weed } from './weeding.ts';
 
-/** Ends what a session has and its permissions do not grant: subscriptions, and messages that wait in memory. */
+/** Ends what a session has and its permissions do not grant: subscriptions, and messages that wait; those in the store in steps. */
 export function revoke(state: State, session: Session): void {
   for (const { filter, shareName, qos } of [...state.router.subscriptionsOf(session)]) {
     state.deliveriesLeft--;
@@ -17,6 +18,7 @@ export function revoke(state: State, session: Session): void {
   }
   const { queue } = session;
   if (queue === null) return;
+  if (queue.tailCount > 0 && session.connection === null) weed(state, session);
   const revoked = queue.extract((delivery) => !session.mayReceive(delivery.message.topic.name));
   state.deliveriesLeft -= revoked.length;
   for (const delivery of revoked) dropDelivery(state, session, delivery, 'not-authorized');

@@ -12,9 +12,8 @@ import type { CountedKind } from './event-log.ts';
 import type { Dropped } from './events.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
-import type { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
-import type { Queue, QueueTotal } from './queue.ts';
+import type { Queue, QueueTotal, TailReader } from './queue.ts';
 import type { Replay } from './replay.ts';
 import type { SharedGroup } from './shared-group.ts';
 
@@ -91,8 +90,10 @@ export class Session {
   subscriptionCount = 0;
   subscriptionBytes = 0;
   groups: Set<SharedGroup> | null = null;
-  /** Its shared messages are on their way to other members. */
-  passing: Passing | null = null;
+  /** Who looks through what waits for it only in the store: its shared messages go to others, or what it may not have goes. */
+  tailReader: TailReader | null = null;
+  /** It lost a right, and what waits in the store was not looked through since. */
+  isUnweeded = false;
   permissions: Permissions | null = null;
 
   // Scratch of others.

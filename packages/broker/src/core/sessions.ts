@@ -15,6 +15,7 @@ import type { Permissions } from './permissions.ts';
 import { revoke } from './revoking.ts';
 import { estateKey, Session, type Will } from './session.ts';
 import type { State } from './state.ts';
+import { weed } from './weeding.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
 
 type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
@@ -38,7 +39,7 @@ export interface Terms {
 export function attach(state: State, session: Session, connection: Connection, terms: Terms): void {
   cancelWill(state, session);
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
-  session.passing?.stop();
+  session.tailReader?.stop();
   session.connection = connection;
   state.principals.connected(session.principal);
   connection.session = session;
@@ -86,6 +87,7 @@ export function detach(state: State, session: Session, keepsWill: boolean): void
   state.journal?.touch(session);
   scheduleWill(state, session);
   if (session.groups !== null) new Passing(state, session, null).start();
+  if (session.isUnweeded) weed(state, session);
 }
 
 export function expireSession(state: State, session: Session): void {
@@ -101,7 +103,7 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   state.sessions.delete(session.key);
   state.router.forget(session);
   publishWill(state, session);
-  session.passing?.stop();
+  session.tailReader?.stop();
   session.received = null;
   for (const replay of session.replays ?? []) replay.close(state);
   session.replays = null;

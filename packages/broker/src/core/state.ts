@@ -17,11 +17,10 @@ import type { Limits } from './limits.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
-import type { Passing } from './passing.ts';
 import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
 import { Principals } from './principals.ts';
 import { Publication } from './publication.ts';
-import { type Queue, QueueTotal } from './queue.ts';
+import { type Queue, QueueTotal, type TailReader } from './queue.ts';
 import { Fetches } from './replay.ts';
 import { RetainedStore } from './retained.ts';
 import type { Review } from './rights.ts';
@@ -111,7 +110,7 @@ export class State {
   /** Page requests under way, by number. */
   readonly pages = new Map<
     number,
-    { readonly session: Session; readonly queue: Queue; readonly passing: Passing | null }
+    { readonly session: Session; readonly queue: Queue; readonly reader: TailReader | null }
   >();
   readonly events: EventLog;
   claims: Claims | null = null;

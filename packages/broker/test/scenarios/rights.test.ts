@@ -116,6 +116,67 @@ for (const store of storeKinds) {
 
   if (store === 'none') continue;
 
+  for (const [memory, limits] of [
+    ['all in the store', { queuePrefixMessages: 1, turnDeliveriesMax: 4 }],
+    ['some in memory', { queuePrefixMessages: 5 }],
+    ['all in memory', {}],
+  ] as const) {
+    test(`what waits goes with the right, and its room with it, before the client comes back: ${memory}, ${store}`, () => {
+      const office = new Office(everything);
+      const before = office.world({ store, limits });
+      const client = before.connect({ clientId: 'c', username: 'ada', ...lasting });
+      client.send(subscribe(1, { filter: 'a/#', qos: 1 }, { filter: 'b/#', qos: 1 }));
+      client.expect(suback(1, 1, 1));
+      client.drop();
+      for (let i = 0; i < 20; i++) before.publish(`${i % 3 === 0 ? 'b' : 'a'}/${i}`, 'waits', { qos: 1 });
+      const kept = (world: World) => world.core.state.sessions.get('c')?.queue?.count ?? 0;
+      assert.equal(kept(before), 20);
+      const bytes = before.core.state.queueTotal.bytes;
+      office.rules.replace([{ ...everything, filter: 'b/#' }]);
+      before.core.reviewed(office.review, before.now);
+      before.settle();
+      assert.equal(kept(before), 7);
+      assert.equal(before.core.metrics.drops.get('not-authorized'), 13);
+      assert.ok(before.core.state.queueTotal.bytes < bytes / 2);
+      before.publish('b/new', 'after', { qos: 1 });
+      before.end();
+      // Given back, the right does not bring them back, nor does a restart.
+      office.rules.replace([everything]);
+      const after = office.world({ store, after: before, limits });
+      assert.equal(kept(after), 8);
+      const again = after.connect({ clientId: 'c', username: 'ada', ...lasting });
+      const topics = again.takeAll().map((packet) => 'topic' in packet && packet.topic);
+      assert.deepEqual(topics, ['b/0', 'b/3', 'b/6', 'b/9', 'b/12', 'b/15', 'b/18', 'b/new']);
+      again.drop();
+      after.end();
+    });
+  }
+
+  test(`what waits in the store is looked through after a restart with other rules, and where the client leaves again, ${store}`, () => {
+    const office = new Office(everything);
+    const before = office.world({ store });
+    const client = before.connect({ clientId: 'c', username: 'ada', ...lasting });
+    client.send(subscribe(1, { filter: 'a/#', qos: 1 }, { filter: '$share/g/a/#', qos: 1 }));
+    client.takeAll();
+    client.drop();
+    for (let i = 0; i < 10; i++) before.publish(`a/${i}`, 'waits', { qos: 1 });
+    before.end();
+    office.rules.replace([{ ...everything, filter: 'a/9' }]);
+    const after = office.world({ store, after: before, limits: { turnDeliveriesMax: 3 } });
+    const session = after.core.state.sessions.get('c');
+    assert.equal(session?.queue?.count, 2, 'by each of its subscriptions');
+    assert.equal(session?.tailReader, null);
+    assert.equal(after.core.metrics.drops.get('not-authorized'), 18);
+    const properties = { sessionExpiryInterval: 3600, receiveMaximum: 1 };
+    const short = after.connect({ clientId: 'c', username: 'ada', cleanStart: false, properties });
+    assert.equal(short.takeAll().length, 1);
+    office.rules.replace([]);
+    after.core.reviewed(office.review, after.now);
+    short.drop();
+    assert.equal(session?.queue ?? null, null);
+    after.end();
+  });
+
   test(`after a restart a session is held to what it was let in as, by the rules of now, ${store}`, () => {
     const office = new Office(
       { effect: 'allow', action: 'all', filter: 'sites/${site}/#', groups: ['staff'] },
