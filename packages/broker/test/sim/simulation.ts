@@ -34,6 +34,7 @@ import { Model, type Snapshot, View } from './model.ts';
 import type { SimOptions } from './options.ts';
 import { Oracle } from './oracle.ts';
 import { Prng } from './prng.ts';
+import { reviewing } from './reviewing.ts';
 import { salvage } from './salvage.ts';
 import { Schedule } from './schedule.ts';
 import { SimulationFailure, Trace } from './trace.ts';
@@ -165,8 +166,8 @@ export class Simulation {
     this.bootedAt = this.schedule.now;
     this.turnAt = Number.POSITIVE_INFINITY;
     const { seed, limits, queueQos0, queueOverflow } = this.options;
-    const durability = this.disk === null ? 'memory' : 'fsync';
-    const options = { seed, limits, queueQos0, queueOverflow, sysIntervalMs: null, durability } as const;
+    const rest = { durability: this.disk === null ? 'memory' : 'fsync', sysIntervalMs: null } as const;
+    const options = { seed, limits, queueQos0, queueOverflow, ...rest, ...reviewing(seed, this) };
     const core = new this.engine.Core(options, this.coreNow, this.wallOffsetMs);
     listen(core, this.oracle, ({ clientId }) => this.startIds(core, clientId));
     this.core = core;
