@@ -35,6 +35,7 @@ export interface AccessPlan {
 }
 
 const open = 'open';
+const openAcceptance = { outcome: 'accept', principal: null, via: open } as const satisfies Identification;
 /** May do nothing, whatever the rules say. */
 const nothing = new Permissions([]);
 
@@ -66,9 +67,12 @@ export class Access implements Authority {
     this.permissions.replace(rules ?? [], groups);
   }
 
-  async authenticate(request: AuthenticationRequest): Promise<Verdict> {
-    const { epoch, authority } = this;
-    if (authority === null) return this.openVerdict(request);
+  authenticate(request: AuthenticationRequest): Verdict | Promise<Verdict> {
+    return this.authority === null ? this.openVerdict(request) : this.ask(this.authority, request);
+  }
+
+  private async ask(authority: Authority, request: AuthenticationRequest): Promise<Verdict> {
+    const { epoch } = this;
     const verdict = await authority.authenticate(request);
     if (verdict.outcome !== 'accept') return verdict;
     const answer = permitted(request, verdict, this.permissions);
@@ -106,8 +110,7 @@ export class Access implements Authority {
   private openVerdict(request: AuthenticationRequest): Verdict {
     // To accept a method that was never run would tell the client that it had been [MQTT-4.12.0-1].
     if (request.method !== null) return { outcome: 'refuse', reasonCode: ReasonCode.BadAuthenticationMethod };
-    const accepted = { outcome: 'accept', principal: null, via: open } as const;
-    return permitted(request, accepted, this.isRuled ? this.permissions : null);
+    return this.isRuled ? permitted(request, openAcceptance, this.permissions) : openAcceptance;
   }
 
   private wordFor(subject: Subject, peer: Holder['peer']): Word {
