@@ -103,6 +103,40 @@ test('without a list for its authority, or with one that is too old, nobody gets
   });
 });
 
+test('what a reload revokes is turned away from then on, also with a TLS session of before; who is connected stays', {
+  timeout: 20_000,
+}, async () => {
+  const [good, bad] = [device(), device()];
+  const before = listener({ crl: makeRevocationList(authority, []) });
+  await withBroker(
+    before,
+    async (port, broker) => {
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        await broker.reload({ listeners: [before] });
+        const socket = await dialTls(port, { cert: bad.cert, key: bad.key, maxVersion });
+        const given = Promise.withResolvers<Buffer>();
+        socket.once('session', given.resolve);
+        const peer = new MqttPeer(socket);
+        await peer.connect('c');
+        const session = maxVersion === 'TLSv1.2' ? (socket.getSession() as Buffer) : await given.promise;
+        const again = await dialTls(port, { cert: bad.cert, key: bad.key, maxVersion, session });
+        assert.equal(again.isSessionReused(), true, 'a session is one to go on with');
+        again.destroy();
+        const after = listener({ crl: makeRevocationList(authority, [bad]) });
+        await broker.reload({ listeners: [after] });
+        assert.match(await turnedAway(broker, port, bad, { maxVersion }), /REVOKED/);
+        assert.match(await turnedAway(broker, port, bad, { maxVersion, session }), /REVOKED/);
+        peer.send({ type: PacketType.Pingreq });
+        const pong = await peer.next();
+        assert.equal(pong !== 'end' && pong.type, PacketType.Pingresp);
+        peer.stream.destroy();
+        (await connected(port, good, { maxVersion })).stream.destroy();
+      }
+    },
+    soon,
+  );
+});
+
 test('where a certificate is needed, none is told as that', { timeout: 20_000 }, async () => {
   await withBroker(listener(), async (port, broker) => {
     assert.match(await turnedAway(broker, port, { cert: '', key: '' }), /none was shown/);
