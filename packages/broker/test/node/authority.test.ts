@@ -3,8 +3,9 @@ import { createHash, createHmac, generateKeyPairSync, pbkdf2Sync, randomBytes } 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { encodeUtf8 } from '@pipit/protocol';
+import { encodeUtf8, type Packet, PacketType, ReasonCode } from '@pipit/protocol';
 import { SignJWT } from 'jose';
+import { Access } from '../../src/auth/access.ts';
 import { anonymousJudge } from '../../src/auth/anonymous.ts';
 import { certificateJudge } from '../../src/auth/certificate.ts';
 import type { Judge } from '../../src/auth/chain.ts';
@@ -13,9 +14,10 @@ import { jwtJudge } from '../../src/auth/jwt.ts';
 import { readJwtKeys } from '../../src/auth/jwt-keys.ts';
 import { PasswordFile, parsePasswords } from '../../src/auth/password-file.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
-import { type AuthenticationRequest, planAccess } from '../../src/index.ts';
+import { type AuthenticationRequest, createBroker, planAccess } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
 import { authoritySuite, type Candidate, type Login } from './authority.suite.ts';
+import { connectPacket, MqttPeer } from './mqtt-peer.ts';
 
 function login(username: string | null, password: string | null): Login {
   return { request: { username, password: password === null ? null : encodeUtf8(password) } };
@@ -172,4 +174,52 @@ test('a name that nobody has costs what one of the file costs, and never gets in
   const empty = new PasswordFile(new Map());
   assert.equal(empty.hashFor('ada').kind, 'scrypt');
   assert.equal(await outcomeOf(empty, 'ada', 'secret'), 'pass');
+});
+
+test('by SCRAM a client proves itself again beside its traffic; who cannot is disconnected', {
+  timeout: 20_000,
+}, async () => {
+  const rules = [{ effect: 'allow', action: 'all', filter: '#' }] as const;
+  const make = (): Judge => new PasswordFile(parsePasswords(`ada:${scrammed}\n`));
+  const access = new Access({ judges: [{ type: 'passwords', make }], rules, groups: {} });
+  const broker = createBroker({ access });
+  await broker.start();
+  const peer = new MqttPeer(broker.connect());
+  const method = 'SCRAM-SHA-256';
+  const propertiesOf = (data: Uint8Array) => ({ authenticationMethod: method, authenticationData: data });
+  const next = async (): Promise<Packet> => {
+    const packet = await peer.next();
+    assert.ok(packet !== 'end');
+    return packet;
+  };
+  const answerTo = (packet: Packet, { answer }: Login): Packet => {
+    assert.ok(packet.type === PacketType.Auth && packet.reasonCode === ReasonCode.ContinueAuthentication);
+    const challenge = Buffer.from(packet.properties?.authenticationData ?? []).toString();
+    const properties = propertiesOf(encodeUtf8(answer?.(challenge) ?? ''));
+    return { type: PacketType.Auth, reasonCode: ReasonCode.ContinueAuthentication, properties };
+  };
+  const good = scramLogin('secret');
+  const first = propertiesOf(good.request.data ?? new Uint8Array());
+  peer.send({ ...connectPacket('c', 5), properties: first } as Packet);
+  peer.send(answerTo(await next(), good));
+  const connack = await next();
+  assert.ok(connack.type === PacketType.Connack && connack.reasonCode === ReasonCode.Success);
+  assert.match(
+    Buffer.from(connack.properties?.authenticationData ?? []).toString(),
+    /^v=/,
+    'the broker proves itself too',
+  );
+  peer.send({ type: PacketType.Auth, reasonCode: ReasonCode.ReAuthenticate, properties: first });
+  const challenge = await next();
+  peer.publish('beside', 'it', 1, 7);
+  assert.equal((await next()).type, PacketType.Puback);
+  peer.send(answerTo(challenge, good));
+  const done = await next();
+  assert.ok(done.type === PacketType.Auth && done.reasonCode === ReasonCode.Success);
+  peer.send({ type: PacketType.Auth, reasonCode: ReasonCode.ReAuthenticate, properties: first });
+  peer.send(answerTo(await next(), scramLogin('Secret')));
+  const goodbye = await next();
+  assert.ok(goodbye.type === PacketType.Disconnect && goodbye.reasonCode === ReasonCode.NotAuthorized);
+  assert.equal(await peer.next(), 'end');
+  await broker.stop();
 });
