@@ -86,6 +86,7 @@ export function addTlsOptions(command: Command): Command {
     .option('--tls-use-os-certs', 'TLS: trust whom the operating system trusts')
     .option('--cert <file>', 'TLS: the certificate of this client, PEM')
     .option('--key <file>', 'TLS: its private key, PEM')
+    .addOption(new Option('--keyform <form>', 'TLS: what the key is in').choices(['pem']).hideHelp())
     .option('--insecure', "TLS: take a certificate that bears another host's name")
     .addOption(
       new Option('--tls-version <version>', 'TLS: this version only').choices(['tlsv1.3', 'tlsv1.2', 'tlsv1.1']),

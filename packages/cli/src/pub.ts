@@ -7,6 +7,7 @@ import { dial } from './dial.ts';
 import { MqttConnection, type OutgoingMessage } from './mqtt-connection.ts';
 import { type MessageArguments, outgoing } from './outgoing.ts';
 import { refusalName } from './packet-text.ts';
+import { ProgressLine } from './progress-line.ts';
 
 export interface PubArguments extends MessageArguments {
   readonly maxInflight?: number;
@@ -36,6 +37,7 @@ class Publication {
   exitCode = 0;
   readonly #connection: MqttConnection;
   readonly #options: PubArguments;
+  readonly #progress = new ProgressLine();
 
   constructor(connection: MqttConnection, options: PubArguments) {
     this.#connection = connection;
@@ -49,7 +51,10 @@ class Publication {
     const most = repeatDelay > 0 ? 1 : maxInflight;
     const window = Math.min(most, this.#connection.receiveMaximum);
     const open: Promise<void>[] = [];
+    let sent = 0;
     for await (const message of messages) {
+      sent++;
+      if (this.#isLong) this.#progress.show(() => `${sent.toLocaleString('en')} messages`);
       const answered = this.#publish(message);
       // It is looked at below; until then a failure must not count as one that nobody looks at.
       answered.catch(() => undefined);
@@ -57,7 +62,15 @@ class Publication {
       if (open.length >= window) await Promise.all(open.splice(0));
     }
     await Promise.all(open);
+    this.#progress.clear();
     return null;
+  }
+
+  /** Whether somebody may wonder how far it is. Lines that are typed need not be counted. */
+  get #isLong(): boolean {
+    const { lines, json, repeat = 1, debug, quiet } = this.#options;
+    if ((debug ?? quiet) === true) return false;
+    return repeat > 1 || ((lines ?? json) === true && process.stdin.isTTY !== true);
   }
 
   async #publish(message: OutgoingMessage): Promise<void> {
@@ -65,6 +78,7 @@ class Publication {
     if (reasonCode < ReasonCode.UnspecifiedError) return;
     this.exitCode = reasonCode;
     if (this.#options.quiet === true) return;
+    this.#progress.clear();
     const name = refusalName(reasonCode, this.#options.protocolVersion);
     console.error(`Error: the broker refused the message: ${name}`);
   }

@@ -12,6 +12,7 @@ import {
 } from '@pipit/broker';
 import { topicFilterProblem } from '@pipit/protocol';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
+import { ProgressLine } from './progress-line.ts';
 import { storeJson } from './store-json.ts';
 import type { ExportArguments, InspectArguments, VerifyArguments } from './store-options.ts';
 import { print, printTo, stdinLines } from './store-print.ts';
@@ -62,9 +63,15 @@ export async function exportCommand(directory: string, options: ExportArguments)
   const sessions = options.sessions ?? filter === undefined;
   const retained = filter ?? (options.sessions === true ? null : '#');
   return withReader(directory, async (reader) => {
-    const lines = exportStore(reader, { sessions, retained });
+    const progress = new ProgressLine();
+    const lines = counted(
+      exportStore(reader, { sessions, retained }),
+      progress,
+      output !== undefined || !process.stdout.isTTY,
+    );
     if (output === undefined) await printTo(process.stdout, lines);
     else await printTo(createWriteStream(output, { mode: 0o600 }), lines).catch(told);
+    progress.clear();
     if (isClean(reader.report)) return 0;
     console.error(`The store is damaged: what was lost is not in the export (pipit store verify ${directory}).`);
     return exitCodes.failure;
@@ -78,6 +85,20 @@ export async function importCommand(directory: string): Promise<number> {
     `${sessions} sessions, ${subscriptions} subscriptions, ${queued} queued and ${retained} retained messages`,
   );
   return 0;
+}
+
+/** The same lines; says how many there were so far. */
+async function* counted(
+  lines: Iterable<string> | AsyncIterable<string>,
+  progress: ProgressLine,
+  isToFile: boolean,
+): AsyncGenerator<string> {
+  let count = 0;
+  for await (const line of lines) {
+    count++;
+    if (isToFile) progress.show(() => `${count.toLocaleString('en')} lines`);
+    yield line;
+  }
 }
 
 function checkFilter(filter: string | undefined): void {
