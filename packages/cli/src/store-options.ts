@@ -38,29 +38,47 @@ export function define(store: Command, done: Done): void {
     .option('--session <id>', 'one session: its subscriptions and the messages for it')
     .option('--retained <filter>', 'retained messages whose topics match')
     .option('--json', 'print everything as JSON')
+    .addHelpText(
+      'after',
+      example('inspect ./pipit-data --sort queued --top 5', "inspect ./pipit-data --retained 'home/#'"),
+    )
     .action((directory: string, options: InspectArguments) =>
       run(({ inspectCommand }) => inspectCommand(directory, options)),
     );
   command('verify', 'Read everything and tell what is damaged. The broker may be running.')
     .option('--json', 'print the report as JSON')
-    .addHelpText('after', '\nExit codes: 0 clean, 1 damaged, or the store cannot be read, 2 wrong usage.')
+    .addHelpText(
+      'after',
+      `\nExit codes: 0 clean, 1 damaged, or the store cannot be read, 2 wrong usage.\n${example('verify ./pipit-data')}`,
+    )
     .action((directory: string, options: VerifyArguments) =>
       run(({ verifyCommand }) => verifyCommand(directory, options)),
     );
   command('repair', 'Keep what can be read, set the rest aside in quarantine/. The broker must not be running.')
-    .addHelpText('after', '\nExit codes: 0 the store is clean now, 1 it is not, 2 wrong usage.')
+    .addHelpText(
+      'after',
+      `\nExit codes: 0 the store is clean now, 1 it is not, 2 wrong usage.\n${example('repair ./pipit-data')}`,
+    )
     .action((directory: string) => run(({ repairCommand }) => repairCommand(directory)));
   command('export', 'Write what a store holds as lines of JSON. The broker may be running.')
     .option('-o, --output <file>', 'write to a file, which only its owner may read; without it to stdout')
     .option('--sessions', 'only sessions, their subscriptions and the messages for them')
     .option('--retained <filter>', 'only retained messages whose topics match; with --sessions, these too')
+    .addHelpText(
+      'after',
+      example('export ./pipit-data -o data.jsonl', "export ./pipit-data --retained 'home/#' | gzip >home.jsonl.gz"),
+    )
     .action((directory: string, options: ExportArguments) =>
       run(({ exportCommand }) => exportCommand(directory, options)),
     );
   command('import', 'Read such lines from stdin into a new store, or one whose broker is not running.')
-    .addHelpText('after', `\n${importNotes}`)
+    .addHelpText('after', `\n${importNotes}\n${example('import ./new-data <data.jsonl')}`)
     .action((directory: string) => run(({ importCommand }) => importCommand(directory)));
 }
 
 const importNotes = `A session replaces one of the same name, a retained message one of the same topic; what else is there stays.
 When a line makes no sense, what came before it is in; importing again, once it is mended, puts it right.`;
+
+function example(...lines: readonly string[]): string {
+  return `\nExample${lines.length === 1 ? '' : 's'}:\n${lines.map((line) => `  pipit store ${line}`).join('\n')}`;
+}

@@ -65,6 +65,17 @@ describe('pipit completion bash', () => {
     assert.ok(commands.length >= 10);
   });
 
+  test('the help of every command has an example', async () => {
+    const parents = ['store', 'retained'];
+    const names = offered('').filter((name) => !parents.includes(name));
+    const below = parents.flatMap((parent) => offered(parent, '').map((name) => [parent, name]));
+    for (const words of [...names.map((name) => [name]), ...below]) {
+      const { exitCode, stdout } = await run([...words, '--help']);
+      assert.equal(exitCode, 0);
+      assert.match(stdout, new RegExp(`\nExamples?:\n.*pipit ${words.join(' ')}`), words.join(' '));
+    }
+  });
+
   test('another shell is refused in a sentence', async () => {
     const { exitCode, stderr } = await run(['completion', 'fish']);
     assert.equal(exitCode, 2);
