@@ -1,9 +1,11 @@
 /** `pipit bench`, `doctor`, `record`, `replay` and `retained` against Mosquitto. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchResult } from '../src/bench/bench-result.ts';
 import type { DoctorReport } from '../src/doctor/doctor-report.ts';
 import { run, scratch, start } from '../test/command.ts';
@@ -106,4 +108,31 @@ test('record, replay and retained work with Mosquitto, by either version', async
     const expected = [1, 2, 3].map((i) => `back/m${version}/${i} of ${i}`);
     assert.deepEqual(listed.stdout.trimEnd().split('\n').sort(), expected);
   }
+});
+
+test('sub goes on when the broker is back, like mosquitto_sub beside it', async () => {
+  const first = await startMosquitto(['allow_anonymous true']);
+  const { port } = first;
+  const args = ['-p', port, '-t', 'a/#', '-v', '-C', '1', '-W', '30'];
+  const theirs = spawn('mosquitto_sub', args);
+  let heard = '';
+  theirs.stdout.setEncoding('utf8').on('data', (text: string) => {
+    heard += text;
+  });
+  const ended = once(theirs, 'close');
+  const ours = start('sub', '-d', ...args);
+  await ours.until('stderr', /received SUBACK/);
+  await sleep(500);
+  first.stop();
+  await ours.until('stderr', /Trying again\.$/m);
+  const second = await startMosquitto(['allow_anonymous true'], {}, port);
+  await ours.until('stderr', /received SUBACK[\s\S]*received SUBACK/);
+  // Theirs too waits a second between two tries.
+  await sleep(2_500);
+  await run(['pub', '-p', port, '-t', 'a/1', '-m', 'after', '-q', '1']);
+  const { exitCode, stdout } = await ours.outcome();
+  await ended;
+  assert.deepEqual([exitCode, stdout], [theirs.exitCode, heard]);
+  assert.deepEqual([exitCode, stdout], [0, 'a/1 after\n']);
+  second.stop();
 });

@@ -15,14 +15,15 @@ export interface Mosquitto {
   stop(): void;
 }
 
-/** `configuration`: what comes after the first listener; `files` are written into the folder, which `FOLDER` stands for. */
+/** `configuration`: what comes after the first listener; `files` are written into the folder, which `FOLDER` stands for; `at`: that port. */
 export async function startMosquitto(
   configuration: readonly string[],
   files: Readonly<Record<string, string>> = {},
+  at?: string,
 ): Promise<Mosquitto> {
   const folder = mkdtempSync(join(tmpdir(), 'pipit-mosquitto-'));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 });
-  const port = await freePort();
+  const port = at === undefined ? await freePort() : Number(at);
   const lines = [`listener ${port} 127.0.0.1`, 'persistence false', 'log_type none', 'user root', ...configuration];
   const config = join(folder, 'mosquitto.conf');
   writeFileSync(config, `${lines.join('\n').replaceAll('FOLDER', folder)}\n`);

@@ -2,35 +2,37 @@
 
 import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
-import { encodeUtf8, type PublishPacket, ReasonCode } from '@pipit/protocol';
+import { encodeUtf8, type PublishPacket, ReasonCode, reasonCodeName } from '@pipit/protocol';
 import { CommandError } from '../command-error.ts';
 import type { Target } from '../dial.ts';
 import { openProbe, type Patient } from './capability-checks.ts';
 import type { Finding } from './doctor-report.ts';
 import { type Login, Probe } from './probe.ts';
 
-/** `hasPassword`: the one of whoever asks. `listenMs` 0: does not look at what can be read. */
+/** `listenMs` 0: does not look at what can be read. */
 export async function securityFindings(patient: Patient, listenMs: number): Promise<Finding[]> {
   const { login } = patient;
   const isAnonymous = Object.keys(login).length === 0 || (await letsIn(patient, {}));
-  const findings = [...transportFindings(patient.target, login.password !== undefined)];
+  const findings = transportFindings(patient.target, login.password !== undefined);
   if (isAnonymous) {
     findings.push({
       level: 'warning',
       id: 'anonymous',
       text: 'Anybody may connect, without a name and a password: ask for credentials (Mosquitto: allow_anonymous false).',
     });
-  } else if (await letsIn(patient, wrongLogin())) {
+  }
+  // As a stranger, where strangers are let in.
+  const reader = isAnonymous ? { ...patient, login: {} } : patient;
+  if (listenMs > 0) findings.push(...(await readableFindings(reader, isAnonymous, listenMs)));
+  // Last: a broker may keep out for a while whoever comes with a wrong password.
+  if (!isAnonymous && (await letsIn(patient, wrongLogin()))) {
     findings.push({
       level: 'problem',
       id: 'any-password',
       text: 'It lets in whoever gives a name and a password, whatever they are: it does not check them.',
     });
   }
-  if (listenMs === 0) return findings;
-  // As a stranger, where strangers are let in.
-  const reader = isAnonymous ? { ...patient, login: {} } : patient;
-  return [...findings, ...(await readableFindings(reader, isAnonymous, listenMs))];
+  return findings;
 }
 
 function transportFindings(target: Target, hasPassword: boolean): Finding[] {
@@ -77,26 +79,10 @@ function wrongLogin(): Login {
 
 async function readableFindings(patient: Patient, isAnonymous: boolean, listenMs: number): Promise<Finding[]> {
   const who = isAnonymous ? 'Anybody' : 'This user';
-  const findings: Finding[] = [];
   const all = await heard(patient, '#', listenMs);
-  if (all === null) findings.push({ level: 'note', id: 'hash-refused', text: `${who} may not subscribe to #.` });
-  else if (all.length > 0) {
-    const topics = [...new Set(all.map(({ topic }) => topic))];
-    const [example] = topics;
-    findings.push({
-      level: 'warning',
-      id: 'hash',
-      text: `${who} can read everything by subscribing to #: ${all.length} messages of ${topics.length} topics came in ${listenMs / 1000} s, such as ${example}. Let clients read their own topics only.`,
-    });
-  } else {
-    findings.push({
-      level: isAnonymous ? 'warning' : 'note',
-      id: 'hash-granted',
-      text: `${who} may subscribe to #; nothing was published or retained in ${listenMs / 1000} s to see whether anything comes of it.`,
-    });
-  }
+  const findings = [hashFinding(all, who, isAnonymous, listenMs)];
   const own = await heard(patient, '$SYS/#', listenMs);
-  if (own !== null && own.length > 0) {
+  if (Array.isArray(own) && own.length > 0) {
     findings.push({
       level: isAnonymous ? 'warning' : 'note',
       id: 'sys',
@@ -106,19 +92,40 @@ async function readableFindings(patient: Patient, isAnonymous: boolean, listenMs
   return findings;
 }
 
-/** What comes of a filter besides what the doctor itself publishes; null when it is refused. */
-async function heard(patient: Patient, filter: string, listenMs: number): Promise<PublishPacket[] | null> {
+function hashFinding(all: Heard, who: string, isAnonymous: boolean, listenMs: number): Finding {
+  if (typeof all === 'string') {
+    return { level: 'note', id: 'hash-refused', text: `${who} may not subscribe to # (${all}).` };
+  }
+  const seconds = `${listenMs / 1000} s`;
+  const topics = [...new Set(all.map(({ topic }) => topic))];
+  if (topics.length === 0) {
+    return {
+      level: isAnonymous ? 'warning' : 'note',
+      id: 'hash-granted',
+      text: `${who} may subscribe to #; nothing was published or retained in ${seconds} to see whether anything comes of it.`,
+    };
+  }
+  const what = `${all.length} messages of ${topics.length} topics came in ${seconds}, such as ${topics[0]}`;
+  const text = `${who} can read what others publish by subscribing to #: ${what}. Let clients read their own topics only.`;
+  return { level: 'warning', id: 'hash', text };
+}
+
+/** What came, or why the broker does not want the subscription. */
+type Heard = readonly PublishPacket[] | string;
+
+/** Besides what the doctor itself publishes. Rejects when the broker does not let it in any more. */
+async function heard(patient: Patient, filter: string, listenMs: number): Promise<Heard> {
+  const probe = await openProbe({ ...patient, clientId: `${patient.clientId}-r` });
   try {
-    const probe = await openProbe({ ...patient, clientId: `${patient.clientId}-r` });
-    try {
-      if ((await probe.subscribe(filter, 0)) >= ReasonCode.UnspecifiedError) return null;
-      await probe.message(() => false, listenMs);
-      return probe.messages.filter(({ topic }) => !topic.startsWith(patient.topic));
-    } finally {
-      await probe.close();
-    }
+    const granted = await probe.subscribe(filter, 0);
+    if (granted >= ReasonCode.UnspecifiedError) return reasonCodeName(granted);
+    await probe.message(() => false, listenMs);
+    return probe.messages.filter(({ topic }) => !topic.startsWith(patient.topic));
   } catch (error) {
-    if (error instanceof CommandError) return null;
+    // Some close the connection over it.
+    if (error instanceof CommandError) return error.message.replace(/\.$/, '');
     throw error;
+  } finally {
+    await probe.close();
   }
 }
