@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { DoctorReport } from '../src/doctor/doctor-report.ts';
@@ -66,6 +69,14 @@ describe('pipit doctor', () => {
     assert.ok(ids.includes('warning hash'), ids.join());
     assert.match(report.findings.find(({ id }) => id === 'hash')?.text ?? '', /such as secret\/plan/);
     await run(['pub', '-L', url, '-t', 'secret/plan', '-n', '-r', '-q', '1']);
+  });
+
+  test('warns of what travels unencrypted beyond this machine, more so with a password', async () => {
+    // An address that is this machine, and does not look like it.
+    const at = url.replace('127.0.0.1', '0.0.0.0');
+    assert.ok((await examined(at)).ids.includes('warning plain'));
+    assert.ok((await examined(at, '-u', 'me', '-P', 'secret')).ids.includes('problem plain'));
+    assert.ok(!(await examined(url, '-u', 'me', '-P', 'secret')).ids.some((id) => id.includes('plain')));
   });
 
   test('looks at TLS: protocol, chain, days left, name', async () => {
@@ -142,5 +153,29 @@ permissions:
     assert.match(refused.report.versions['5.0'].why ?? '', /Bad User Name or Password|Not authorized/i);
   } finally {
     await serve.stop();
+  }
+});
+
+test('pipit doctor sees a broker that asks for a password and does not check it', async () => {
+  const service = createServer((request, response) => {
+    request.setEncoding('utf8').on('data', (text: string) => {
+      const { username } = JSON.parse(text) as { readonly username?: string | null };
+      const accept = { outcome: 'accept', principal: 'anybody' };
+      response.end(JSON.stringify(username == null ? { outcome: 'refuse', reasonCode: 0x87 } : accept));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const config = join(scratch, 'credulous.yaml');
+  const { port } = service.address() as AddressInfo;
+  const everything = "permissions: [{ effect: allow, action: all, filter: '#' }]";
+  writeFileSync(config, `authentication: [{ type: http, url: 'http://127.0.0.1:${port}/' }]\n${everything}\n`);
+  const serve = await startServe('-c', config, '--memory', '--tcp', '0', '--log-level', 'silent');
+  try {
+    const url = await serve.until('stdout', /^(mqtt:\S+)$/m);
+    const { exitCode, ids } = await examined(url, '-u', 'ann', '-P', 'right');
+    assert.deepEqual([exitCode, ids], [3, ['note hash-granted', 'problem any-password']]);
+  } finally {
+    await serve.stop();
+    service.close();
   }
 });
