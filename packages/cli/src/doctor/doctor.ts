@@ -72,7 +72,8 @@ class Examination {
       return { ...base, versions: { '5.0': notAsked, '3.1.1': notAsked, '3.1': notAsked } };
     }
     const versions = await this.#versions();
-    const known = names.find(([, name]) => versions[name].is === 'yes');
+    const newest = this.#options.protocolVersion;
+    const known = names.find(([version, name]) => version <= newest && versions[name].is === 'yes');
     if (known === undefined) {
       const text = `It lets nobody in as you came, with any version of MQTT: ${versions['5.0'].why}.`;
       this.#findings.push({ level: 'problem', id: 'no-connection', text });
@@ -101,7 +102,7 @@ class Examination {
       qos2: await roundTripsOf(patient, rounds, 2),
     };
     this.#findings.push(...(await step('listening to what can be read', securityFindings(patient, listen * 1000))));
-    if (version !== 5) {
+    if (versions['5.0'].is !== 'yes') {
       this.#findings.push({
         level: 'note',
         id: 'no-mqtt-5',

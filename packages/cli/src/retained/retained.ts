@@ -23,7 +23,7 @@ export async function listCommand(filter: string, options: ListArguments): Promi
       await printLine(textOf(message, options));
     });
     await print([]);
-    console.error(`${counted(count)}, ${bytes.toLocaleString('en')} bytes`);
+    console.error(`${counted(count)}, ${bytes.toLocaleString('en')} byte${bytes === 1 ? '' : 's'}`);
     return 0;
   });
 }
