@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -135,4 +135,56 @@ test('sub goes on when the broker is back, like mosquitto_sub beside it', async 
   assert.deepEqual([exitCode, stdout], [theirs.exitCode, heard]);
   assert.deepEqual([exitCode, stdout], [0, 'a/1 after\n']);
   second.stop();
+});
+
+test('lines of JSON go out of Mosquitto and in again as they were', async () => {
+  const sent = [
+    {
+      topic: 'j/1',
+      payload: 'ä "x"',
+      qos: 1,
+      retain: false,
+      properties: { contentType: 'text', userProperties: [['k', 'v']] },
+    },
+    { topic: 'j/2', payloadBase64: '/wAB', qos: 0, retain: false },
+    {
+      topic: 'j/3',
+      payload: '',
+      qos: 1,
+      retain: false,
+      properties: { correlationDataBase64: 'aWQ=', responseTopic: 'r' },
+    },
+  ];
+  const sub = start('sub', '-d', '-p', open.port, '-t', 'j/#', '-q', '1', '-C', '3', '-W', '20', '--json');
+  await sub.until('stderr', /received SUBACK/);
+  const input = sent.map((line) => `${JSON.stringify(line)}\n`).join('');
+  const pub = await run(['pub', '-p', open.port, '--json'], input);
+  assert.equal(pub.exitCode, 0, pub.stderr);
+  const lines = Buffer.from((await sub.outcome()).stdout, 'latin1')
+    .toString()
+    .trimEnd()
+    .split('\n');
+  const heard = lines.map((line) => JSON.parse(line) as { time?: string });
+  for (const line of heard) delete line.time;
+  assert.deepEqual(heard, sent);
+});
+
+test('the password of Mosquitto comes from a file, the environment or the URL', async () => {
+  const secret = join(scratch, 'mosquitto-secret');
+  writeFileSync(secret, 'right\n');
+  const to = ['-h', '127.0.0.1', '-p', closed.port, '--cafile', `${certificates}/ca.pem`, '-t', 'pipit-doctor/x', '-E'];
+  const url = [
+    '-L',
+    `mqtts://ann:right@127.0.0.1:${closed.port}/pipit-doctor/x`,
+    '--cafile',
+    `${certificates}/ca.pem`,
+    '-E',
+  ];
+  const environment = { PIPIT_USERNAME: 'ann', PIPIT_PASSWORD: 'right' };
+  assert.equal((await run(['sub', ...to, '-u', 'ann', '--password-file', secret])).exitCode, 0);
+  assert.equal((await run(['sub', ...to], '', environment)).exitCode, 0);
+  assert.equal((await run(['sub', ...url])).exitCode, 0);
+  const refused = await run(['sub', ...to], '', { ...environment, PIPIT_PASSWORD: 'wrong' });
+  assert.equal(refused.exitCode, 0x87);
+  assert.match(refused.stderr, /^Connection error: Not authorized\.\n$/);
 });
