@@ -65,12 +65,13 @@ async function fillAndDrain(directory: string, kept: number): Promise<{ store: L
   return { store, full, left: bytesOf(directory) };
 }
 
-test('100 MiB that were queued and drained leave less than 9 MiB on the disk', { timeout: 120_000 }, async () => {
+test('100 MiB that were queued and drained leave less than 9 MiB on the disk', { timeout: 120_000 }, async (t) => {
   const directory = join(folder, 'drained');
   const { store, full, left } = await fillAndDrain(directory, 0);
   assert.ok(full > batches * mebibyte);
   assert.ok(left < leftBytesMax, `${left} of ${full} bytes are left`);
   assert.equal(left, store.size.bytes, 'the store knows what it takes');
+  t.diagnostic(`${(full / 1e6).toFixed(1)} MB queued, ${(left / 1e6).toFixed(1)} MB left`);
   await store.close();
 });
 
