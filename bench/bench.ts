@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from 'node:util';
+import { measureAttacks } from './attacks.ts';
 import { type Contender, commitOf, elsewhere, mosquitto, pipit, relay } from './contenders.ts';
 import { measureCore } from './core/run.ts';
 import { gateRounds, runGate } from './gate.ts';
@@ -24,6 +25,7 @@ commands
   idle               memory and CPU of connections that do nothing
   latency            at half of the most that 1000 connections get through
   neighbours         a load beside others that subscribe and unsubscribe, or do not read
+  attacks            a pair's rate and delays before and during each attack; --only chooses
   soak               visitors come and go for --minutes (default 60), --rate a second (default 15): what lives in Pipit stays flat
   core [NAME…]       the core alone, without sockets: messages, subscriptions, topics, spread
 
@@ -114,6 +116,7 @@ const parts: Readonly<Record<string, Part>> = {
 const commands: Readonly<Record<string, Part>> = {
   ...parts,
   all,
+  attacks: () => measureAttacks(isChosen, onlyPipit(), timing, say),
   soak: () => {
     const durable = values.memory ? 'no' : 'present';
     const options = { minutes: Number(values.minutes), visitsPerSecond: Number(values.rate), durable } as const;
