@@ -39,7 +39,12 @@ export async function measureAttacks(
       const broker = await contender.start(pair);
       try {
         const before = await runAgainst(broker, pair, timing);
-        const during = await attacked(broker, attack, timing);
+        const during = await attacked(broker, attack, timing).catch((error: Error) => error.message);
+        if (typeof during === 'string') {
+          missed++;
+          say(`${attack.padEnd(24)}${contender.name}: MISSED: ${during}`);
+          continue;
+        }
         attacks.push({ attack, contender: contender.name, before, during });
         const isKept = isWhole(during) && during.receivedPerSecond >= rateShareMin * before.receivedPerSecond;
         if (!isKept && contender.name === 'pipit') missed++;

@@ -9,7 +9,7 @@ const [host = '', port = '', name = ''] = process.argv.slice(2);
 const width = 50;
 
 const attacks: { readonly [Name in AttackName]: (id: number) => Promise<void> } = {
-  'connect-flood': async (id) => (await client(id)).socket.destroy(),
+  'connect-flood': async (id) => void (await client(id)).socket.destroy(),
   'bad-connect-flood': async () => {
     const peer = await open();
     await peer.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));

@@ -44,6 +44,8 @@ import { limitDecodedProperties, Violation } from './violation.ts';
 import { takeWill } from './will.ts';
 
 const forever = 0xffff_ffff;
+/** What a CONNECT costs, in deliveries. */
+const connectCost = 20;
 
 /** Handles the first packet of a connection. */
 export function connectReceived(state: State, connection: Connection): void {
@@ -94,6 +96,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
     );
   }
   if (state.isStopping) throw new Violation(ReasonCode.ServerUnavailable, 'the server is shutting down');
+  state.deliveriesLeft -= connectCost;
   connection.phase = Phase.Authenticating;
   if (connection.deadline !== null) state.deadlines.arm(connection.deadline, state.now + state.limits.connectTimeoutMs);
   connection.packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;

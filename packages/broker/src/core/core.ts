@@ -47,6 +47,9 @@ export interface Turn {
 
 /** Bytes to write for each chunk of a burst, on average: where there are more, each write is a large one already. */
 const burstInputBytesMax = 1024;
+/** Of a turn's budget, at least, for each in the ring: smaller parts cost more than they make fair. */
+const shareDeliveriesMin = 64;
+const shareBytesMin = 16 * 1024;
 
 export class Core {
   /** For tests, invariants and the admin API; not to be changed from outside. */
@@ -415,7 +418,7 @@ export class Core {
     }
   }
 
-  /** Goes through the ring once at most; what the budget cuts short goes to its end. */
+  /** Goes through the ring once at most, each having an equal part of what is left; what that cuts short goes to its end. */
   private doWork(): void {
     const { state } = this;
     const { work } = state;
@@ -425,11 +428,19 @@ export class Core {
     for (; at < work.length && !state.isSpent; at++) {
       const each = work[at] as (typeof work)[number];
       each.isWaiting = false;
+      const { deliveriesLeft, bytesLeft } = state;
+      const waiting = work.length - at;
+      const deliveries = Math.min(deliveriesLeft, Math.max(shareDeliveriesMin, Math.ceil(deliveriesLeft / waiting)));
+      const bytes = Math.min(bytesLeft, Math.max(shareBytesMin, Math.ceil(bytesLeft / waiting)));
+      state.deliveriesLeft = deliveries;
+      state.bytesLeft = bytes;
       try {
         if (this.step(each)) state.wake(each);
       } catch (error) {
         failed(state, connectionOf(each), error);
       }
+      state.deliveriesLeft += deliveriesLeft - deliveries;
+      state.bytesLeft += bytesLeft - bytes;
     }
     if (at < work.length) state.work = [...work.slice(at), ...state.work];
   }

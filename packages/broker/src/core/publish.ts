@@ -70,6 +70,8 @@ export function publishReceived(state: State, connection: Connection, session: S
   }
   if (frame.retain) retain(state, publication, session.principal);
   const matched = route(state, publication);
+  // Work like any other, though nobody gets it.
+  if (matched === 0) state.deliveriesLeft--;
   if (state.traces !== null) tracePublished(state, session, publication, packetId, `to ${matched} sessions`);
   if (qos === 0) return;
   const reasonCode = matched === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
@@ -230,6 +232,7 @@ function refuse(
   refusal: Refusal,
 ): void {
   const { reasonCode, reason, limit = null } = refusal;
+  state.deliveriesLeft--;
   state.metrics.count(Counter.PublishRefused);
   if (limit !== null) state.metrics.reached(limit);
   const { clientId, session } = connection;

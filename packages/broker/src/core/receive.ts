@@ -153,6 +153,7 @@ function handleFirst(state: State, connection: Connection): void {
 }
 
 function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
+  state.deliveriesLeft--;
   if ('properties' in packet) limitDecodedProperties(state.limits, packet.properties?.userProperties);
   switch (packet.type) {
     case PacketType.Puback:

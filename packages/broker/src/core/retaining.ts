@@ -31,6 +31,7 @@ export function retainRefusal(state: State, message: Message, principal: string 
  */
 export function retain(state: State, publication: Publication, principal: string | null): void {
   const { message } = publication;
+  state.deliveriesLeft--;
   if (message.payloadLength === 0) {
     unretain(state, message.topic.name);
     return;

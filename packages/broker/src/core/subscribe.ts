@@ -32,6 +32,7 @@ export function subscribeReceived(
   packet: SubscribePacket,
 ): void {
   limitFilters(state, packet.subscriptions.length);
+  state.deliveriesLeft -= packet.subscriptions.length;
   const identifier = packet.properties?.subscriptionIdentifier ?? 0;
   if (identifier !== 0 && !connection.mayIdentify) {
     throw new Violation(ReasonCode.SubscriptionIdentifiersNotSupported, 'subscription identifiers are not available');
@@ -175,6 +176,7 @@ export function unsubscribeReceived(
   packet: UnsubscribePacket,
 ): void {
   limitFilters(state, packet.filters.length);
+  state.deliveriesLeft -= packet.filters.length;
   const before = state.journal?.mark;
   const codes = packet.filters.map((filter) => {
     const code = unsubscribe(state, connection, session, filter);

@@ -154,7 +154,10 @@ export class Driver implements LinkOwner {
 
   received(link: Link, bytes: Uint8Array, view: DataView, start: number, end: number): void {
     if (link.connection === null || link.fate !== 'open') return;
-    this.#core.received(link.connection, bytes, view, start, end, performance.now());
+    const { connection } = link;
+    this.#core.received(connection, bytes, view, start, end, performance.now());
+    // At once, and not with the effects of the turn: meanwhile the socket would be read again and again, to be kept and copied.
+    if (connection.isPaused && !link.isPaused) this.#setPaused(connection, true);
     this.schedule();
   }
 
