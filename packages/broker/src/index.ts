@@ -63,6 +63,7 @@ export {
   configuredAdmin,
   configuredStore,
   formatConfiguration,
+  notTakenOver,
   readConfiguration,
   reloadOptions,
   shownConfiguration,

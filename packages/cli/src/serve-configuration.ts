@@ -16,17 +16,19 @@ export function withArguments(
   options: ServeArguments,
   defaultData: KeptData,
 ): Configuration {
+  if (options.daemon === true) throw usageError('-d: it stays in the foreground; let the service manager start it.');
   const listeners = listenersOf(options);
-  const { logLevel = configuration.logLevel, logFormat = configuration.logFormat } = options;
+  const asked = options.logLevel ?? (options.verbose === true ? 'debug' : undefined);
+  const { logFormat = configuration.logFormat } = options;
   return {
     ...configuration,
     data: dataOf(configuration.data, options, defaultData),
     ...(options.admin !== undefined && { admin: { ...configuration.admin, ...options.admin } }),
     listeners: listeners.length > 0 ? listeners : configuration.listeners,
     allowAnonymous: options.allowAnonymous ?? configuration.allowAnonymous,
-    logLevel,
+    logLevel: asked ?? configuration.logLevel,
     // Who asks for a level on the command line means all of the log.
-    logLevels: options.logLevel === undefined ? configuration.logLevels : {},
+    logLevels: asked === undefined ? configuration.logLevels : {},
     logFormat,
   };
 }
@@ -52,7 +54,7 @@ function dataOf(
 }
 
 function listenersOf(options: ServeArguments): ListenerSettings[] {
-  const { tcp = [], tls = [], ws = [], wss = [], auto = [], unix = [], cert, key, ca } = options;
+  const { tcp = [], port = [], tls = [], ws = [], wss = [], auto = [], unix = [], cert, key, ca } = options;
   if ((cert === undefined) !== (key === undefined)) throw usageError('--cert and --key are given together.');
   const needsTls = tls.length + wss.length > 0;
   if (needsTls && cert === undefined) throw usageError('--tls and --wss need --cert and --key.');
@@ -62,7 +64,7 @@ function listenersOf(options: ServeArguments): ListenerSettings[] {
   const trust = ca === undefined ? {} : { ca: resolve(ca), clientCertificate: 'require' as const };
   const secure = cert === undefined || key === undefined ? null : { cert: resolve(cert), key: resolve(key), ...trust };
   return [
-    ...tcp.map((address) => ({ type: 'tcp' as const, ...address })),
+    ...[...tcp, ...port].map((address) => ({ type: 'tcp' as const, ...address })),
     ...(secure === null ? [] : tls.map((address) => ({ type: 'tls' as const, ...address, ...secure }))),
     ...ws.map((address) => ({ type: 'ws' as const, ...address })),
     ...(secure === null ? [] : wss.map((address) => ({ type: 'wss' as const, ...address, ...secure }))),

@@ -13,6 +13,10 @@ interface Address {
 export interface ServeArguments {
   readonly config?: string;
   readonly tcp?: readonly Address[];
+  /** The next three are Mosquitto's. */
+  readonly port?: readonly Address[];
+  readonly verbose?: true;
+  readonly daemon?: true;
   readonly tls?: readonly Address[];
   readonly ws?: readonly Address[];
   readonly wss?: readonly Address[];
@@ -37,7 +41,7 @@ export function define(command: Command, done: Done): void {
   const listener = (flag: string, what: string): Option =>
     new Option(`--${flag} <[host:]port>`, what).argParser(addAddress);
   command
-    .option('-c, --config <file>', 'the configuration, in YAML')
+    .option('-c, --config <file>', "the configuration, in YAML, or Mosquitto's own (*.conf)")
     .addOption(listener('tcp', 'listen for MQTT; without a host only this machine reaches it'))
     .addOption(listener('tls', 'the same with TLS'))
     .addOption(listener('ws', 'listen for MQTT over WebSocket, path /mqtt'))
@@ -49,6 +53,9 @@ export function define(command: Command, done: Done): void {
         oneAddress,
       ),
     )
+    .addOption(new Option('-p, --port <port>', 'the same as --tcp').argParser(addAddress))
+    .option('-v, --verbose', 'the same as --log-level debug')
+    .addOption(new Option('-d, --daemon').hideHelp())
     .option('--cert <file>', 'the certificate of --tls, --wss and --auto, PEM')
     .option('--key <file>', 'its private key, PEM')
     .option('--ca <file>', 'let in only clients with a certificate that this authority has signed, PEM')

@@ -21,6 +21,7 @@ import {
   defaultData,
   formatConfiguration,
   ListenError,
+  notTakenOver,
   openAdmin,
   readConfiguration,
   StoreError,
@@ -60,6 +61,7 @@ export async function serve(options: ServeArguments, version: string): Promise<n
   });
   reloading.admin = admin;
   keepYoungGenerationSmall();
+  for (const line of await takenFrom(options.config)) console.log(line);
   for (const line of data.tell()) console.log(line);
   for (const listener of broker.listeners) console.log(listener.url);
   for (const line of adminLines(admin)) console.log(line);
@@ -127,6 +129,14 @@ class Data {
 async function readAll(options: ServeArguments): Promise<Configuration> {
   const read = options.config === undefined ? defaultConfiguration : await readConfiguration(options.config);
   return withArguments(read, options, defaultData);
+}
+
+/** Of a configuration of Mosquitto's: that it is one, and what of it does not count here. */
+async function takenFrom(path: string | undefined): Promise<string[]> {
+  if (path?.endsWith('.conf') !== true) return [];
+  const ignored = await notTakenOver(path);
+  const lines = ignored.map((each) => `not taken over: ${each}`);
+  return [`configuration of Mosquitto's: ${path}`, ...lines];
 }
 
 async function configurationOf(options: ServeArguments): Promise<Configuration> {

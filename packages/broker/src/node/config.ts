@@ -21,10 +21,28 @@ import type { ReloadOptions } from './reload.ts';
 import type { TlsOptions } from './tls-options.ts';
 import { secureContextOptions } from './tls-options.ts';
 
-/** Reads a YAML file; paths in it are relative to its folder. Rejects with a ConfigurationError that has every problem of it. */
+/**
+ * Reads a YAML file, or Mosquitto's own when the name ends in `.conf`; paths in it are relative to its folder. Rejects with a
+ * ConfigurationError that has every problem of it.
+ */
 export async function readConfiguration(path: string): Promise<Configuration> {
+  if (isMosquittoConf(path)) {
+    const { readMosquittoConf } = await import('./mosquitto-conf.ts');
+    return readMosquittoConf(path).configuration;
+  }
   const { readConfigurationFile } = await import('./config-file.ts');
   return readConfigurationFile(path);
+}
+
+/** What a configuration of Mosquitto's says that is not taken over, a sentence each; of YAML, nothing. Rejects as `readConfiguration`. */
+export async function notTakenOver(path: string): Promise<readonly string[]> {
+  if (!isMosquittoConf(path)) return [];
+  const { readMosquittoConf } = await import('./mosquitto-conf.ts');
+  return readMosquittoConf(path).ignored;
+}
+
+function isMosquittoConf(path: string): boolean {
+  return path.endsWith('.conf');
 }
 
 /** As YAML that reads back the same, but for secrets, which it leaves out. */
