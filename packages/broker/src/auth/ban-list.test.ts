@@ -37,6 +37,16 @@ test('a ban ends when its time has come, and is gone then', () => {
   assert.equal(bans.remove('address', '10.0.0.0/8'), false);
 });
 
+test('a range that has expired hides no wider one', () => {
+  let now = 0;
+  const bans = new BanList([], () => now);
+  bans.add({ type: 'address', value: '10.1.0.0/16', until: '1970-01-01T00:00:01Z' });
+  bans.add({ type: 'address', value: '10.0.0.0/8', until: '1970-01-01T00:00:02Z' });
+  const found: (string | undefined)[] = [];
+  for (; now <= 2_000; now += 1_000) found.push(bans.find({ address: '10.1.2.3:1' })?.value);
+  assert.deepEqual(found, ['10.1.0.0/16', '10.0.0.0/8', undefined]);
+});
+
 test('all writings of an address are one ban; the later one replaces the earlier', () => {
   const bans = new BanList();
   bans.add({ type: 'address', value: '192.0.2.77/24', reason: 'first' });

@@ -102,8 +102,7 @@ export class BanList {
     const byName =
       this.holding('client', clientId) ?? this.holding('user', username) ?? this.holding('user', principal);
     if (byName !== null || address === undefined) return byName;
-    const plain = withoutPort(address);
-    return this.ranges.has(plain) ? this.findRange(plain) : null;
+    return this.findRange(withoutPort(address));
   }
 
   private holding(type: BanType, value: string | null | undefined): ListedBan | null {
@@ -120,11 +119,10 @@ export class BanList {
     return null;
   }
 
-  /** Some range has the address: rare enough to go through all of them. */
   private findRange(address: string): ListedBan | null {
-    for (const [key, { ban }] of this.entries) {
-      if (ban.type !== 'address' || !new AddressRanges([ban.value]).has(address)) continue;
-      const held = this.held(key);
+    for (let range = this.ranges.find(address); range !== null; range = this.ranges.find(address)) {
+      const held = this.held(keyOf({ type: 'address', value: range }));
+      // One that has expired went: there may be another.
       if (held !== null) return held;
     }
     return null;

@@ -15,8 +15,8 @@ interface Range {
 
 /** Addresses and ranges of them, however many: a look-up costs as much as there are lengths of prefixes. */
 export class AddressRanges {
-  /** Prefixes by their length in bits. */
-  private readonly prefixes = new Map<number, Set<string>>();
+  /** By the length of their prefix in bits and that prefix: how they were written. */
+  private readonly ranges = new Map<number, Map<string, string>>();
 
   /** `ranges`: `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`. Throws a TypeError for anything else. */
   constructor(ranges: Iterable<string> = []) {
@@ -25,29 +25,37 @@ export class AddressRanges {
 
   add(range: string): void {
     const { bytes, bits } = parsed(range);
-    let prefixes = this.prefixes.get(bits);
-    if (prefixes === undefined) {
-      prefixes = new Set();
-      this.prefixes.set(bits, prefixes);
+    let ranges = this.ranges.get(bits);
+    if (ranges === undefined) {
+      ranges = new Map();
+      this.ranges.set(bits, ranges);
     }
-    prefixes.add(prefixOf(bytes, bits));
+    ranges.set(prefixOf(bytes, bits), range);
   }
 
   /** A range as it was added, not a part of one. */
   delete(range: string): void {
     const { bytes, bits } = parsed(range);
-    const prefixes = this.prefixes.get(bits);
-    prefixes?.delete(prefixOf(bytes, bits));
-    if (prefixes?.size === 0) this.prefixes.delete(bits);
+    const ranges = this.ranges.get(bits);
+    ranges?.delete(prefixOf(bytes, bits));
+    if (ranges?.size === 0) this.ranges.delete(bits);
   }
 
   /** Whether an address lies in one of them; what is no address does not. */
   has(address: string): boolean {
-    if (this.prefixes.size === 0) return false;
+    return this.find(address) !== null;
+  }
+
+  /** One that an address lies in, as it was added; null: none. */
+  find(address: string): string | null {
+    if (this.ranges.size === 0) return null;
     const bytes = bytesOf(address);
-    if (bytes === null) return false;
-    for (const [bits, prefixes] of this.prefixes) if (prefixes.has(prefixOf(bytes, bits))) return true;
-    return false;
+    if (bytes === null) return null;
+    for (const [bits, ranges] of this.ranges) {
+      const range = ranges.get(prefixOf(bytes, bits));
+      if (range !== undefined) return range;
+    }
+    return null;
   }
 }
 
