@@ -150,10 +150,10 @@ describe('pipit serve', { concurrency: 4 }, () => {
     const port = await serve.until('stdout', /:(\d+)$/m);
     const sub = await startSub('-p', port, '-t', 'a');
     serve.process.kill('SIGINT');
-    const [served, subscribed] = await Promise.all([serve.outcome(), sub.outcome()]);
-    assert.equal(served.exitCode, 0);
-    assert.equal(subscribed.exitCode, 0x8b);
-    assert.match(subscribed.stderr, /The broker closed the connection: Server shutting down\./);
+    assert.equal((await serve.outcome()).exitCode, 0);
+    // It would go on trying to come back.
+    await sub.until('stderr', /The broker closed the connection: Server shutting down\./);
+    await sub.stop();
   });
 
   test('ends at once with 1 at a second signal', async () => {
