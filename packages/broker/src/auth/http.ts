@@ -16,6 +16,7 @@ import { type AuthenticationRequest, Permissions, type Refusal, type Verdict } f
 import { type Judge, type Pass, pass } from './chain.ts';
 import type { Identification } from './permitting.ts';
 import { ruleSchema } from './rule-schema.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface HttpOptions {
   /** `https://…`, or `http://` to this machine. */
@@ -34,6 +35,9 @@ export interface HttpOptions {
 }
 
 const answerBytesMax = 256 * 1024;
+/** Each takes a socket; a service that hangs must not take all there are. */
+const questionsAtOnce = 100;
+const questionsWaitingMax = 10_000;
 
 const answerSchema = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('pass') }),
@@ -59,10 +63,13 @@ const unavailable: Refusal = {
   reason: 'who decides about logins does not answer',
 };
 
+const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, reason: 'too many are logging in' };
+
 /** Decides nothing about enhanced authentication: that passes. */
 export function httpJudge(options: HttpOptions): Judge {
   const { timeoutMs = 5_000, cacheMs = 0, cacheEntriesMax = 10_000, now = () => performance.now() } = options;
   const cache = new Map<string, { readonly answer: HttpAnswer; readonly at: number }>();
+  const line = new WaitingLine(questionsAtOnce, questionsWaitingMax);
   const remember = (key: string, answer: HttpAnswer): void => {
     cache.delete(key);
     cache.set(key, { answer, at: now() });
@@ -79,7 +86,8 @@ export function httpJudge(options: HttpOptions): Judge {
       const ageMs = known === undefined ? 0 : now() - known.at;
       if (known !== undefined && ageMs < Math.min(cacheMs, lifeMs(known.answer))) return verdictOf(known.answer, ageMs);
       try {
-        const answer = await post(options, question, timeoutMs);
+        const answer = await line.run(() => post(options, question, timeoutMs));
+        if (answer === null) return busy;
         if (cacheMs > 0) remember(key, answer);
         return verdictOf(answer, 0);
       } catch (error) {

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { encodeUtf8, ReasonCode } from '@pipit/protocol';
 import type { AuthenticationRequest } from '../core/index.ts';
 import { chain } from './chain.ts';
-import { HashingLine } from './hashing.ts';
 import { PasswordFile, PasswordFileError, parsePasswords } from './password-file.ts';
 import { hashPassword, parsePasswordHash, verifyPassword } from './password-hash.ts';
 import type { Identification } from './permitting.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 // Made by mosquitto_passwd, the second with -H sha512.
 const mosquittos = `# two of Mosquitto's
@@ -112,7 +112,7 @@ test('somebody who was let in stands, has to come back with another password, or
 });
 
 test('hashes are made two at a time, and beyond the line nobody waits', async () => {
-  const line = new HashingLine(2, 3);
+  const line = new WaitingLine(2, 3);
   const ends: (() => void)[] = [];
   let running = 0;
   let most = 0;
@@ -130,7 +130,7 @@ test('hashes are made two at a time, and beyond the line nobody waits', async ()
   }
   assert.deepEqual(await Promise.all(results), [true, true, true, true, true, null]);
   assert.equal(most, 2);
-  const full = new PasswordFile(parsePasswords(mosquittos), new HashingLine(0, 0));
+  const full = new PasswordFile(parsePasswords(mosquittos), new WaitingLine(0, 0));
   const verdict = await full.authenticate(login('ada', 'secret'));
   assert.equal(verdict.outcome === 'refuse' && verdict.reasonCode, ReasonCode.ServerBusy);
 });

@@ -2,17 +2,21 @@
  * Names and passwords from a file of `name:hash` lines: Pipit's own and Mosquitto's, mixed as they come (see password-hash.ts).
  *
  * The principal is the name. Names that have a SCRAM hash may also authenticate by it. Hashing never takes all of the disk's threads
- * (hashing.ts), and a name that nobody has takes as long as a wrong password of somebody.
+ * (waiting-line.ts), and a name that nobody has takes as long as a wrong password of somebody.
  */
 
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { ReasonCode } from '@pipit/protocol';
 import type { Acceptance, AuthenticationRequest, Refusal, Subject, Verdict } from '../core/index.ts';
 import { type Judge, type Pass, pass, type Word } from './chain.ts';
-import { HashingLine } from './hashing.ts';
 import { defaultCost, type PasswordHash, parsePasswordHash, verifyPassword } from './password-hash.ts';
 import type { Identification } from './permitting.ts';
 import { scramMethod, scramStep } from './scram.ts';
+import { WaitingLine } from './waiting-line.ts';
+
+/** More at once, and a flood of wrong passwords would hold up every commit. */
+const hashesAtOnce = 2;
+const hashesWaitingMax = 1_000;
 
 /** What is wrong with a password file: one sentence a line, each beginning with its number. */
 export class PasswordFileError extends Error {
@@ -64,10 +68,10 @@ const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, re
 export class PasswordFile implements Judge {
   private readonly users: ReadonlyMap<string, PasswordHash>;
   private readonly hashes: readonly PasswordHash[];
-  private readonly line: HashingLine;
+  private readonly line: WaitingLine;
 
   /** `users`: see `parsePasswords`. */
-  constructor(users: ReadonlyMap<string, PasswordHash>, line = new HashingLine()) {
+  constructor(users: ReadonlyMap<string, PasswordHash>, line = new WaitingLine(hashesAtOnce, hashesWaitingMax)) {
     this.users = users;
     this.hashes = [...users.values()];
     this.line = line;

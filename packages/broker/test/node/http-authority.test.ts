@@ -179,6 +179,34 @@ test('an answer may be remembered, for the same question and for so long; failur
   );
 });
 
+test('a service that is slow is asked a hundred questions at once, and each gets its answer', {
+  timeout: 20_000,
+}, async () => {
+  const open: ServerResponse[] = [];
+  let most = 0;
+  let isSlow = true;
+  const full = Promise.withResolvers<void>();
+  const answer = (response: ServerResponse) => response.end('{"outcome":"accept","principal":"ada"}');
+  await served(
+    (_, response) => {
+      if (!isSlow) return void answer(response);
+      most = Math.max(most, open.push(response));
+      if (open.length === 100) full.resolve();
+    },
+    async (url) => {
+      const judge = httpJudge({ url, timeoutMs: 10_000 });
+      const answers = Array.from({ length: 150 }, (_, i) => judge.authenticate(login(`u${i}`)));
+      await full.promise;
+      // Whoever was let through beyond that would be here by now.
+      await new Promise((done) => setTimeout(done, 100));
+      assert.equal(most, 100);
+      isSlow = false;
+      for (const response of open) answer(response);
+      for (const { outcome } of await Promise.all(answers)) assert.equal(outcome, 'accept');
+    },
+  );
+});
+
 test('what is remembered lasts no longer than it was said to', async () => {
   let now = 0;
   let asked = 0;

@@ -1,15 +1,15 @@
 /**
- * A line in front of slow hashes. Node runs them on the four threads that also write the disk: more than two at once, and a flood
- * of wrong passwords would hold up every commit.
+ * A line in front of what must not be done any number of times at once: slow hashes, which Node runs on the four threads that also write
+ * the disk, and questions to other programs, each of which takes a socket.
  */
 
-export class HashingLine {
+export class WaitingLine {
   private readonly waiting: (() => void)[] = [];
   private running = 0;
   private readonly atOnce: number;
   private readonly waitingMax: number;
 
-  constructor(atOnce = 2, waitingMax = 1_000) {
+  constructor(atOnce: number, waitingMax: number) {
     this.atOnce = atOnce;
     this.waitingMax = waitingMax;
   }
