@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type ConnectPacket, type Packet, PacketType } from '@pipit/protocol';
 import {
+  Access,
   type Broker,
   createBroker,
   type ExportOptions,
@@ -22,7 +23,10 @@ const folder = mkdtempSync(join(tmpdir(), 'pipit-export-'));
 after(() => rmSync(folder, { recursive: true }));
 
 async function runBroker<Value>(directory: string, body: (broker: Broker) => Promise<Value>): Promise<Value> {
-  const broker = createBroker({ store: openStore(directory), sysIntervalMs: null });
+  // With rules, so that sessions have rights that are kept.
+  const rules = [{ effect: 'allow', action: 'all', filter: '#' }] as const;
+  const access = new Access({ judges: null, rules, groups: {} });
+  const broker = createBroker({ store: openStore(directory), sysIntervalMs: null, access });
   await broker.start();
   return await body(broker).finally(() => broker.stop());
 }
@@ -105,6 +109,7 @@ test('an export holds everything, and an import of it gives the same export', as
   }
   // Those of q/1 wait for both sessions and so stand in lines of their own.
   assert.deepEqual(types, { store: 1, session: 2, subscription: 3, received: 1, message: 9, queued: 32, retained: 2 });
+  assert.equal(lines.filter((line) => 'rights' in JSON.parse(line)).length, 2, 'what its owners were let in as');
   const copy = join(folder, 'copy');
   assert.deepEqual(await importStore(copy, linesOf(lines)), {
     sessions: 2,

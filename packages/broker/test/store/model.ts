@@ -285,9 +285,10 @@ export class ChangeMaker {
     const principal = prng.chance(50) ? null : 'someone \u{1f600}';
     const closedAtClock = prng.chance(50) ? Number.POSITIVE_INFINITY : prng.below(1_000_000);
     const expirySeconds = prng.below(1000);
+    const rights = incarnation % 3 === 0 ? { rights: `{"subject":"\u{1f600} of ${incarnation}"}` } : {};
     return {
       kind: 'session',
-      session: { key, clientId: key, principal, incarnation, expirySeconds, will, closedAtClock },
+      session: { key, clientId: key, principal, incarnation, expirySeconds, ...rights, will, closedAtClock },
     };
   }
 
