@@ -117,7 +117,7 @@ export class Inspection {
   totals(): Totals {
     const { state } = this;
     return {
-      uptimeMs: state.now - state.startedAt,
+      uptimeMs: Math.round(state.now - state.startedAt),
       connections: state.connections.size,
       sessions: state.sessions.size,
       subscriptions: state.router.count,

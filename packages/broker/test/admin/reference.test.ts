@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { metricDefinitions } from '../../src/admin/metrics.ts';
 import { dropSentences, findingCodes } from '../../src/admin/why.ts';
 import { defaultLimits, dropReasons } from '../../src/core/index.ts';
 
@@ -98,6 +99,17 @@ test('every limit it names is one', () => {
   assert.ok(named.length > 20);
   assert.deepEqual(
     named.filter((name) => !(name in defaultLimits)),
+    [],
+  );
+});
+
+test('what operators are told to watch is a metric', () => {
+  const operating = readFileSync(join(root, 'docs/operating.md'), 'utf8');
+  const named = [...operating.matchAll(/`((?:pipit|nodejs)_\w+)`/g)].map(([, name = '']) => name);
+  assert.ok(named.length >= 6);
+  const known = new Set(metricDefinitions.map(({ name }) => name));
+  assert.deepEqual(
+    named.filter((name) => !known.has(name)),
     [],
   );
 });
