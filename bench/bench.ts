@@ -14,7 +14,7 @@ import { measureLatency } from './latency.ts';
 import { measure, type Run, type Timing } from './measure.ts';
 import { measureNeighbours } from './neighbours.ts';
 import { describeRun, isWhole, machine, table, writeJson } from './report.ts';
-import { type Scenario, scenarios } from './scenarios.ts';
+import { type Scenario, scenarios, type Transport } from './scenarios.ts';
 import { measureSoak } from './soak/soak.ts';
 
 const usage = `npm run bench -- [COMMAND] [OPTIONS]
@@ -37,7 +37,7 @@ options
   --ca FILE          the authority of its certificate, PEM
   --rounds N         how often, each broker in turn; the median counts (default 1; all, latency and neighbours 3; gate 5)
   --seconds S        measured a run (default 2; all: 1), after --warm-up S (default 1)
-  --connections N    for idle (default 15000)
+  --connections N    for idle (default 15000), by --transport tcp, tls or ws
   --memory           for soak: without a store
   --json FILE        everything measured
   --gate COMMIT      this checkout against COMMIT: fails on a row that costs over 10 % more CPU a message;
@@ -59,6 +59,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     'warm-up': { type: 'string', default: '1' },
     connections: { type: 'string', default: '15000' },
+    transport: { type: 'string', default: 'tcp' },
     minutes: { type: 'string', default: '60' },
     rate: { type: 'string', default: '15' },
     memory: { type: 'boolean', default: false },
@@ -108,7 +109,7 @@ const onlyPipit = (): readonly Contender[] => (values.url === undefined ? [pipit
 const parts: Readonly<Record<string, Part>> = {
   scenarios: compare,
   core: () => measureCore(names, say),
-  idle: () => measureIdle(chosenContenders(), Number(values.connections), say),
+  idle: () => measureIdle(chosenContenders(), chosenTransport(), Number(values.connections), say),
   latency: () => measureLatency(chosenContenders(), rounds(usualRounds), timing, say),
   neighbours: () => measureNeighbours(isChosen, onlyPipit(), rounds(usualRounds), timing, say),
 };
@@ -128,6 +129,12 @@ const commands: Readonly<Record<string, Part>> = {
     return runGate(values.gate as string, withCore, withSockets, rounds(gateRounds), timing, say);
   },
 };
+
+function chosenTransport(): Transport {
+  const { transport } = values;
+  if (transport === 'tcp' || transport === 'tls' || transport === 'ws') return transport;
+  throw new Error(`--transport ${transport}: not tcp, tls or ws`);
+}
 
 async function main(): Promise<number> {
   const chosen = commands[command];

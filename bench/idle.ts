@@ -4,14 +4,13 @@
  * The memory is what the process holds more than before the first connection, garbage of connecting included.
  */
 
-import { connect, type Socket } from 'node:net';
 import { encodePacket, PacketType } from '@pipit/protocol';
 import type { Contender, RunningBroker } from './contenders.ts';
 import { type Usage, usageOf } from './load/process-usage.ts';
+import { type Address, Link } from './load/transport.ts';
 import { whole } from './report.ts';
-import { scenario } from './scenarios.ts';
+import { scenario, type Transport } from './scenarios.ts';
 
-const idle = scenario('idle', 'connections that do nothing');
 const connectingMax = 200;
 const settleMs = 5000;
 const idleMs = 10_000;
@@ -29,10 +28,12 @@ export interface IdleResult {
 
 export async function measureIdle(
   contenders: readonly Contender[],
+  transport: Transport,
   connections: number,
   say: (text: string) => void,
 ): Promise<{ idle: IdleResult[]; missed: number }> {
   const results: IdleResult[] = [];
+  const idle = scenario('idle', 'connections that do nothing', { transport });
   for (const contender of contenders) {
     if (contender.refusal(idle) !== null) continue;
     const broker = await contender.start(idle);
@@ -52,20 +53,20 @@ export async function measureIdle(
 }
 
 async function measureOne(contender: string, broker: RunningBroker, connections: number): Promise<IdleResult> {
-  const { port, host } = broker.address;
+  const { address } = broker;
   // A few first, so that what is made once is not counted.
-  const sockets = await connectAll(host, port, 0, 50);
+  const links = await connectAll(address, 0, 50);
   await pass(500);
   const before = usageNow(broker);
   const startedAt = performance.now();
-  sockets.push(...(await connectAll(host, port, 50, connections)));
+  links.push(...(await connectAll(address, 50, connections)));
   const seconds = (performance.now() - startedAt) / 1000;
   const connected = usageNow(broker);
   await pass(settleMs);
   const settled = usageNow(broker);
   await pass(idleMs);
   const after = usageNow(broker);
-  for (const socket of sockets) socket.destroy();
+  for (const link of links) link.destroy();
   return {
     contender,
     connections,
@@ -83,25 +84,28 @@ function usageNow(broker: RunningBroker): Usage {
   return usage;
 }
 
-async function connectAll(host: string, port: number, first: number, count: number): Promise<Socket[]> {
-  const sockets: Socket[] = [];
+async function connectAll(address: Address, first: number, count: number): Promise<Link[]> {
+  const links: Link[] = [];
   for (let start = 0; start < count; start += connectingMax) {
     const length = Math.min(connectingMax, count - start);
-    const group = Array.from({ length }, (_, i) => connectOne(host, port, `idle-${process.pid}-${first + start + i}`));
-    sockets.push(...(await Promise.all(group)));
+    const group = Array.from({ length }, (_, i) => connectOne(address, `idle-${process.pid}-${first + start + i}`));
+    links.push(...(await Promise.all(group)));
   }
-  return sockets;
+  return links;
 }
 
 /** Resolves once CONNACK is there. */
-function connectOne(host: string, port: number, clientId: string): Promise<Socket> {
-  return new Promise((done, failed) => {
-    const socket = connect({ host, port, noDelay: true });
-    socket.on('error', failed);
-    const packet = { type: PacketType.Connect, version: 4, clientId, cleanStart: true, keepAlive: 600 } as const;
-    socket.write(encodePacket(packet, 4, 'client'));
-    socket.once('data', () => done(socket));
+function connectOne(address: Address, clientId: string): Promise<Link> {
+  const { promise, resolve, reject } = Promise.withResolvers<Link>();
+  const packet = { type: PacketType.Connect, version: 4, clientId, cleanStart: true, keepAlive: 600 } as const;
+  const bytes = encodePacket(packet, 4, 'client');
+  const link = new Link(address, {
+    opened: () => void link.write(bytes, bytes.length),
+    received: () => resolve(link),
+    drained: () => {},
+    closed: (why) => reject(new Error(why)),
   });
+  return promise;
 }
 
 async function pass(ms: number): Promise<void> {
