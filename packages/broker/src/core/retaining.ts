@@ -9,6 +9,8 @@ import type { Publication } from './publication.ts';
 import type { State } from './state.ts';
 import { isSystemTopic } from './topic-table.ts';
 
+/** What it costs to retain a message, in deliveries. */
+const retainCost = 20;
 const farMs = 10 * 365 * 24 * 3600 * 1000;
 
 /** The limit that a message of this principal would pass if it were retained; null: none. */
@@ -31,7 +33,7 @@ export function retainRefusal(state: State, message: Message, principal: string 
  */
 export function retain(state: State, publication: Publication, principal: string | null): void {
   const { message } = publication;
-  state.deliveriesLeft--;
+  state.deliveriesLeft -= retainCost;
   if (message.payloadLength === 0) {
     unretain(state, message.topic.name);
     return;
