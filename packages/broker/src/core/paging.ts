@@ -3,8 +3,8 @@
  */
 
 import { Deadline } from './deadlines.ts';
-import { payDebt } from './line.ts';
-import { Delivery, type Message, messageFromStored } from './message.ts';
+import { dropDelivery, payDebt } from './line.ts';
+import { Delivery, type Message, messageFromStored, storedCost } from './message.ts';
 import type { StoredDelivery, StoredMessage, StoredPage } from './ports.ts';
 import type { Queue, TailReader } from './queue.ts';
 import type { Session } from './session.ts';
@@ -75,13 +75,29 @@ export function paged(state: State, number: number, page: StoredPage | null, err
   if (lost.length === 0) queue.failures = 0;
   if (reader !== null) reader.paged(deliveries, isEmpty && isAllCommitted);
   else {
-    for (const stored of deliveries) if (stored.sequence > after) queue.load(restoreDelivery(state, stored));
+    for (const stored of deliveries) if (stored.sequence > after) load(state, session, queue, stored);
     queue.loadedThrough = Math.max(queue.loadedThrough, lost.at(-1)?.sequence ?? 0);
     payDebt(state, session, queue);
     if (isEmpty && isAllCommitted && queue.tailCount > 0) tellLost(state, session, queue.loseTail());
   }
   if (!isEmpty || isAllCommitted) state.wake(session);
   else state.journal?.awaitCommit(session);
+}
+
+/** A right that has gone may come back before the message is sent: that would be too late to look. */
+function load(state: State, session: Session, queue: Queue, stored: StoredDelivery): void {
+  if (session.mayReceive(stored.message.topic)) queue.load(restoreDelivery(state, stored));
+  else {
+    queue.loadedThrough = Math.max(queue.loadedThrough, stored.sequence);
+    revokeStored(state, session, queue, stored);
+  }
+}
+
+/** Takes out of the tail what the session may not have any more. */
+export function revokeStored(state: State, session: Session, queue: Queue, stored: StoredDelivery): void {
+  queue.takeOut(storedCost(stored.message));
+  if (stored.group !== null && queue.tailShared > 0) queue.tailShared--;
+  dropDelivery(state, session, restoreDelivery(state, stored), 'not-authorized');
 }
 
 /** Tried again after a while, twice as long each time. */

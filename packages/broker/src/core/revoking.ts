@@ -18,7 +18,10 @@ export function revoke(state: State, session: Session): void {
   }
   const { queue } = session;
   if (queue === null) return;
-  if (queue.tailCount > 0 && session.connection === null) weed(state, session);
+  if (queue.tailCount > 0) {
+    if (session.connection === null) weed(state, session);
+    else session.isUnweeded = true;
+  }
   const revoked = queue.extract((delivery) => !session.mayReceive(delivery.message.topic.name));
   state.deliveriesLeft -= revoked.length;
   for (const delivery of revoked) dropDelivery(state, session, delivery, 'not-authorized');

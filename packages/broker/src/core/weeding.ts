@@ -3,9 +3,8 @@
  * under the turn's budget. A client that comes back ends that: what is read for it is looked at then.
  */
 
-import { dropDelivery, releaseQueue } from './line.ts';
-import { storedCost } from './message.ts';
-import { requestTail, restoreDelivery } from './paging.ts';
+import { releaseQueue } from './line.ts';
+import { requestTail, revokeStored } from './paging.ts';
 import type { StoredDelivery } from './ports.ts';
 import type { TailReader } from './queue.ts';
 import type { Session } from './session.ts';
@@ -68,10 +67,8 @@ class Weeding implements TailReader {
       state.deliveriesLeft--;
       // It may have come into memory meanwhile.
       if (stored.sequence <= queue.loadedThrough || session.mayReceive(stored.message.topic)) continue;
-      queue.takeOut(storedCost(stored.message));
-      if (stored.group !== null && queue.tailShared > 0) queue.tailShared--;
       queue.gapBatch = state.journal?.number ?? 0;
-      dropDelivery(state, session, restoreDelivery(state, stored), 'not-authorized');
+      revokeStored(state, session, queue, stored);
     }
     this.after = Math.max(this.after, queue.loadedThrough);
     if (this.after >= this.through || queue.tailCount === 0) return this.finish();

@@ -177,6 +177,48 @@ for (const store of storeKinds) {
     after.end();
   });
 
+  for (const when of store === 'failing' ? [] : (['connected', 'gone again'] as const)) {
+    test(`what is read for a client after its right went does not wait for the right to come back: ${when}, ${store}`, () => {
+      const office = new Office(everything);
+      const world = office.world({ store, limits: { queuePrefixMessages: 1 } });
+      const client = world.connect({ clientId: 'c', username: 'ada', ...lasting });
+      client.send(subscribe(1, { filter: '#', qos: 1 }));
+      client.expect(suback(1, 1));
+      client.drop();
+      for (let i = 0; i < 9; i++) world.publish(`${i % 3 === 0 ? 'b' : 'a'}/${i}`, 'waits', { qos: 1 });
+      const double = world.store;
+      assert.ok(double !== null);
+      double.isPagingStalled = true;
+      const properties = { sessionExpiryInterval: 3600, receiveMaximum: 1 };
+      const reader = world.connect({ clientId: 'c', username: 'ada', cleanStart: false, properties });
+      assert.deepEqual(
+        reader.takeAll().map((packet) => 'topic' in packet && packet.topic),
+        ['b/0'],
+      );
+      reader.send(puback(1));
+      if (when === 'gone again') reader.drop();
+      office.rules.replace([{ ...everything, filter: 'b/#' }]);
+      world.core.reviewed(office.review, world.now);
+      world.settle();
+      double.isPagingStalled = false;
+      world.settle();
+      if (when === 'connected') {
+        assert.equal(reader.takeAll().length, 1);
+        reader.drop();
+      }
+      world.settle();
+      office.rules.replace([everything]);
+      world.core.reviewed(office.review, world.now);
+      const again = world.connect({ clientId: 'c', username: 'ada', ...lasting });
+      assert.deepEqual(
+        again.takeAll().map((packet) => 'topic' in packet && packet.topic),
+        ['b/3', 'b/6'],
+      );
+      again.drop();
+      world.end();
+    });
+  }
+
   test(`after a restart a session is held to what it was let in as, by the rules of now, ${store}`, () => {
     const office = new Office(
       { effect: 'allow', action: 'all', filter: 'sites/${site}/#', groups: ['staff'] },
