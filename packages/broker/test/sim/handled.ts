@@ -268,8 +268,10 @@ export function replay(oracle: Oracle, session: ModelSession, subscription: Subs
   const identifiers = identifier === 0 ? [] : [identifier];
   if (!isNew) {
     const replay = session.replays.find((each) => each.filter === filter);
-    if (replay !== undefined)
-      Object.assign(replay, { qos, identifiers, noLocal, mayLackOwn: replay.mayLackOwn || noLocal });
+    if (replay === undefined) return;
+    // What was given before went by the old ones.
+    if (session.view !== null) noteMade(oracle, session.view);
+    Object.assign(replay, { qos, identifiers, noLocal, mayLackOwn: replay.mayLackOwn || noLocal });
     return;
   }
   const left = new Map([...oracle.model.retained].filter(([topic]) => matches(filter, topic)));
