@@ -126,7 +126,10 @@ class Run {
     for (const socket of this.sockets) if (socket?.isClosed === false) arena.thaw(socket);
     for (; this.settleOne(); arena.settle());
     // Who sent too fast is read again a little at a time.
-    for (let i = 0; i < 20 && this.waitsForNothing(); i++) arena.advance(smallLimits.throttledMsMax);
+    for (let i = 0; i < 20 && this.waitsForNothing(); i++) {
+      arena.advance(smallLimits.throttledMsMax);
+      for (; this.settleOne(); arena.settle());
+    }
     assert.ok(!this.waitsForNothing(), 'who waits for nothing is read again');
     for (const socket of this.sockets) if (socket?.isClosed === false) arena.drop(socket);
     for (; this.settleOne(); arena.settle());
