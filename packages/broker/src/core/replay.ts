@@ -308,4 +308,6 @@ export function endReplay(state: State, session: Session, filter: string): void 
   for (const replay of session.replays) if (replay.filter === filter) replay.close(state);
   session.replays = session.replays.filter((replay) => replay.filter !== filter);
   if (session.replays.length === 0) session.replays = null;
+  // The next one may have waited for this one, which tells nobody any more.
+  else state.wake(session);
 }

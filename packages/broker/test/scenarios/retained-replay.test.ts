@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Packet, PacketType } from '@pipit/protocol';
-import { puback, publish, suback, subscribe, subscribeWith } from './packets.ts';
+import { puback, publish, suback, subscribe, subscribeWith, unsuback, unsubscribe } from './packets.ts';
 import type { StoreDouble } from './store-double.ts';
 import { type Client, retainedKinds, World } from './world.ts';
 
@@ -196,5 +196,23 @@ test('a value that was in memory when others were asked for, and was not on the 
   const retained = (topic: string, payload: string) => publish({ topic, payload, retain: true });
   reader.expect(suback(1, 0), retained('t/1', 'old'), retained('t/2', 'new'));
   assert.deepEqual(store.retainedTopics, ['t/1', 't/2']);
+  world.end();
+});
+
+test('who unsubscribes while a replay waits for the store leaves the next one to its turn', () => {
+  const world = new World({ store: 'late', limits: { retainedBytesInMemoryMax: 0 } });
+  const publisher = world.connect({ clientId: 'publisher' });
+  publisher.publishWhole(publish({ topic: 't/1', payload: 'value', retain: true, qos: 1, packetId: 1 }), 0x10);
+  const { store } = world;
+  assert.ok(store !== null);
+  store.isPagingBroken = true;
+  const reader = world.connect({ clientId: 'reader' });
+  reader.send(subscribe(1, { filter: 't/+', qos: 1 }, { filter: 't/1', qos: 1 }));
+  reader.expect(suback(1, 1, 1));
+  assert.equal(world.takeEvents('fetch-failed').length, 1);
+  store.isPagingBroken = false;
+  reader.send(unsubscribe(2, 't/+'));
+  const value = publish({ topic: 't/1', payload: 'value', retain: true, qos: 1, packetId: 1 });
+  reader.expect(unsuback(2, 0), value);
   world.end();
 });

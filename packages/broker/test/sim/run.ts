@@ -94,9 +94,12 @@ function debtsOf({ clients, model }: Simulation): number {
   return clients.reduce((sum, { debts: own }) => sum + own, debts);
 }
 
-/** QoS 0 messages may have been among what was held when a connection ended; those that wait in the store come yet. */
+/** QoS 0 messages may have been among what was held when a connection ended; those that wait in the store, and retained ones, come yet. */
 function isOwed({ core, model, disk }: Simulation): boolean {
-  if ([...core.state.sessions.values()].some(({ queue }) => (queue?.count ?? 0) > 0)) return true;
+  const isBusy = [...core.state.sessions.values()].some(
+    ({ queue, replays }) => (queue?.count ?? 0) > 0 || (replays?.length ?? 0) > 0,
+  );
+  if (isBusy) return true;
   const counts = ({ qos }: Owed): boolean => qos > 0 || disk === null;
   return model.estates.length > 0 || [...model.sessions.values()].some((session) => session.line.some(counts));
 }
