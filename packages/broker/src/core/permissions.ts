@@ -71,10 +71,13 @@ interface Compiled extends Rule {
 /** The rules that some permissions share. */
 class RuleBook {
   rules: readonly Compiled[] = [];
+  /** How often they were written. */
+  revision = 0;
   /** The groups of each principal. */
   private memberships = new Map<string, Set<string>>();
 
   write(rules: readonly Rule[], groups: Groups): void {
+    this.revision++;
     this.rules = rules.map(compile);
     this.memberships = new Map();
     for (const [group, members] of Object.entries(groups)) {
@@ -127,6 +130,11 @@ export class Permissions {
   /** Takes effect at once, for all who share the rules; the core has to be told, by `permissionsChanged`, which calls this, or `review`. */
   replace(rules: readonly Rule[], groups: Groups = {}): void {
     this.book.write(rules, groups);
+  }
+
+  /** Rises with each `replace`. */
+  get revision(): number {
+    return this.book.revision;
   }
 
   sharesRulesWith(other: Permissions): boolean {

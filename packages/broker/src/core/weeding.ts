@@ -27,6 +27,8 @@ class Weeding implements TailReader {
   after: number;
   readonly gapBatch: number;
   private readonly through: number;
+  /** Of the rules it goes by. */
+  private readonly revision: number | undefined;
   private readonly state: State;
   private readonly session: Session;
   private page: readonly StoredDelivery[] = [];
@@ -38,6 +40,7 @@ class Weeding implements TailReader {
     this.after = session.queue?.loadedThrough ?? 0;
     this.gapBatch = session.queue?.gapBatch ?? 0;
     this.through = session.sequence;
+    this.revision = session.permissions?.revision;
   }
 
   paged(page: readonly StoredDelivery[], isEnd: boolean): void {
@@ -60,6 +63,8 @@ class Weeding implements TailReader {
     const { queue } = session;
     if (session.tailReader !== this) return false;
     if (queue === null) return this.finish();
+    // There are other rules: whoever holds the sessions to them begins here anew.
+    if (session.permissions !== null && session.permissions.revision !== this.revision) return false;
     for (; this.at < this.page.length; this.at++) {
       if (state.isSpent) return true;
       const stored = this.page[this.at] as StoredDelivery;

@@ -30,7 +30,8 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   const leaving = oracle.leaving?.clientId === choice.from ? oracle.leaving : undefined;
   const estates = choice.isEstate ? model.estates.filter(({ clientId }) => clientId === choice.from) : [];
   const from = [leaving, ...estates, model.sessions.get(choice.from ?? '')];
-  const line = from.find((each) => each?.line.some(isMovable))?.line ?? [];
+  const member = from.find((each) => each?.line.some(isMovable));
+  const line = member?.line ?? [];
   const owed = likeliest(line.filter(isMovable), choice.expiresAt, 0);
   if (owed === undefined)
     return oracle.fail(
@@ -44,7 +45,8 @@ function redispatched(oracle: Oracle, choice: Choice): void {
   oracle.world.mark(
     owed.phase === 'sent' ? 'shared message moved after it was sent' : 'shared message moved before it was sent',
   );
-  oweMember(oracle, session, subscription, owed.routing, choice.group);
+  const moved = oweMember(oracle, session, subscription, owed.routing, choice.group);
+  moved.isUnpromised = owed.isUnpromised || member?.lasts === false;
 }
 
 /** A drop that was reported is a debt no more, if the reason is true. */

@@ -192,20 +192,13 @@ export function oweMember(
   subscription: Subscription,
   routing: Routing,
   group: string,
-): void {
+): Owed {
   const { qos, retainAsPublished, identifier } = subscription;
   const identifiers = identifier === 0 ? [] : [identifier];
-  owe(
-    oracle,
-    session,
-    oracle.model.owed(
-      routing,
-      Math.min(qos, routing.qos) as 0,
-      routing.retain && retainAsPublished,
-      identifiers,
-      group,
-    ),
-  );
+  const retain = routing.retain && retainAsPublished;
+  const owed = oracle.model.owed(routing, Math.min(qos, routing.qos) as 0, retain, identifiers, group);
+  owe(oracle, session, owed);
+  return owed;
 }
 
 function owe(oracle: Oracle, session: ModelSession, owed: Owed): void {

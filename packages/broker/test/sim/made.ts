@@ -212,7 +212,8 @@ function takeReplay(
 /** Per topic and QoS: nothing overtakes, and after a resume what was sent before goes first [MQTT-4.6.0-1] [MQTT-4.6.0-6]. */
 function judgeOrder(oracle: Oracle, view: View, session: ModelSession, owed: Owed): void {
   const { routing, qos } = owed;
-  if (routing.number === 0) return;
+  // A replayed one stands in the line where it was noticed, not where it was sent.
+  if (routing.number === 0 || owed.isReplay) return;
   for (const earlier of session.line) {
     if (earlier === owed) return;
     // Copies of one message have no order, and one empty message looks like another.

@@ -39,6 +39,8 @@ export interface Owed {
   releasedOn: number;
   /** It comes from before a power cut: how far the broker had got with it may be unknown. */
   isRestored: boolean;
+  /** It came from a member whose session did not last: no acknowledgement says that it does. */
+  isUnpromised: boolean;
 }
 
 export interface Subscription {
@@ -262,7 +264,14 @@ export class Model {
     group: string | null,
     isReplay = false,
   ): Owed {
-    const start = { phase: 'waiting', packetId: 0, sentOn: 0, releasedOn: 0, isRestored: false } as const;
+    const start = {
+      phase: 'waiting',
+      packetId: 0,
+      sentOn: 0,
+      releasedOn: 0,
+      isRestored: false,
+      isUnpromised: false,
+    } as const;
     return { serial: ++this.serials, routing, qos, retain, identifiers, group, isReplay, ...start };
   }
 

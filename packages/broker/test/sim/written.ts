@@ -119,7 +119,7 @@ function judgeKept(oracle: Oracle, disk: Disk<Snapshot>, routing: Routing): void
   const { model } = oracle;
   for (const session of model.sessions.values()) {
     const owed = session.line.find((each) => each.routing === routing && each.qos > 0 && !each.isReplay);
-    if (!session.lasts || owed === undefined) continue;
+    if (!session.lasts || owed === undefined || owed.isUnpromised) continue;
     // One that moved on is still on the disk for the member that left, until its move is.
     const keepers = owed.group === null ? [session.clientId] : [...disk.sessions.keys()];
     const isSafe = keepers.some((clientId) => isKept(disk, clientId, routing));
