@@ -43,6 +43,16 @@ test('entries are those of a sorted map, whatever the order in which they come a
   );
 });
 
+test('an entry that was read behind a later one is replaced, also when the later one is gone', () => {
+  const entries = new Entries();
+  for (const sequence of [2, 1]) entries.put(entry(sequence, 1));
+  entries.delete(2);
+  entries.put(entry(1, 3));
+  assert.equal(entries.count, 1);
+  entries.delete(1);
+  assert.equal(entries.get(1), null);
+});
+
 test('one entry that stays does not make those that pass by it cost memory', () => {
   const entries = new Entries();
   entries.put(entry(1, 1));

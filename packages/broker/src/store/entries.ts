@@ -184,6 +184,8 @@ export class Entries {
 
   /** Adds or replaces. */
   put(entry: Entry): void {
+    // First: the main run may have emptied since, and then anything is behind its last.
+    if (this.side?.replace(entry) === true) return;
     if (entry.sequence > this.main.last) this.main.push(entry);
     else if (!this.main.replace(entry)) this.putAside(entry);
   }
@@ -199,7 +201,6 @@ export class Entries {
   }
 
   private putAside(entry: Entry): void {
-    if (this.side?.replace(entry) === true) return;
     if (this.side !== null && entry.sequence <= this.side.last) this.merge();
     this.side ??= new Run();
     this.side.push(entry);
