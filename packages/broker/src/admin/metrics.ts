@@ -154,6 +154,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     'Bytes accepted for clients that their sockets have not taken.',
     (each) => each.unsentBytes,
   ),
+  {
+    name: 'pipit_store_info',
+    kind: 'gauge',
+    help: 'Always 1; its label `durability` says what an acknowledgement waits for: fsync, os or memory.',
+    labels: ['durability'],
+    read: ({ durability }) => [[1, { durability }]],
+  },
   total('pipit_store_failing', '1 while the last commit failed.', (each) => Number(each.storeFails)),
   total('pipit_store_full', '1 while the store has no room.', (each) => Number(each.storeIsFull)),
   total('pipit_uptime_seconds', 'Since the start.', (each) => each.uptimeMs / 1000),

@@ -111,7 +111,9 @@ test('metrics are those of the reference, and count', timeout, async () => {
     );
     assert.deepEqual(documented.sort(), exposed.sort());
     // Asked twice, it has not counted twice.
-    assert.match((await api.get('/metrics')).text, /^pipit_payload_bytes_total\{direction="received"\} 3$/m);
+    const counted = (await api.get('/metrics')).text;
+    assert.match(counted, /^pipit_payload_bytes_total\{direction="received"\} 3$/m);
+    assert.match(counted, /^pipit_store_info\{durability="memory"\} 1$/m);
   });
 });
 
