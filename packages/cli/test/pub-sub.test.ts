@@ -137,12 +137,12 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
     const file = join(folder, 'any');
     writeFileSync(file, Buffer.from([0, 255, 10]));
     const copied = await startSub(...tcp, '-t', 'copy/#', '-q', '1', '-C', '3', '-F', '%t %q %C %P %x');
-    const original = await startSub(...tcp, '-t', 'lines/#', '-q', '1', '-C', '3', '--json');
+    const original = await startSub(...tcp, '-t', 'told/#', '-q', '1', '-C', '3', '--json');
     const properties = ['-D', 'publish', 'content-type', 'text', '-D', 'publish', 'user-property', 'k', 'ä'];
-    await run(['pub', ...tcp, '-t', 'lines/1', '-m', 'ä', '-q', '1', ...properties]);
+    await run(['pub', ...tcp, '-t', 'told/1', '-m', 'ä', '-q', '1', ...properties]);
     // Acknowledged: the next one comes by another connection, and might overtake it.
-    await run(['pub', ...tcp, '-t', 'lines/2', '-f', file, '-q', '1']);
-    await run(['pub', ...tcp, '-t', 'lines/3', '-n']);
+    await run(['pub', ...tcp, '-t', 'told/2', '-f', file, '-q', '1']);
+    await run(['pub', ...tcp, '-t', 'told/3', '-n']);
     const { stdout } = await original.outcome();
     const text = Buffer.from(stdout, 'latin1').toString();
     const lines = text
@@ -153,15 +153,15 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
     assert.deepEqual(lines, [
       {
         ...plain,
-        topic: 'lines/1',
+        topic: 'told/1',
         payload: 'ä',
         qos: 1,
         properties: { contentType: 'text', userProperties: [['k', 'ä']] },
       },
-      { ...plain, topic: 'lines/2', payloadBase64: 'AP8K', qos: 1 },
-      { ...plain, topic: 'lines/3', payload: '' },
+      { ...plain, topic: 'told/2', payloadBase64: 'AP8K', qos: 1 },
+      { ...plain, topic: 'told/3', payload: '' },
     ]);
-    const sent = await run(['pub', ...tcp, '--json'], text.replaceAll('lines/', 'copy/'));
+    const sent = await run(['pub', ...tcp, '--json'], text.replaceAll('told/', 'copy/'));
     assert.deepEqual(sent, { exitCode: 0, stdout: '', stderr: '' });
     const again = Buffer.from((await copied.outcome()).stdout, 'latin1').toString();
     assert.equal(again, 'copy/1 1 text k:ä c3a4\ncopy/2 1   00ff0a\ncopy/3 0   \n');
