@@ -56,7 +56,7 @@ export type {
 } from './core/index.ts';
 export { Counter, defaultLimits, filterCovers, Metrics, Permissions, Violation } from './core/index.ts';
 export { planAccess } from './node/access.ts';
-export type { BrokerOptions, SubscribeOptions } from './node/broker.ts';
+export type { BrokerOptions } from './node/broker.ts';
 export { Broker, createBroker } from './node/broker.ts';
 export {
   brokerOptions,
@@ -94,6 +94,7 @@ export type { ListenerOptions } from './node/listener-options.ts';
 export { hostAndPort, listenerUrl } from './node/listener-options.ts';
 export type { StoreOptions } from './node/log-store.ts';
 export { LogStore, openStore } from './node/log-store.ts';
+export type { SubscribeOptions } from './node/program.ts';
 export { PublishError, type PublishOptions } from './node/program-publish.ts';
 export type { ListenerChanges, ReloadOptions, ReloadReport } from './node/reload.ts';
 export { StoreError } from './node/store-error.ts';

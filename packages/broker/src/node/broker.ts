@@ -6,7 +6,6 @@
  */
 
 import type { Duplex } from 'node:stream';
-import type { QoS } from '@pipit/protocol';
 import { ReasonCode } from '@pipit/protocol';
 import type { Access, AccessPlan } from '../auth/access.ts';
 import { anonymousAuthority } from '../auth/anonymous.ts';
@@ -20,8 +19,6 @@ import type {
   Groups,
   Inspection,
   Limits,
-  LocalPublish,
-  LocalSubscriber,
   Metrics,
   Rule,
   Store,
@@ -31,17 +28,18 @@ import type {
 import { Core, Counter, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
 import { Admission, type TurnedAway } from './admission.ts';
+import type { Reception } from './arrivals.ts';
 import { Bans } from './bans.ts';
 import { Driver, wallOffset } from './driver.ts';
 import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
 import { EventHub } from './event-hub.ts';
-import { Listener, type Reception } from './listener.ts';
+import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
-import { localPublish, PublishError, type PublishOptions } from './program-publish.ts';
+import { Program, type SubscribeOptions } from './program.ts';
+import type { PublishOptions } from './program-publish.ts';
 import { liveOptions, type ReloadOptions, type ReloadReport, replaceListeners } from './reload.ts';
 import { memoryLink } from './stream-link.ts';
-import type { ClaimHandler, MessageHandler } from './subscription.ts';
-import { Subscription } from './subscription.ts';
+import type { ClaimHandler, MessageHandler, Subscription } from './subscription.ts';
 
 export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' | 'limits'> {
   /** Opened by `start`; default: none. More with `listen`. */
@@ -65,24 +63,12 @@ export interface BrokerOptions extends Omit<CoreOptions, 'seed' | 'durability' |
   readonly sharedReads?: boolean;
 }
 
-export interface SubscribeOptions {
-  /** The highest QoS delivered; default 2: as published. */
-  readonly qos?: QoS;
-  /** Messages delivered and not settled at most; default `limits.localWindow`. */
-  readonly window?: number;
-}
-
 /** Makes a broker; nothing happens before `start`. Throws a TypeError for options that exclude each other. */
 export function createBroker(options: BrokerOptions = {}): Broker {
   return new Broker(options);
 }
 
 const withoutAccess = 'The broker was made without `access`.';
-
-interface Pending {
-  readonly done: (reasonCode: number) => void;
-  readonly failed: (error: Error) => void;
-}
 
 export class Broker {
   readonly #options: BrokerOptions;
@@ -94,9 +80,7 @@ export class Broker {
   readonly #admission: Admission;
   readonly #readBuffer;
   #listeners: Listener[] = [];
-  readonly #subscriptions = new Map<LocalSubscriber, Subscription>();
-  readonly #published = new Map<number, Pending>();
-  #lastToken = 0;
+  readonly #program: Program;
   #state: 'new' | 'starting' | 'running' | 'stopping' | 'stopped' = 'new';
   #stopped: Promise<void> | null = null;
   #reloaded: Promise<unknown> = Promise.resolve();
@@ -137,11 +121,16 @@ export class Broker {
     const gate = banning(access ?? authority ?? open, this.#bans.list);
     this.#driver = new Driver(this.#core, wallOffsetMs, store ?? null, gate, {
       event: (event) => this.#told(event),
-      deliver: (subscriber, token, message) => this.#subscriptions.get(subscriber)?.deliver(token, message),
-      published: (token, reasonCode) => this.#settlePublish(token, reasonCode),
+      deliver: (subscriber, token, message) => this.#program.deliver(subscriber, token, message),
+      published: (token, reasonCode) => this.#program.published(token, reasonCode),
       gone: (link) => this.#admission.left(link.host),
       authorityFailed: (error) => this.#events.fault('authority', error),
     });
+    this.#program = new Program(
+      this.#core,
+      () => this.#driver.schedule(),
+      (error) => this.#events.fault('subscriber', error),
+    );
     if (access !== undefined) access.onFailure = (failure) => this.#events.accessFailed(failure);
   }
 
@@ -252,14 +241,20 @@ export class Broker {
    * Uint8Array is copied. Resolves to 0x00, or 0x10 when nobody was subscribed, once the message is as durable as its
    * receivers. Rejects with a PublishError, or with an EncodeError or Violation for a topic or properties that are not legal.
    */
-  publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<number> {
-    return this.#await((token) => this.#core.publish(localPublish(topic, payload, options), token, performance.now()));
+  async publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<number> {
+    this.#assertRunning();
+    return this.#program.publish(topic, payload, options);
   }
 
   /** Delivers a message to one connected client, whatever it subscribed to. As `publish` otherwise. */
-  send(clientId: string, topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<number> {
-    const message = (): LocalPublish => localPublish(topic, payload, options);
-    return this.#await((token) => this.#core.send(clientId, message(), token, performance.now()));
+  async send(
+    clientId: string,
+    topic: string,
+    payload: string | Uint8Array,
+    options: PublishOptions = {},
+  ): Promise<number> {
+    this.#assertRunning();
+    return this.#program.send(clientId, topic, payload, options);
   }
 
   /** Subscribes; messages go to `handler`, or to a `for await` over what is returned. Throws a Violation on a filter that is not legal. */
@@ -272,7 +267,8 @@ export class Broker {
   ): Subscription {
     const handler = typeof second === 'function' ? second : null;
     const options = (typeof second === 'function' ? third : second) ?? {};
-    return this.#subscribe(typeof filters === 'string' ? [filters] : filters, handler, options, false);
+    this.#assertRunning();
+    return this.#program.subscribe(typeof filters === 'string' ? [filters] : filters, handler, options, false);
   }
 
   /**
@@ -280,7 +276,8 @@ export class Broker {
    * acknowledgement (0x80 when it throws). The claim made first wins.
    */
   claim(filter: string, handler: ClaimHandler, options: SubscribeOptions = {}): Subscription {
-    return this.#subscribe([filter], handler, options, true);
+    this.#assertRunning();
+    return this.#program.subscribe([filter], handler, options, true);
   }
 
   /** Disconnects a client; false when it is not connected. Default: 0x98 Administrative action. */
@@ -420,11 +417,10 @@ export class Broker {
     const wasRunning = this.#state === 'running';
     this.#state = 'stopping';
     for (const listener of this.#listeners) listener.close();
-    for (const subscription of [...this.#subscriptions.values()]) subscription.close();
+    this.#program.closeSubscriptions();
     if (wasRunning) await this.#driver.stop(this.#options.stopGraceMs ?? 5_000);
     this.#state = 'stopped';
-    for (const { failed } of this.#published.values()) failed(new PublishError(ReasonCode.ServerShuttingDown));
-    this.#published.clear();
+    this.#program.failPublishes();
     this.#events.flush();
     await this.#options.store?.close();
   }
@@ -442,56 +438,5 @@ export class Broker {
 
   #assertRunning(): void {
     if (this.#state !== 'running') throw new Error(`The broker is not running (${this.#state}).`);
-  }
-
-  async #await(input: (token: number) => void): Promise<number> {
-    this.#assertRunning();
-    const token = ++this.#lastToken;
-    const settled = new Promise<number>((done, failed) => {
-      this.#published.set(token, { done, failed });
-    });
-    try {
-      input(token);
-    } catch (error) {
-      this.#published.delete(token);
-      throw error;
-    }
-    this.#driver.schedule();
-    return settled;
-  }
-
-  #settlePublish(token: number, reasonCode: number): void {
-    const pending = this.#published.get(token);
-    this.#published.delete(token);
-    if (reasonCode < ReasonCode.UnspecifiedError) pending?.done(reasonCode);
-    else pending?.failed(new PublishError(reasonCode));
-  }
-
-  #subscribe(
-    filters: readonly string[],
-    handler: MessageHandler | null,
-    { qos = 2, window }: SubscribeOptions,
-    claim: boolean,
-  ): Subscription {
-    this.#assertRunning();
-    const request = { filters, qos, claim, ...(window !== undefined && { window }) };
-    const subscriber = this.#core.subscribe(request, performance.now());
-    const subscription = new Subscription(
-      filters,
-      handler,
-      (token, reasonCode) => {
-        this.#core.settled(subscriber, token, reasonCode, performance.now());
-        this.#driver.schedule();
-      },
-      (error) => this.#events.fault('subscriber', error),
-      () => {
-        this.#subscriptions.delete(subscriber);
-        this.#core.unsubscribe(subscriber, performance.now());
-        this.#driver.schedule();
-      },
-    );
-    this.#subscriptions.set(subscriber, subscription);
-    this.#driver.schedule();
-    return subscription;
   }
 }
