@@ -23,6 +23,8 @@ class Office {
   readonly rules: Permissions;
   readonly gone = new Set<string>();
   readonly stale = new Set<string>();
+  /** Who is at another site than where it logged in. */
+  readonly moved = new Map<string, string>();
   /** Rules that come with the login of one user. */
   readonly own = new Map<string, Permissions>();
 
@@ -33,7 +35,8 @@ class Office {
   readonly authority = ({ username, clientId }: AuthenticationRequest): Verdict => {
     const name = username ?? '';
     if (name === 'watcher') return { outcome: 'accept', principal: name };
-    const subject: Subject = { name, groups: ['staff'], values: { clientId, site: 'north' }, via: 'office' };
+    const site = this.moved.get(name) ?? 'north';
+    const subject: Subject = { name, groups: ['staff'], values: { clientId, site }, via: 'office' };
     return { outcome: 'accept', principal: name, permissions: (this.own.get(name) ?? this.rules).for(subject) };
   };
 
@@ -41,8 +44,11 @@ class Office {
     const name = principal ?? '';
     if (name === 'watcher' || permissions === null) return { permissions, ends: null };
     if (this.gone.has(name)) return { permissions: new Permissions([]).for(permissions.subject), ends: 'unknown' };
-    const isCurrent = permissions.isOwn || permissions.sharesRulesWith(this.rules);
-    const current = isCurrent ? permissions : this.rules.for(permissions.subject);
+    const { subject } = permissions;
+    const site = this.moved.get(name) ?? subject.values['site'] ?? '';
+    const isKnown = permissions.sharesRulesWith(this.rules) && subject.values['site'] === site;
+    const isCurrent = permissions.isOwn || isKnown;
+    const current = isCurrent ? permissions : this.rules.for({ ...subject, values: { ...subject.values, site } });
     return { permissions: current, ends: this.stale.has(name) ? 'stale' : null };
   };
 
@@ -218,6 +224,41 @@ for (const store of storeKinds) {
       world.end();
     });
   }
+
+  test(`what is being looked through waits for the review, which may know the session as somebody else, ${store}`, () => {
+    const office = new Office(everything);
+    const world = office.world({ store, limits: { queuePrefixMessages: 3, turnDeliveriesMax: 4 } });
+    // The sweep of the sessions has all these before it.
+    for (let i = 0; i < 40; i++) world.connect({ clientId: `other${i}`, username: 'eve' });
+    const client = world.connect({ clientId: 'c', username: 'ada', ...lasting });
+    client.send(subscribe(1, { filter: '#', qos: 1 }));
+    client.expect(suback(1, 1));
+    client.drop();
+    const inMemory = ['m/0', 'm/1', 'm/2'];
+    for (const topic of [...inMemory, 'gone', 'sites/north', 'sites/south']) world.publish(topic, 'waits', { qos: 1 });
+    const double = world.store;
+    assert.ok(double !== null);
+    double.isPagingStalled = true;
+    office.rules.replace([{ ...everything, effect: 'deny', filter: 'gone' }, everything]);
+    world.core.reviewed(office.review, world.now);
+    world.settle();
+    assert.equal(double.pagesWaiting, 1);
+    // Its page comes between the change and the review of its session.
+    office.rules.replace([
+      { ...everything, filter: 'm/+' },
+      { ...everything, filter: 'sites/${site}' },
+    ]);
+    office.moved.set('ada', 'south');
+    world.core.reviewed(office.review, world.now);
+    double.isPagingStalled = false;
+    assert.ok(double.answer(world.core, world.now));
+    world.settle();
+    const again = world.connect({ clientId: 'c', username: 'ada', ...lasting });
+    const topics = again.takeAll().map((packet) => 'topic' in packet && packet.topic);
+    assert.deepEqual(topics, [...inMemory, 'sites/south']);
+    assert.equal(world.core.metrics.drops.get('not-authorized'), 2);
+    world.end();
+  });
 
   test(`after a restart a session is held to what it was let in as, by the rules of now, ${store}`, () => {
     const office = new Office(
