@@ -134,6 +134,12 @@ const faults: readonly Fault[] = [
     replace: 'state.permissionEpoch++;',
   },
   {
+    name: 'what waits in the store outlives its right',
+    file: 'broker/src/core/weeding.ts',
+    find: 'state.wake(session.tailReader.sweep);',
+    replace: 'session.tailReader = null;',
+  },
+  {
     name: 'a retained message replayed although it came live',
     file: 'broker/src/core/retained-cursor.ts',
     find: 'return entry < 0 || this.retained.orderOf(entry) > this.order ? none : entry;',

@@ -27,7 +27,6 @@ import type { Engine } from './engine.ts';
 import { type Faults, faultsOf } from './faults.ts';
 import { listen, watchFrames } from './hooks.ts';
 import { Link } from './link.ts';
-import { end, judgeEstates } from './lives.ts';
 import { noteMade } from './made.ts';
 import { Marks } from './marks.ts';
 import { Model, type Snapshot, View } from './model.ts';
@@ -38,6 +37,7 @@ import { reviewing } from './reviewing.ts';
 import { salvage } from './salvage.ts';
 import { Schedule } from './schedule.ts';
 import { SimulationFailure, Trace } from './trace.ts';
+import { judgeTurn } from './turn-end.ts';
 import { WallClock } from './wall-clock.ts';
 import { judgeWritten } from './written.ts';
 
@@ -331,7 +331,8 @@ export class Simulation {
     this.turnedAt = this.schedule.now;
     this.oracle.turnBegan = this.schedule.now;
     this.engine.checkInvariants(this.core);
-    this.judgeTurn();
+    this.noteMade();
+    judgeTurn(this);
     const due = this.core.deadline();
     this.planTurn(due <= this.coreNow ? this.schedule.now : due + this.schedule.now - this.coreNow);
   }
@@ -381,28 +382,6 @@ export class Simulation {
       this.oracle.isStopping || deliveries <= most,
       `${deliveries} deliveries in a turn, ${most} are allowed`,
     );
-  }
-
-  /** After a turn nothing that was due now is left over. */
-  private judgeTurn(): void {
-    this.noteMade();
-    judgeEstates(this.oracle);
-    const isBusy = this.core.deadline() <= this.coreNow;
-    for (const session of this.model.sessions.values()) {
-      const { view } = session;
-      if (view !== null && view.now.length > 0) this.oracle.fail(`a QoS 0 message for ${session.clientId} is lost`);
-      if (isBusy || view !== null) continue;
-      // After a power cut a session that did not last is there only for its will, and its end is not told.
-      if (!session.lasts && session.will === null) {
-        end(this.oracle, session);
-        continue;
-      }
-      this.oracle.expect(
-        session.will === null || session.willDueAt > this.schedule.now,
-        `the will of ${session.clientId} is overdue`,
-      );
-      this.oracle.expect(session.expiresAt > this.schedule.now, `the session of ${session.clientId} is overdue`);
-    }
   }
 
   // ── effects
