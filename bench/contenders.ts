@@ -2,10 +2,10 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { answered, freePort } from '../packages/broker/test/node/ports.ts';
 import type { Address } from './load/transport.ts';
 import type { Contents, LoopDelay, Question } from './probe/probe.ts';
 import type { Scenario, Transport } from './scenarios.ts';
@@ -234,27 +234,4 @@ function processOf(
       remove();
     },
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer().on('error', failed);
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => done(port));
-    });
-  });
-}
-
-async function answered(port: number): Promise<void> {
-  const deadline = performance.now() + startMsMax;
-  while (performance.now() < deadline) {
-    const isOpen = await new Promise<boolean>((done) => {
-      const socket = connect({ host, port }, () => done(true)).on('error', () => done(false));
-      socket.on('connect', () => socket.destroy());
-    });
-    if (isOpen) return;
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  throw new Error(`nobody answers on port ${port}`);
 }

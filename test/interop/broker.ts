@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { freePorts } from '../../packages/broker/test/node/ports.ts';
 import { Child, outputOf } from './child.ts';
 import { inTime, type Transport } from './client.ts';
 import { pipitBin, pipitVersion } from './pipit.ts';
@@ -107,14 +107,4 @@ async function started(child: Child, ready: Promise<void>): Promise<void> {
     await child.kill('SIGKILL');
     throw error;
   }
-}
-
-/** Ports that were free a moment ago: Mosquitto cannot choose one itself. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const listening = (server: Server) => new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  await Promise.all(servers.map(listening));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }

@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Mosquitto, startMosquitto } from '../../broker/test/node/mosquitto.ts';
 import { type Outcome, RunningCommand, run, start } from '../test/command.ts';
-import { type Mosquitto, startMosquitto } from './mosquitto.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pipit-programs-'));
 let broker: Mosquitto;
@@ -22,8 +22,8 @@ before(async () => {
   port = broker.port;
 });
 
-after(() => {
-  broker?.stop();
+after(async () => {
+  await broker?.stop();
   rmSync(folder, { recursive: true });
 });
 

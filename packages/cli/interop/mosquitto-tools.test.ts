@@ -6,10 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Mosquitto, startMosquitto } from '../../broker/test/node/mosquitto.ts';
 import type { BenchResult } from '../src/bench/bench-result.ts';
 import type { DoctorReport } from '../src/doctor/doctor-report.ts';
 import { run, scratch, start } from '../test/command.ts';
-import { type Mosquitto, startMosquitto } from './mosquitto.ts';
 
 const certificates = join(import.meta.dirname, '../../broker/test/node/certificates');
 let open: Mosquitto;
@@ -34,9 +34,9 @@ before(async () => {
     },
   );
 });
-after(() => {
-  open?.stop();
-  closed?.stop();
+after(async () => {
+  await open?.stop();
+  await closed?.stop();
 });
 
 for (const args of [
@@ -123,7 +123,7 @@ test('sub goes on when the broker is back, like mosquitto_sub beside it', async 
   const ours = start('sub', '-d', ...args);
   await ours.until('stderr', /received SUBACK/);
   await sleep(500);
-  first.stop();
+  await first.stop();
   await ours.until('stderr', /Trying again\.$/m);
   const second = await startMosquitto(['allow_anonymous true'], {}, port);
   await ours.until('stderr', /received SUBACK[\s\S]*received SUBACK/);
@@ -134,7 +134,7 @@ test('sub goes on when the broker is back, like mosquitto_sub beside it', async 
   await ended;
   assert.deepEqual([exitCode, stdout], [theirs.exitCode, heard]);
   assert.deepEqual([exitCode, stdout], [0, 'a/1 after\n']);
-  second.stop();
+  await second.stop();
 });
 
 test('lines of JSON go out of Mosquitto and in again as they were', async () => {

@@ -2,23 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { freePort } from '../../broker/test/node/ports.ts';
 import { run, startServe } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pipit-'));
 after(() => rmSync(folder, { recursive: true }));
 const conf = join(folder, 'mosquitto.conf');
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 test('users, their rights and a listener are as in the file, and what is not taken over is said', async () => {
   const port = String(await freePort());

@@ -1,59 +1,15 @@
 /** The client against Mosquitto: the same messages as against Pipit, and a session over a restart of the server. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connect, type Status } from '@pipit/client';
+import { startMosquitto } from '../../broker/test/node/mosquitto.ts';
+import { answered, freePorts } from '../../broker/test/node/ports.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'pipit-mosquitto-'));
-const running = new Set<ChildProcess>();
-after(() => {
-  for (const child of running) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-/** Starts Mosquitto and resolves when it listens. */
-async function start(tcp: number, ws: number): Promise<ChildProcess> {
-  const config = join(folder, 'mosquitto.conf');
-  const websockets = `listener ${ws} 127.0.0.1\nprotocol websockets\n`;
-  writeFileSync(config, `allow_anonymous true\npersistence false\nlistener ${tcp} 127.0.0.1\n${websockets}`);
-  const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
-  running.add(child);
-  const failed = new Promise<never>((_, reject) => {
-    child.once('error', () => reject(new Error('there is no mosquitto; apt-get install mosquitto')));
-    child.once('exit', (code) => reject(new Error(`mosquitto ended with ${code}`)));
-  });
-  failed.catch(() => undefined);
-  const listening = async (port: number): Promise<void> => {
-    for (;;) {
-      const socket = connectSocket({ port, host: '127.0.0.1' });
-      const isOpen = await new Promise((done) => {
-        socket.once('connect', () => done(true));
-        socket.once('error', () => done(false));
-      });
-      socket.destroy();
-      if (isOpen) return;
-      await new Promise((done) => setTimeout(done, 20));
-    }
-  };
-  await Promise.race([Promise.all([listening(tcp), listening(ws)]), failed]);
-  return child;
-}
-
-const tcp = await freePort();
-const ws = await freePort();
-let mosquitto = await start(tcp, ws);
+const [tcp, ws] = (await freePorts(2)) as [number, number];
+const listeners = ['allow_anonymous true', `listener ${ws} 127.0.0.1`, 'protocol websockets'];
+let mosquitto = await startMosquitto(listeners, {}, String(tcp));
+await answered(ws);
+after(() => mosquitto.stop());
 
 for (const url of [`mqtt://127.0.0.1:${tcp}`, `ws://127.0.0.1:${ws}`]) {
   for (const version of [4, 5] as const) {
@@ -93,11 +49,9 @@ test('A server that was killed and forgot everything: subscriptions are made aga
   const states: Status['state'][] = [];
   client.onStatus(({ state }) => states.push(state));
   const subscription = await client.subscribe('t', { qos: 1 });
-  const gone = new Promise((done) => mosquitto.once('close', done));
-  mosquitto.kill('SIGKILL');
-  await gone;
+  await mosquitto.stop();
   const answer = client.publish('t', 'after', { qos: 1 });
-  mosquitto = await start(tcp, ws);
+  mosquitto = await startMosquitto(listeners, {}, String(tcp));
   await answer;
   await client.publish('t', 'last', { qos: 1 });
   const seen = [(await subscription.next()).value.text()];

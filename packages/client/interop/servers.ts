@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after } from 'node:test';
 import { certificateFile } from '../../broker/test/node/dial.ts';
+import { answered, freePorts } from '../../broker/test/node/ports.ts';
 
 export const packetBytesMax = 4_096;
 export const receiveMaximum = 8;
@@ -48,7 +49,7 @@ async function start(name: string, command: string, settings: (ports: Ports) => 
     child.once('exit', (code) => reject(new Error(`${name} ended with ${code}`)));
   });
   failed.catch(() => undefined);
-  await Promise.race([Promise.all([mqtt, mqtts, ws, wss].map(listening)), failed]);
+  await Promise.race([Promise.all([mqtt, mqtts, ws, wss].map(answered)), failed]);
   return {
     name,
     port: mqtt,
@@ -162,24 +163,4 @@ export async function relayTo(port: number): Promise<Relay> {
       await once(server, 'close');
     },
   };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
-
-async function listening(port: number): Promise<void> {
-  for (let isOpen = false; !isOpen; ) {
-    const socket = connect({ port, host: '127.0.0.1' });
-    isOpen = await new Promise<boolean>((done) => {
-      socket.once('connect', () => done(true));
-      socket.once('error', () => done(false));
-    });
-    socket.destroy();
-    if (!isOpen) await new Promise((done) => setTimeout(done, 20));
-  }
 }

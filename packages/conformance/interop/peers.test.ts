@@ -1,14 +1,11 @@
 /** The suite against brokers of others: it runs to its end, and fails just what docs/conformance-peers.md explains. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { test } from 'node:test';
 import { brokerCases, type Facts, type Result, runSuite } from '@pipit/conformance';
 import { Aedes } from 'aedes';
+import { startMosquitto } from '../../broker/test/node/mosquitto.ts';
+import { answered, freePort } from '../../broker/test/node/ports.ts';
 
 const mosquittoDeviations = [
   '5.0/3.1.2.11.10 data-without-method',
@@ -78,36 +75,6 @@ const aedesDeviations = [
   'MQTT3-4.8.0-1',
 ];
 
-const children: ChildProcess[] = [];
-const folder = mkdtempSync(join(tmpdir(), 'pipit-peers-'));
-
-after(() => {
-  for (const child of children) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-/** Resolves once somebody listens; rejects after ten seconds. */
-async function reachable(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const isOpen = await new Promise<boolean>((done) => {
-      const socket = connect(port, '127.0.0.1', () => done(true));
-      socket.on('error', () => done(false));
-      socket.on('connect', () => socket.destroy());
-    });
-    if (isOpen) return;
-    await sleep(50);
-  }
-  throw new Error(`nobody listens on port ${port}`);
-}
-
 /** Runs all cases; returns the ids of those that fail. What differs from `expected` is run once more: these peers have races of their own. */
 async function failures(url: string, expected: readonly string[], facts: Facts = {}): Promise<string[]> {
   const { results } = await runSuite({ url, facts });
@@ -131,18 +98,13 @@ function failedOf(results: readonly Result[]): string[] {
   return failed.map(({ id }) => id);
 }
 
-test('Mosquitto', async () => {
-  const [port, webSocketPort] = [await freePort(), await freePort()];
-  const config = join(folder, 'mosquitto.conf');
-  const listeners = `listener ${port} 127.0.0.1\nlistener ${webSocketPort} 127.0.0.1\nprotocol websockets\n`;
-  writeFileSync(config, `${listeners}allow_anonymous true\npersistence false\nlog_type none\n`);
-  const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
-  child.on('error', () => {});
-  children.push(child);
-  await reachable(port).catch((cause) => {
-    throw new Error('mosquitto does not start: apt-get install mosquitto', { cause });
-  });
-  const url = `mqtt://127.0.0.1:${port}`;
+test('Mosquitto', async (context) => {
+  const webSocketPort = await freePort();
+  const listeners = [`listener ${webSocketPort} 127.0.0.1`, 'protocol websockets', 'allow_anonymous true'];
+  const mosquitto = await startMosquitto(listeners);
+  context.after(() => mosquitto.stop());
+  await answered(webSocketPort);
+  const url = `mqtt://127.0.0.1:${mosquitto.port}`;
   const facts = { webSocketUrl: `ws://127.0.0.1:${webSocketPort}/mqtt` };
   assert.deepEqual(await failures(url, mosquittoDeviations, facts), mosquittoDeviations);
 });

@@ -1,18 +1,17 @@
 /** A Mosquitto of Debian on a free port, in a folder of its own. */
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { answered, freePort } from './ports.ts';
 
 export interface Mosquitto {
   readonly port: string;
   /** For files that its configuration names. */
   readonly folder: string;
-  stop(): void;
+  /** Kills it, and removes the folder. */
+  stop(): Promise<void>;
 }
 
 /** `configuration`: what comes after the first listener; `files` are written into the folder, which `FOLDER` stands for; `at`: that port. */
@@ -28,36 +27,22 @@ export async function startMosquitto(
   const config = join(folder, 'mosquitto.conf');
   writeFileSync(config, `${lines.join('\n').replaceAll('FOLDER', folder)}\n`);
   const broker = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
-  broker.on('error', () => {});
-  await reachable(port);
-  return {
-    port: String(port),
-    folder,
-    stop: () => {
-      broker.kill('SIGKILL');
-      rmSync(folder, { recursive: true });
-    },
+  const ended = new Promise<void>((done) => {
+    broker.once('error', () => done());
+    broker.once('close', () => done());
+  });
+  const stop = async (): Promise<void> => {
+    broker.kill('SIGKILL');
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  return free;
-}
-
-async function reachable(at: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const socket = connect(at, '127.0.0.1');
-    const isOpen = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isOpen) return;
-    await sleep(50);
+  const missing = ended.then(() => Promise.reject(new Error('mosquitto does not start: apt-get install mosquitto')));
+  try {
+    await Promise.race([answered(port), missing]);
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  throw new Error('mosquitto does not start: apt-get install mosquitto mosquitto-clients');
+  missing.catch(() => undefined);
+  return { port: String(port), folder, stop };
 }
