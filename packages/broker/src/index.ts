@@ -49,6 +49,7 @@ export type {
   StoredState,
   StoredSubscription,
   Subject,
+  Terms,
   TopicMapping,
   TraceRequest,
   TraceStep,

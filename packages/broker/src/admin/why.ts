@@ -51,6 +51,7 @@ export const dropSentences: { readonly [Reason in DropReason]: string } = {
   'unsent-full': 'it was QoS 0, and the client did not take what it had been sent before (limits.unsentBytesMax)',
   'offline-qos0': 'it was QoS 0, and the client was away',
   'packet-too-large': 'it was larger than the Maximum Packet Size the client gave in CONNECT',
+  unmapped: 'its topic does not exist for the client (the mountPoint of its listener, or what an authority maps)',
   'not-authorized': 'the client lost its right to receive it while it waited',
   'session-ended': 'its session ended while it waited',
   'retained-full': 'no more messages can be retained (limits.retainedMessagesMax, limits.retainedBytesMax)',

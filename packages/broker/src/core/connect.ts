@@ -15,6 +15,7 @@ import {
   noBytes,
   PacketType,
   peekConnect,
+  type QoS,
   ReasonCode,
   reasonCodeAllowed,
   SentAliases,
@@ -35,6 +36,7 @@ import { type Connection, Phase } from './connection.ts';
 import { limitLife, watchKeepAlive } from './keep-alive.ts';
 import type { LimitName } from './limits.ts';
 import { Counter } from './metrics.ts';
+import { mounted } from './mount-point.ts';
 import type { Acceptance, Refusal, Verdict } from './ports.ts';
 import type { Session, Will } from './session.ts';
 import { attach, createSession, endSession } from './sessions.ts';
@@ -78,11 +80,12 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
   limitDecodedProperties(state.limits, properties?.userProperties);
   limitDecodedProperties(state.limits, will?.properties?.userProperties);
   if (clientId === '') {
+    const { allowEmptyClientId = true, assignedClientIdPrefix = 'auto-' } = connection.peer.terms ?? {};
     // 3.1 knows no empty id; 3.1.1 only with Clean Session [MQTT3-3.1.3-8].
-    if (version === 3 || (version === 4 && !connect.cleanStart)) {
+    if (!allowEmptyClientId || version === 3 || (version === 4 && !connect.cleanStart)) {
       throw new Violation(ReasonCode.ClientIdentifierNotValid, 'the client id is empty');
     }
-    clientId = `auto-${hex(connection.entropy)}`; // [MQTT-3.1.3-6]
+    clientId = `${assignedClientIdPrefix}${hex(connection.entropy)}`; // [MQTT-3.1.3-6]
   }
   connection.entropy = noBytes;
   if (utf8Length(clientId) > state.limits.clientIdBytesMax) {
@@ -215,17 +218,19 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
     return { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, reason: 'the store does not keep up' };
   }
   const { capabilities = {} } = verdict;
+  const { terms = {} } = connection.peer;
   const properties = connect.properties ?? {};
-  connection.maximumQoS = capabilities.maximumQoS ?? 2;
-  connection.mayRetain = capabilities.retain ?? true;
+  connection.maximumQoS = Math.min(terms.maximumQoS ?? 2, capabilities.maximumQoS ?? 2) as QoS;
+  connection.mayRetain = (terms.retainAvailable ?? true) && (capabilities.retain ?? true);
   connection.mayUseWildcards = capabilities.wildcards ?? true;
   connection.mayShare = capabilities.shared ?? true;
   connection.mayIdentify = capabilities.subscriptionIdentifiers ?? true;
   connection.deliversAsPublished = capabilities.deliveredQoS === 'published';
-  connection.mapping = verdict.mapping ?? null;
+  connection.mapping = mounted(terms.mountPoint, verdict.mapping ?? null);
   connection.inboundMax = Math.min(limits.receiveMaximum, verdict.limits?.receiveMaximum ?? limits.receiveMaximum);
   connection.aliasMaximum = Math.min(
     limits.topicAliasMaximum,
+    terms.topicAliasMaximum ?? limits.topicAliasMaximum,
     verdict.limits?.topicAliasMaximum ?? limits.topicAliasMaximum,
   );
   connection.expiryAsked = expiryAsked(connect);

@@ -17,6 +17,8 @@ export const dropReasons = [
   'unsent-full',
   'offline-qos0',
   'packet-too-large',
+  /** Its topic has no name for the client: it lies elsewhere than its mount point, or is none in its mapping. */
+  'unmapped',
   'not-authorized',
   'session-ended',
   'retained-full',

@@ -49,6 +49,7 @@ export type {
   StoredSession,
   StoredState,
   StoredSubscription,
+  Terms,
   TopicMapping,
   Verdict,
 } from './ports.ts';

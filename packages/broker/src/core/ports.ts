@@ -23,6 +23,21 @@ export interface Peer {
     /** `DNS:device-7.example`, `URI:urn:…`, `email:…`, in its order. */
     readonly alternativeNames: readonly string[];
   };
+  /** What its listener holds everybody to; absent: nothing of its own. */
+  readonly terms?: Terms;
+}
+
+/** What a listener holds everybody to who comes in by it, whatever a verdict says: of both the narrower counts. */
+export interface Terms {
+  /** Text that stands before the topics and filters of its clients as the broker knows them, and that they never see (mount-point.ts). */
+  readonly mountPoint?: string;
+  readonly maximumQoS?: QoS;
+  readonly retainAvailable?: boolean;
+  readonly topicAliasMaximum?: number;
+  /** Whether a client may leave its id to the broker. Default: true. */
+  readonly allowEmptyClientId?: boolean;
+  /** What such an id begins with. Default: `auto-`. */
+  readonly assignedClientIdPrefix?: string;
 }
 
 /** What an authority is asked. Answer with a verdict for the same exchange. */

@@ -11,6 +11,7 @@
 
 import { copyBytes, noBytes, noView, type PublishFrame, type QoS } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
+import type { DropReason } from './events.ts';
 import { Message } from './message.ts';
 import { Slab } from './slab.ts';
 import type { State } from './state.ts';
@@ -286,6 +287,11 @@ export function writeMessage(state: State, connection: Connection, message: Mess
   else copyBytes(slab.bytes, slab.view, at, message.bytes, message.view, message.payloadStart, message.payloadLength);
   state.metrics.publishesSent.count(qos, message.payloadLength);
   return true;
+}
+
+/** Why `writeMessage` wrote nothing. */
+export function unsendable({ mapping }: Connection, message: Message): DropReason {
+  return mapping !== null && mapping.topicOut(message.topic.name) === null ? 'unmapped' : 'packet-too-large';
 }
 
 const emptyName = { bytes: new Uint8Array(2), view: new DataView(new ArrayBuffer(2)) };

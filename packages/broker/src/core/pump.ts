@@ -9,6 +9,7 @@ import type { DropReason } from './events.ts';
 import { dropDelivery, releaseQueue } from './line.ts';
 import { Delivery } from './message.ts';
 import { requestPage, tend } from './paging.ts';
+import { unsendable } from './publication.ts';
 import type { Queue } from './queue.ts';
 import { isClogged, send, writeAck, writePublish } from './sending.ts';
 import type { Session } from './session.ts';
@@ -54,7 +55,7 @@ function resendNext(state: State, session: Session, connection: Connection): boo
   } else if (!session.mayReceive(delivery.message.topic.name)) dropFlight(state, session, delivery, 'not-authorized');
   else if (writePublish(state, connection, delivery, true, false))
     session.quota--; // [MQTT-3.3.1-1]
-  else dropFlight(state, session, delivery, 'packet-too-large');
+  else dropFlight(state, session, delivery, unsendable(connection, delivery.message));
   return true;
 }
 

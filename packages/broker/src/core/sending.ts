@@ -6,7 +6,7 @@ import { FlightState, PacketType, type QoS, ReasonCode, SendWindow } from '@pipi
 import type { Connection } from './connection.ts';
 import { drop, dropDelivery, enqueue, settle } from './line.ts';
 import type { Delivery } from './message.ts';
-import { writeMessage } from './publication.ts';
+import { unsendable, writeMessage } from './publication.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 import { traced, tracedMessage } from './trace.ts';
@@ -46,7 +46,7 @@ export function send(state: State, session: Session, connection: Connection, del
   if (writePublish(state, connection, delivery, false, waits)) return;
   closePacketId(session, packetId);
   // To the peer it is as if it had been delivered [MQTT-3.1.2-25].
-  dropDelivery(state, session, delivery, 'packet-too-large');
+  dropDelivery(state, session, delivery, unsendable(connection, delivery.message));
 }
 
 /** Sends outside any subscription, in the session's line. */
@@ -63,7 +63,7 @@ export function deliverDirect(state: State, session: Session, connection: Connec
 
 export function writeAlone(state: State, session: Session, connection: Connection, delivery: Delivery): void {
   if (!writePublish(state, connection, delivery, false, false))
-    drop(state, session, delivery.message, 'packet-too-large');
+    drop(state, session, delivery.message, unsendable(connection, delivery.message));
 }
 
 export function writePublish(

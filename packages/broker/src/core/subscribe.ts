@@ -40,8 +40,10 @@ export function subscribeReceived(
   const before = state.journal?.mark;
   const reasonCodes = packet.subscriptions.map((request) => {
     const answer = subscribe(state, connection, session, request, identifier);
-    if (answer >= 0x80) refused(state, connection, request.filter, answer);
-    if (state.traces !== null) traceSubscription(state, session, 'subscribed', request.filter, answer);
+    if (answer >= 0x80) refused(state, connection, toldFilter(connection, request.filter), answer);
+    if (state.traces !== null) {
+      traceSubscription(state, session, 'subscribed', toldFilter(connection, request.filter), answer);
+    }
     // 3.1.1 has one code for every failure [MQTT3-3.9.3-2]; 3.1 has none, and gets what it asked for without being subscribed.
     return connection.version === 5 || answer < 0x80 ? answer : connection.version === 4 ? 0x80 : request.qos;
   });
@@ -143,6 +145,11 @@ function admitFilter(state: State, connection: Connection, filter: string): stri
   return state.options.strictText === true && hasUnwantedCharacters(mapped) ? null : mapped;
 }
 
+/** As operators know it. */
+function toldFilter({ mapping }: Connection, filter: string): string {
+  return mapping?.filterIn(filter) ?? filter;
+}
+
 function traceSubscription(
   state: State,
   session: Session,
@@ -180,7 +187,9 @@ export function unsubscribeReceived(
   const before = state.journal?.mark;
   const codes = packet.filters.map((filter) => {
     const code = unsubscribe(state, connection, session, filter);
-    if (state.traces !== null) traceSubscription(state, session, 'unsubscribed', filter, code);
+    if (state.traces !== null) {
+      traceSubscription(state, session, 'unsubscribed', toldFilter(connection, filter), code);
+    }
     return code;
   });
   const reasonCodes = connection.version === 5 ? codes : [];

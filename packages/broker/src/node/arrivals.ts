@@ -17,13 +17,13 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { WebSocketServer } from 'ws';
 import { AddressRanges, withoutPort } from '../auth/network-address.ts';
-import type { Limits, Peer } from '../core/index.ts';
+import type { Limits, Peer, Terms } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
 import type { Admission, Host, TurnedAway } from './admission.ts';
 import { forwardedAddress, isForeignOrigin, type OriginRule, originRuleOf } from './handshake-rules.ts';
 import type { Link } from './link.ts';
 import type { ListenerOptions } from './listener-options.ts';
-import { defaultWebSocketPath, hostAndPort, listenerUrl } from './listener-options.ts';
+import { defaultWebSocketPath, hostAndPort, listenerUrl, termsOf } from './listener-options.ts';
 import { proxyHeader } from './proxy-header.ts';
 import { socketLink, tlsLink } from './stream-link.ts';
 import type { TlsOptions } from './tls-options.ts';
@@ -66,6 +66,7 @@ export class Arrivals {
   url: string;
   readonly #type: ListenerOptions['type'];
   readonly #options: ListenerOptions;
+  readonly #terms: Terms | undefined;
   readonly #reception: Reception;
   readonly #tls: TlsServer | null;
   readonly #http: HttpServer | null;
@@ -84,6 +85,7 @@ export class Arrivals {
     this.#type = options.type;
     this.url = listenerUrl(options, null);
     this.#options = options;
+    this.#terms = termsOf(options);
     this.#reception = reception;
     this.#handshakes = new UniformTimeout(limits.handshakeTimeoutMs, (arrival) => this.#timedOut(arrival));
     this.#proxies = rangesOf(options, 'proxyProtocol');
@@ -233,8 +235,7 @@ export class Arrivals {
 
   #openSocket(socket: Socket, address: string, host: Host | null, head: Uint8Array | null): void {
     const transport = this.#type === 'unix' ? 'unix' : 'tcp';
-    const peer: Peer = { transport, address, listener: this.url };
-    this.#arrived(socketLink(peer, socket, this.#reception.readBuffer), host, head);
+    this.#arrived(socketLink(this.#peer(transport, address), socket, this.#reception.readBuffer), host, head);
   }
 
   #openTls(socket: TLSSocket, head: Uint8Array | null): void {
@@ -251,8 +252,13 @@ export class Arrivals {
   #peerOf(socket: Socket, { address }: Arrival, transport: Peer['transport']): Peer {
     const certificate =
       'getPeerX509Certificate' in socket ? clientCertificate(socket as TLSSocket)?.certificate : undefined;
-    const peer = { transport, address, listener: this.url };
+    const peer = this.#peer(transport, address);
     return certificate === undefined ? peer : { ...peer, certificate };
+  }
+
+  #peer(transport: Peer['transport'], address: string): Peer {
+    const peer = { transport, address, listener: this.url };
+    return this.#terms === undefined ? peer : { ...peer, terms: this.#terms };
   }
 
   #tlsServer(options: TlsOptions): TlsServer {

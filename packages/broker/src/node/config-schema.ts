@@ -1,5 +1,6 @@
 /** The rules for every setting, and how what breaks them is said to a person. */
 
+import { topicNameProblem } from '@pipit/protocol';
 import * as z from 'zod';
 import { banTypes } from '../auth/ban-list.ts';
 import { certificateIdentities } from '../auth/certificate.ts';
@@ -143,19 +144,36 @@ const tls = {
   ciphers: text.exactOptional(),
 };
 
+const prefix = 'must be the beginning of a topic: without + and #, and not with $ in front';
+
+/** What every listener may hold its clients to. */
+const terms = {
+  mountPoint: z.string(prefix).refine(isMountPoint, prefix).exactOptional(),
+  maximumQoS: z.literal([0, 1, 2], 'must be 0, 1 or 2').exactOptional(),
+  retainAvailable: flag.exactOptional(),
+  topicAliasMaximum: wholeNumber(0, 65_535).exactOptional(),
+  allowEmptyClientId: flag.exactOptional(),
+  assignedClientIdPrefix: z.string('must be a text').max(50, 'must have no more than 50 characters').exactOptional(),
+};
+
+function isMountPoint(text: string): boolean {
+  return topicNameProblem(`${text}x`, Number.POSITIVE_INFINITY) === undefined && !text.startsWith('$');
+}
+
 const octal = "must be three octal digits in quotes, such as '660'";
 
 const listener = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('tcp'), ...socket }),
-  z.strictObject({ type: z.literal('tls'), ...socket, ...tls }),
-  z.strictObject({ type: z.literal('ws'), ...socket, ...webSocket }),
-  z.strictObject({ type: z.literal('wss'), ...socket, ...webSocket, ...tls }),
+  z.strictObject({ type: z.literal('tcp'), ...terms, ...socket }),
+  z.strictObject({ type: z.literal('tls'), ...terms, ...socket, ...tls }),
+  z.strictObject({ type: z.literal('ws'), ...terms, ...socket, ...webSocket }),
+  z.strictObject({ type: z.literal('wss'), ...terms, ...socket, ...webSocket, ...tls }),
   z
-    .strictObject({ type: z.literal('auto'), ...socket, ...webSocket, ...tls })
+    .strictObject({ type: z.literal('auto'), ...terms, ...socket, ...webSocket, ...tls })
     .extend({ cert: text.exactOptional(), key: text.exactOptional() })
     .refine(isWholeTls, 'must have cert and key together, and both for any other setting of TLS'),
   z.strictObject({
     type: z.literal('unix'),
+    ...terms,
     path: text,
     mode: z
       .string(octal)

@@ -378,3 +378,33 @@ function settingNames(schema: unknown, path: string): Set<string> {
   if (items !== undefined) add(items, `${path}[]`);
   return names.size === 0 ? new Set([path]) : names;
 }
+
+test('What a listener holds its clients to: taken, printed, and refused when it cannot be', () => {
+  const listener = {
+    type: 'tcp',
+    port: 1,
+    mountPoint: 'tenants/a/',
+    maximumQoS: 0,
+    retainAvailable: false,
+    topicAliasMaximum: 0,
+    allowEmptyClientId: false,
+    assignedClientIdPrefix: '',
+  } as const;
+  assert.deepEqual(parseConfiguration(`listeners: [${JSON.stringify(listener)}]`, 'a').listeners, [listener]);
+  const wrong = `listeners:
+  - { type: tcp, port: 1, mountPoint: 'a/#' }
+  - { type: unix, path: a, mountPoint: $SYS/ }
+  - { type: ws, port: 2, maximumQoS: 3 }
+  - { type: tcp, port: 3, topicAliasMaximum: 65536, assignedClientIdPrefix: ${'x'.repeat(51)} }
+`;
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration(wrong, 'a')),
+    [
+      'a:2: listeners[0].mountPoint: must be the beginning of a topic: without + and #, and not with $ in front',
+      'a:3: listeners[1].mountPoint: must be the beginning of a topic: without + and #, and not with $ in front',
+      'a:4: listeners[2].maximumQoS: must be 0, 1 or 2',
+      'a:5: listeners[3].topicAliasMaximum: must be a whole number from 0 to 65535',
+      'a:5: listeners[3].assignedClientIdPrefix: must have no more than 50 characters',
+    ],
+  );
+});

@@ -1,5 +1,6 @@
 /** What may be listened on, as configured, and how it is named. */
 
+import type { Terms } from '../core/index.ts';
 import type { TlsOptions } from './tls-options.ts';
 
 interface Port {
@@ -29,7 +30,19 @@ interface WebSocketPath {
   readonly forwardedFor?: readonly string[];
 }
 
-export type ListenerOptions =
+/** What every listener may hold its clients to. */
+const termNames = [
+  'mountPoint',
+  'maximumQoS',
+  'retainAvailable',
+  'topicAliasMaximum',
+  'allowEmptyClientId',
+  'assignedClientIdPrefix',
+] as const satisfies readonly (keyof Terms)[];
+
+export type ListenerOptions = Terms & TransportOptions;
+
+type TransportOptions =
   | ({ readonly type: 'tcp' } & Port)
   | ({ readonly type: 'tls'; readonly tls: TlsOptions } & Port)
   | ({ readonly type: 'ws' } & Port & WebSocketPath)
@@ -38,6 +51,12 @@ export type ListenerOptions =
   | ({ readonly type: 'auto'; readonly tls?: TlsOptions } & Port & WebSocketPath)
   /** `mode`: the permissions of the socket file, as for chmod; default: what the umask leaves. */
   | { readonly type: 'unix'; readonly path: string; readonly mode?: number };
+
+/** Of a listener's options, what holds for its clients; undefined: nothing in particular. */
+export function termsOf(options: ListenerOptions): Terms | undefined {
+  const named = termNames.filter((name) => options[name] !== undefined);
+  return named.length === 0 ? undefined : Object.fromEntries(named.map((name) => [name, options[name]]));
+}
 
 const schemes = { tcp: 'mqtt', tls: 'mqtts', ws: 'ws', wss: 'wss', auto: 'auto' } as const;
 

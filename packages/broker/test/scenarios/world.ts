@@ -119,17 +119,17 @@ export class World {
   }
 
   /** A client that sent CONNECT and got its CONNACK, which is in `client.connack` and need not be expected. */
-  connect(connect: Partial<ConnectPacket> & { clientId: string }): Client {
-    const client = this.connecting(connect);
+  connect(connect: Partial<ConnectPacket> & { clientId: string }, peer: Partial<Peer> = {}): Client {
+    const client = this.connecting(connect, peer);
     client.connack = client.take('CONNACK');
     assert.equal(client.connack.type, PacketType.Connack);
     return client;
   }
 
   /** A client that sent CONNECT, whatever the answer. */
-  connecting(connect: Partial<ConnectPacket> & { clientId: string }): Client {
+  connecting(connect: Partial<ConnectPacket> & { clientId: string }, peer: Partial<Peer> = {}): Client {
     const version = connect.version ?? 5;
-    const client = this.open(version);
+    const client = this.open(version, peer);
     client.send({ type: PacketType.Connect, cleanStart: true, keepAlive: 0, ...connect, version });
     return client;
   }
