@@ -21,6 +21,8 @@ export interface ClientTls {
   readonly keyFile?: string;
   /** Take a certificate that bears another host's name. */
   readonly insecure: boolean;
+  /** Take any certificate at all. */
+  readonly trustsAnybody?: true;
   readonly version?: TlsVersion;
   readonly alpn?: string;
   /** In the words of OpenSSL. */
@@ -76,7 +78,7 @@ type Authorities = (type: 'default' | 'system') => readonly string[];
 
 /** Options of `tls.connect` beside the address. `authorities`: its `getCACertificates`. Throws a CommandError for files that cannot be read. */
 export function tlsOptions(host: string, tls: ClientTls, authorities: Authorities): TlsConnectionOptions {
-  const { certFile, keyFile, insecure, version, alpn, ciphers, psk } = tls;
+  const { certFile, keyFile, insecure, trustsAnybody, version, alpn, ciphers, psk } = tls;
   const ca = trusted(tls, authorities);
   const only = version?.replace('tlsv', 'TLSv') as SecureVersion | undefined;
   return {
@@ -85,6 +87,7 @@ export function tlsOptions(host: string, tls: ClientTls, authorities: Authoritie
     ...(certFile !== undefined && { cert: readPem(certFile) }),
     ...(keyFile !== undefined && { key: readPem(keyFile) }),
     ...(insecure && { checkServerIdentity: () => undefined }),
+    ...(trustsAnybody === true && { rejectUnauthorized: false }),
     ...(only !== undefined && { minVersion: only, maxVersion: only }),
     ...(alpn !== undefined && { ALPNProtocols: [alpn] }),
     ...(ciphers !== undefined && { ciphers }),

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -74,6 +74,13 @@ const dynamicSecurity = {
   clients: [],
 };
 
+/** Debian has it in the folder of the architecture, others beside. */
+function dynamicSecurityPlugin(): string {
+  const [path] = globSync('/usr{,/local}/lib{,64}/{,*/}mosquitto_dynamic_security.so');
+  if (path === undefined) throw new Error('there is no mosquitto_dynamic_security.so; apt-get install mosquitto');
+  return path;
+}
+
 export function startMosquitto(): Promise<Server> {
   return start('mosquitto', 'mosquitto', ({ mqtt, mqtts, ws, wss, socket }) => {
     const secure = `cafile ${tls.ca}\ncertfile ${tls.cert}\nkeyfile ${tls.key}\nrequire_certificate true\n`;
@@ -85,7 +92,7 @@ export function startMosquitto(): Promise<Server> {
       'persistence false',
       `max_packet_size ${packetBytesMax}`,
       `max_inflight_messages ${receiveMaximum}`,
-      'plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so',
+      `plugin ${dynamicSecurityPlugin()}`,
       `plugin_opt_config_file ${join(folder, 'security.json')}`,
       `listener ${mqtt} 127.0.0.1`,
       `listener 0 ${socket}`,

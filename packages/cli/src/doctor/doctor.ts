@@ -46,7 +46,7 @@ class Examination {
 
   constructor(options: DoctorArguments) {
     this.#options = options;
-    this.#target = targetOf(options);
+    this.#target = examinable(targetOf(options));
     const { username, password } = loginOf({ ...options, protocolVersion: 5 });
     this.#login = {
       ...(username !== undefined && { username }),
@@ -116,10 +116,10 @@ class Examination {
     const address = tlsAddressOf(this.#target, this.#options);
     if (address === null) return null;
     this.#progress.show(() => 'looking at its certificate');
-    const facts = await tlsFacts(address, this.#timeoutMs, new Date()).catch((error: unknown) => {
-      throw error instanceof CommandError ? error : noTls(address, error as Error);
-    });
-    this.#findings.push(...tlsFindings(facts, await takesOldTls(address, this.#timeoutMs)));
+    const facts = await tlsFacts(address, this.#timeoutMs, new Date()).catch((error: unknown) => error as Error);
+    const takesOld = await takesOldTls(address, this.#timeoutMs);
+    if (facts instanceof Error) throw facts instanceof CommandError ? facts : noTls(address, facts, takesOld);
+    this.#findings.push(...tlsFindings(facts, takesOld));
     return facts;
   }
 
@@ -156,8 +156,17 @@ class Examination {
   }
 }
 
-function noTls({ host, port }: TlsAddress, error: Error): CommandError {
-  return new CommandError(`Error: there is no TLS at ${host}:${port}: ${error.message}.`, exitCodes.failure);
+/** Where others take a certificate with another name, this takes any: what is wrong with it is told, and the rest looked at. */
+function examinable(target: Target): Target {
+  if (target.kind !== 'tls' || !target.tls.insecure) return target;
+  return { ...target, tls: { ...target.tls, trustsAnybody: true } };
+}
+
+function noTls({ host, port }: TlsAddress, error: Error, takesOld: boolean): CommandError {
+  const why = takesOld
+    ? `${host}:${port} speaks TLS 1.0 or 1.1 only, which are broken and refused by clients: allow 1.2 and 1.3`
+    : `there is no TLS at ${host}:${port}: ${error.message}`;
+  return new CommandError(`Error: ${why}.`, exitCodes.failure);
 }
 
 function brokerName(target: Target): string {

@@ -61,13 +61,17 @@ export function tlsFindings({ protocol, chain, problem }: TlsFacts, takesOld: bo
   if (leaf !== undefined && leaf.daysLeft >= 0 && leaf.daysLeft < daysLeftMin) {
     add('warning', 'certificate-expires', `The certificate expires in ${leaf.daysLeft} days: renew it.`);
   }
-  if (leaf !== undefined && leaf.bits !== null && leaf.bits < rsaBitsMin) {
-    add('warning', 'key-size', `The key of the certificate has ${leaf.bits} bits: make one of ${rsaBitsMin} or more.`);
+  if (isShort(leaf)) {
+    add('warning', 'key-size', `The key of the certificate has ${leaf?.bits} bits: make one of ${rsaBitsMin} or more.`);
   }
   if (takesOld) add('warning', 'old-tls', 'It still takes TLS 1.0 or 1.1, which are broken: allow 1.2 and 1.3 only.');
   if (protocol === 'TLSv1.2')
     add('note', 'no-tls-1.3', 'It does not speak TLS 1.3, which connects in one round trip less.');
   return findings;
+}
+
+function isShort(leaf: CertificateFacts | undefined): boolean {
+  return leaf !== undefined && leaf.bits !== null && leaf.bits < rsaBitsMin;
 }
 
 function handshake({ host, port, tls }: TlsAddress, more: ConnectionOptions, timeoutMs: number): Promise<TLSSocket> {
@@ -88,6 +92,8 @@ function trustProblem(error: Error | string, chain: readonly CertificateFacts[],
   const code = typeof error === 'string' ? error : ((error as NodeJS.ErrnoException).code ?? error.message);
   const [leaf] = chain;
   if (code === 'CERT_HAS_EXPIRED') return `it expired on ${leaf?.validTo}`;
+  // OpenSSL says so, and Node has no name for it.
+  if (code === 'UNSPECIFIED' && isShort(leaf)) return `its key of ${leaf?.bits} bits is too short to be trusted`;
   const isSelfSigned = leaf !== undefined && leaf.subject === leaf.issuer;
   if (isSelfSigned) return 'it is signed by itself and by nobody who is trusted';
   const whom = tls.caFile ?? tls.caFolder ?? 'the authorities that Node trusts';
