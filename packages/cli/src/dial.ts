@@ -62,8 +62,8 @@ async function open(target: Target): Promise<Duplex> {
       return opened(connectSocket({ path: target.path }), 'connect');
     case 'tls': {
       const { connect, getCACertificates } = await import('node:tls');
-      const options = { ...addressOf(target), ...tlsOptions(target.host, target.tls, getCACertificates) };
-      return opened(connect(options), 'secureConnect');
+      const options = tlsOptions(target.host, target.tls, getCACertificates);
+      return opened(connect({ ...addressOf(target), noDelay: true, ...options }), 'secureConnect');
     }
     case 'websocket':
       return webSocketStream(target.url);

@@ -9,6 +9,9 @@ export type TlsOptions = Omit<ConnectionOptions, 'host' | 'port' | 'path' | 'soc
 /** What closing may take before the socket is destroyed. */
 const closeTimeoutMs = 2_000;
 
+/** A turn is one write: there is nothing to wait for that could go along. */
+const sending = { noDelay: true, keepAlive: true } as const;
+
 /**
  * Where every TCP and Unix socket reads into, one after the other: what is kept of it is copied before the next read. A buffer a
  * read would cost more than most reads do.
@@ -17,8 +20,7 @@ const readBytes = new Uint8Array(256 * 1024);
 
 /** `mqtt://host[:1883]` */
 export const tcp: Transport = {
-  open: (url, owner) =>
-    plain({ host: hostOf(url), port: Number(url.port || 1883), noDelay: true, keepAlive: true }, owner),
+  open: (url, owner) => plain({ host: hostOf(url), port: Number(url.port || 1883), ...sending }, owner),
 };
 
 /** `unix:/path` */
@@ -41,7 +43,7 @@ export function tls(options: TlsOptions = {}): Transport {
       const host = hostOf(url);
       const name = isIP(host) === 0 ? { servername: host } : {};
       return new SocketLink(
-        connectTls({ host, port: Number(url.port || 8883), ...name, ...options }),
+        connectTls({ host, port: Number(url.port || 8883), ...sending, ...name, ...options }),
         'secureConnect',
         owner,
       );
