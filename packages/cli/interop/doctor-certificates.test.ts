@@ -97,7 +97,7 @@ for (const [name, start] of Object.entries(brokers)) {
 
 describe('pipit doctor and what Pipit cannot be told to do', () => {
   const weak = ['ciphers DEFAULT@SECLEVEL=0'];
-  const mosquitto = brokers.Mosquitto as Start;
+  const mosquitto = brokers['Mosquitto'] as Start;
 
   test('a short RSA key is a warning, and a reason not to trust the certificate', async () => {
     const url = await mosquitto(makeCertificate(folder, 'short', { ...signed, rsaBits: 1024 }), weak);

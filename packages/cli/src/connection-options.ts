@@ -115,9 +115,9 @@ export function targetOf(options: ConnectionArguments): Target {
     return { kind: 'unix', path: unix };
   }
   if (url?.scheme === 'ws' || url?.scheme === 'wss') {
-    if (tls !== undefined || bind !== undefined)
-      throw usageError('the TLS options and -A do not work with a WebSocket.');
-    return { kind: 'websocket', url: url.href };
+    if (tls !== undefined && url.scheme === 'ws') throw usageError('the TLS options need wss://.');
+    const from = bind === undefined ? {} : { localAddress: bind };
+    return { kind: 'websocket', url: url.href, tls: tls ?? { insecure: false }, ...from };
   }
   const host = options.host ?? url?.host ?? 'localhost';
   const port = options.port ?? url?.port;

@@ -3,8 +3,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectSocket, isIP } from 'node:net';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { SecureVersion, ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import type { ClientOptions } from 'ws';
 import { CommandError, exitCodes, LostConnectionError, usageError } from './command-error.ts';
 
 export type TlsVersion = 'tlsv1.1' | 'tlsv1.2' | 'tlsv1.3';
@@ -31,6 +32,8 @@ export interface ClientTls {
   readonly psk?: { readonly key: Buffer; readonly identity: string };
 }
 
+type WebSocketTarget = Extract<Target, { kind: 'websocket' }>;
+
 interface Address {
   readonly host: string;
   readonly port: number;
@@ -42,8 +45,8 @@ export type Target =
   | ({ readonly kind: 'tcp' } & Address)
   | ({ readonly kind: 'tls'; readonly tls: ClientTls } & Address)
   | { readonly kind: 'unix'; readonly path: string }
-  /** Trusts what Node trusts when it is `wss:`. */
-  | { readonly kind: 'websocket'; readonly url: string };
+  /** `tls` is that of `wss:`. */
+  | { readonly kind: 'websocket'; readonly url: string; readonly tls: ClientTls; readonly localAddress?: string };
 
 /** Rejects with a CommandError. */
 export async function dial(target: Target): Promise<Duplex> {
@@ -62,11 +65,12 @@ async function open(target: Target): Promise<Duplex> {
       return opened(connectSocket({ path: target.path }), 'connect');
     case 'tls': {
       const { connect, getCACertificates } = await import('node:tls');
-      const options = tlsOptions(target.host, target.tls, getCACertificates);
-      return opened(connect({ ...addressOf(target), noDelay: true, ...options }), 'secureConnect');
+      const trust = tlsOptions(target.host, target.tls, getCACertificates);
+      const options = { ...addressOf(target), noDelay: true, ...trust };
+      return opened(connect(options), 'secureConnect');
     }
     case 'websocket':
-      return webSocketStream(target.url);
+      return webSocketStream(target);
   }
 }
 
@@ -137,32 +141,32 @@ function opened(stream: Duplex, event: 'connect' | 'secureConnect'): Promise<Dup
   });
 }
 
-function webSocketStream(url: string): Promise<Duplex> {
-  const socket = new WebSocket(url, ['mqtt']);
-  socket.binaryType = 'arraybuffer';
-  const stream = new Duplex({
-    read() {},
-    write(chunk: Uint8Array<ArrayBuffer>, _encoding, done) {
-      socket.send(chunk);
-      done();
-    },
-    final(done) {
-      socket.close();
-      done();
-    },
-    destroy(error, done) {
-      socket.close();
-      done(error);
-    },
-  });
-  socket.addEventListener('message', ({ data }) => stream.push(new Uint8Array(data as ArrayBuffer)));
-  socket.addEventListener('close', () => stream.destroy());
+async function webSocketStream({ url, tls, localAddress }: WebSocketTarget): Promise<Duplex> {
+  // Not the one of Node itself, which takes no certificates and cannot be told to wait.
+  const { createWebSocketStream, WebSocket } = await import('ws');
+  const { getCACertificates } = await import('node:tls');
+  const { hostname, protocol } = new URL(url);
+  const trust = protocol === 'wss:' ? tlsOptions(hostname.replace(/^\[|\]$/g, ''), tls, getCACertificates) : {};
+  // The types of `ws` have those of TLS wrong; it hands them on to Node as they are.
+  const options = { ...trust, localAddress, perMessageDeflate: false } as unknown as ClientOptions;
+  const socket = new WebSocket(url, 'mqtt', options);
+  const stream = createWebSocketStream(socket);
+  stream.once('end', () => stream.destroy());
   return new Promise((done, failed) => {
-    socket.addEventListener('open', () => done(stream));
-    socket.addEventListener('error', () =>
-      failed(new LostConnectionError(`Error: There is no WebSocket at ${url}`, exitCodes.failure)),
-    );
+    stream.once('error', (error) => failed(webSocketError(error, url)));
+    socket.once('open', () => {
+      stream.removeAllListeners('error');
+      done(stream);
+    });
   });
+}
+
+/** Somebody answers, but not as a WebSocket; other errors are those of every socket. */
+function webSocketError(error: Error, url: string): Error {
+  const isOther = /^(Unexpected server response|Server sent|Invalid )/.test(error.message);
+  return isOther
+    ? new CommandError(`Error: There is no WebSocket at ${url}: ${error.message}`, exitCodes.failure)
+    : error;
 }
 
 const sentences: Readonly<Record<string, string>> = {

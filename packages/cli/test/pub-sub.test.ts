@@ -24,14 +24,30 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
   let tcp: string[];
   let secure: string[];
   let webSocket: string[];
+  let secureWebSocket: string[];
 
   before(async () => {
     const config = join(folder, 'pipit.yaml');
     writeFileSync(config, rules);
-    serve = await startServe('-c', config, '--tcp', '0', '--unix', socket, '--tls', '0', '--ws', '0', ...tls);
+    serve = await startServe(
+      '-c',
+      config,
+      '--tcp',
+      '0',
+      '--unix',
+      socket,
+      '--tls',
+      '0',
+      '--ws',
+      '0',
+      '--wss',
+      '0',
+      ...tls,
+    );
     tcp = ['-p', await serve.until('stdout', /^mqtt:.*:(\d+)$/m)];
     secure = ['-p', await serve.until('stdout', /^mqtts:.*:(\d+)$/m), '--cafile', `${certificates}/ca.pem`];
     webSocket = ['-L', await serve.until('stdout', /^ws:.*$/m)];
+    secureWebSocket = ['-L', await serve.until('stdout', /^wss:.*$/m), '--cafile', `${certificates}/ca.pem`];
   });
   after(async () => {
     const { exitCode } = await serve.stop();
@@ -72,8 +88,14 @@ describe('pipit pub and pipit sub', { concurrency: 4 }, () => {
     }
   });
 
-  test('reach the broker by Unix socket, TLS, WebSocket and URL', async () => {
-    const ways = [['--unix', socket], secure, webSocket, ['-L', `mqtt://user:p%40ss@127.0.0.1:${tcp[1]}/ways/#`]];
+  test('reach the broker by Unix socket, TLS, WebSocket, secure WebSocket and URL', async () => {
+    const ways = [
+      ['--unix', socket],
+      secure,
+      webSocket,
+      secureWebSocket,
+      ['-L', `mqtt://user:p%40ss@127.0.0.1:${tcp[1]}/ways/#`],
+    ];
     for (const way of ways) {
       const topic = way[1]?.endsWith('#') === true ? [] : ['-t', 'ways/#'];
       const sub = await startSub(...way, ...topic, '-C', '1');

@@ -23,7 +23,7 @@ describe('commands on the client reach a broker by every way that pub and sub kn
     writeFileSync(secret, 'right\n');
     const rules = "permissions: [{ effect: allow, action: all, filter: '#' }]";
     writeFileSync(config, `authentication: [{ type: passwords, file: ${users} }]\n${rules}\n`);
-    const listeners = ['--tcp', '0', '--tls', '0', '--ws', '0', '--unix', socket, ...tls];
+    const listeners = ['--tcp', '0', '--tls', '0', '--ws', '0', '--wss', '0', '--unix', socket, ...tls];
     serve = await startServe('-c', config, '--memory', ...listeners, '--log-level', 'silent');
     const port = await serve.until('stdout', /^mqtt:.*:(\d+)$/m);
     const tlsPort = await serve.until('stdout', /^mqtts:.*:(\d+)$/m);
@@ -33,6 +33,8 @@ describe('commands on the client reach a broker by every way that pub and sub kn
       tls: ['-p', tlsPort, '--cafile', `${certificates}/ca.pem`],
       'a Unix socket': ['--unix', socket],
       websocket: ['-L', await serve.until('stdout', /^ws:\S+$/m)],
+      'websocket from an address': ['-L', await serve.until('stdout', /^ws:\S+$/m), '-A', '127.0.0.1'],
+      'secure websocket': ['-L', await serve.until('stdout', /^wss:\S+$/m), '--cafile', `${certificates}/ca.pem`],
       url: ['-L', `mqtt://127.0.0.1:${port}`],
     };
     const login = ['-u', 'ann', '-P', 'right'];
@@ -44,7 +46,16 @@ describe('commands on the client reach a broker by every way that pub and sub kn
     rmSync(folder, { recursive: true });
   });
 
-  for (const way of ['tcp', 'its address', 'tls', 'a Unix socket', 'websocket', 'url']) {
+  for (const way of [
+    'tcp',
+    'its address',
+    'tls',
+    'a Unix socket',
+    'websocket',
+    'websocket from an address',
+    'secure websocket',
+    'url',
+  ]) {
     test(`by ${way}`, async () => {
       const to = [...(ways[way] as readonly string[]), '-u', 'ann', '--password-file', secret];
       const listed = await run(['retained', 'list', 'w/#', '-v', '-W', '0.3', ...to]);
@@ -54,6 +65,24 @@ describe('commands on the client reach a broker by every way that pub and sub kn
       assert.ok((JSON.parse(bench.stdout) as { received: number }).received > 0);
     });
   }
+
+  test('what is no WebSocket, or not trusted, is told in a sentence', async () => {
+    const [, secure = ''] = ways['secure websocket'] as readonly string[];
+    const [, port = ''] = ways['tcp'] as readonly string[];
+    for (const [url, sentence] of [
+      [secure, /^Error: [^\n]*unable to verify the first certificate[^\n]*\n$/],
+      [secure.replace('/mqtt', '/elsewhere'), /^Error: There is no WebSocket at wss:\S+\/elsewhere: [^\n]*40\d\n$/],
+      [`ws://127.0.0.1:${port}`, /^Error: [^\n]+\n$/],
+      ['ws://127.0.0.1:1', /^Error: Connection refused\n$/],
+    ] as const) {
+      const trust = url.endsWith('elsewhere') ? ['--cafile', `${certificates}/ca.pem`] : [];
+      const { exitCode, stdout, stderr } = await run(['pub', '-L', url, '-t', 'a', '-m', 'x', ...trust]);
+      assert.match(stderr, sentence);
+      assert.deepEqual([exitCode, stdout], [1, '']);
+    }
+    const plain = await run(['pub', '-L', `ws://127.0.0.1:${port}`, '-t', 'a', '-m', 'x', '--insecure']);
+    assert.deepEqual([plain.exitCode, plain.stderr], [1, 'Error: the TLS options need wss://.\n']);
+  });
 
   test('without the password nobody gets in, and that is told in a sentence', async () => {
     const to = ways['tcp'] as readonly string[];

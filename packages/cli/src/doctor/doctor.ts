@@ -158,7 +158,7 @@ class Examination {
 
 /** Where others take a certificate with another name, this takes any: what is wrong with it is told, and the rest looked at. */
 function examinable(target: Target): Target {
-  if (target.kind !== 'tls' || !target.tls.insecure) return target;
+  if (!('tls' in target) || !target.tls.insecure) return target;
   return { ...target, tls: { ...target.tls, trustsAnybody: true } };
 }
 
@@ -180,5 +180,5 @@ function tlsAddressOf(target: Target, options: ConnectionArguments): TlsAddress 
   if (target.kind === 'tls') return options.psk === undefined ? target : null;
   if (target.kind !== 'websocket' || !target.url.startsWith('wss:')) return null;
   const { hostname, port } = new URL(target.url);
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || tlsPort), tls: { insecure: false } };
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || tlsPort), tls: target.tls };
 }
