@@ -6,10 +6,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { createServer, type SecureVersion } from 'node:tls';
+import { startMosquitto } from '../../broker/test/node/mosquitto.ts';
 import type { DoctorReport } from '../src/doctor/doctor-report.ts';
 import { run, scratch, startServe } from '../test/command.ts';
 import { type CertificateFiles, makeCertificate } from './certificates.ts';
-import { startMosquitto } from './mosquitto.ts';
 
 const folder = mkdtempSync(join(scratch, 'certificates-'));
 const good = { name: 'localhost', daysLeft: 365, rsaBits: 2048, signedBy: null };
