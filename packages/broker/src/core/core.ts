@@ -313,12 +313,12 @@ export class Core {
   }
 
   /**
-   * Disconnects every client that is meant, in steps. `isMeant` is asked once for each, with what CONNECT and the transport said;
-   * it looks and changes nothing.
+   * Disconnects every client for which there is a reason, in steps. `reasonFor` is asked once for each, with what CONNECT and the
+   * transport said; it looks and changes nothing.
    */
-  disconnectAll(isMeant: (connection: Connection) => boolean, reasonCode: number, reason: string, now: number): void {
+  disconnectAll(reasonFor: (connection: Connection) => string | null, reasonCode: number, now: number): void {
     this.state.now = now;
-    this.state.wake(expelAll(this.state, isMeant, reasonCode, reason));
+    this.state.wake(expelAll(this.state, reasonFor, reasonCode));
   }
 
   /** Follows messages by `traced` events. The number of the trace; null: there are enough. Throws a RangeError for a bad filter. */

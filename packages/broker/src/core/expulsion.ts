@@ -5,21 +5,24 @@ import { disconnect } from './closing.ts';
 import { type Connection, Phase } from './connection.ts';
 import { type State, Sweep } from './state.ts';
 
-/** A pass over all connections, those included that come meanwhile. */
+/** What looking at a connection with a certificate may cost, in deliveries: signatures may have to be verified. */
+const certificateCost = 100;
+
+/** A pass over all connections, those included that come meanwhile. Those for which there is a reason go. */
 export function expelAll(
   state: State,
-  isMeant: (connection: Connection) => boolean,
+  reasonFor: (connection: Connection) => string | null,
   reasonCode: number,
-  reason: string,
 ): Sweep {
   const connections = state.connections.values();
   return new Sweep(() => {
     while (!state.isSpent) {
       const next = connections.next();
       if (next.done === true) return false;
-      state.deliveriesLeft--;
       const connection = next.value;
-      if (isMeant(connection)) expel(state, connection, reasonCode, reason);
+      state.deliveriesLeft -= connection.peer.certificate === undefined ? 1 : certificateCost;
+      const reason = reasonFor(connection);
+      if (reason !== null) expel(state, connection, reasonCode, reason);
     }
     return true;
   });

@@ -20,6 +20,7 @@ import { AddressRanges, withoutPort } from '../auth/network-address.ts';
 import type { Limits, Peer, Terms } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
 import type { Admission, Host, TurnedAway } from './admission.ts';
+import type { ClientTrust } from './client-trust.ts';
 import { forwardedAddress, isForeignOrigin, type OriginRule, originRuleOf } from './handshake-rules.ts';
 import type { Link } from './link.ts';
 import type { ListenerOptions } from './listener-options.ts';
@@ -28,7 +29,7 @@ import { proxyHeader } from './proxy-header.ts';
 import { socketLink, tlsLink } from './stream-link.ts';
 import type { TlsOptions } from './tls-options.ts';
 import { clientCertificate } from './tls-options.ts';
-import { tlsServer } from './tls-server.ts';
+import { type TlsSide, tlsServer } from './tls-server.ts';
 import { UniformTimeout } from './uniform-timeout.ts';
 import type { UpgradeOptions, UpgradeRefusal } from './websocket-link.ts';
 import { refusalOf, upgrader, webSocketLink } from './websocket-link.ts';
@@ -46,6 +47,9 @@ export interface Reception {
   /** A socket that did not become a link; `limit`: by which it did not. */
   turnedAway(listener: string, address: string, reason: string, limit?: TurnedAway['limit']): void;
 }
+
+/** Why a link may not stay; null: it may. */
+export type Judgement = (link: Link) => string | null;
 
 /** A socket that is not a link yet. */
 interface Arrival {
@@ -69,6 +73,10 @@ export class Arrivals {
   readonly #terms: Terms | undefined;
   readonly #reception: Reception;
   readonly #tls: TlsServer | null;
+  /** Whose client certificates count; null: none are asked for. */
+  readonly trust: ClientTrust | null;
+  /** What a reload has to say to the certificates of those who are still on their way. */
+  judge: Judgement | null = null;
   readonly #http: HttpServer | null;
   readonly #webSockets: WebSocketServer;
   readonly #upgrade: UpgradeOptions;
@@ -99,7 +107,9 @@ export class Arrivals {
     };
     this.#webSockets = upgrader(this.#upgrade);
     const tls = 'tls' in options ? options.tls : undefined;
-    this.#tls = tls === undefined ? null : this.#tlsServer(tls);
+    const side = tls === undefined ? null : this.#tlsSide(tls);
+    this.#tls = side?.server ?? null;
+    this.trust = side?.trust ?? null;
     this.#http = options.type === 'ws' || options.type === 'wss' || options.type === 'auto' ? this.#httpServer() : null;
   }
 
@@ -246,7 +256,11 @@ export class Arrivals {
 
   #arrived(link: Link, host: Host | null, head: Uint8Array | null): void {
     link.host = host;
-    this.#reception.arrived(link, head);
+    const objection = this.judge?.(link) ?? null;
+    if (objection === null) return this.#reception.arrived(link, head);
+    link.destroy();
+    this.#reception.admission.left(host);
+    this.#reception.turnedAway(this.url, link.peer.address, objection);
   }
 
   #peerOf(socket: Socket, { address }: Arrival, transport: Peer['transport']): Peer {
@@ -261,15 +275,16 @@ export class Arrivals {
     return this.#terms === undefined ? peer : { ...peer, terms: this.#terms };
   }
 
-  #tlsServer(options: TlsOptions): TlsServer {
-    const server = tlsServer(options, this.#reception.limits.handshakeTimeoutMs, this.url);
+  #tlsSide(options: TlsOptions): TlsSide {
+    const side = tlsServer(options, this.#reception.limits.handshakeTimeoutMs, this.url);
+    const { server } = side;
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Gone by itself, or by our own deadline, which told.
       if (error.code === 'ECONNRESET') socket.destroy();
       else this.#refuse(socket, `TLS handshake: ${error.code ?? error.message}`);
     });
-    return server;
+    return side;
   }
 
   #secured(socket: TLSSocket): void {

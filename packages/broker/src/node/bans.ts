@@ -17,8 +17,8 @@ import type { Connection } from '../core/index.ts';
 import { BanFile } from './ban-file.ts';
 import type { EventHub } from './event-hub.ts';
 
-/** Disconnects everybody who is meant. */
-type Expel = (isMeant: (connection: Connection) => boolean, reason: string) => void;
+/** Disconnects everybody for whom there is a reason. */
+type Expel = (reasonFor: (connection: Connection) => string | null) => void;
 
 export class Bans {
   readonly list: BanList;
@@ -66,7 +66,7 @@ export class Bans {
   }
 
   #apply(bans: BanList, reason: string): void {
-    this.#expel((connection) => bans.find(suspectOf(connection)) !== null, reason);
+    this.#expel((connection) => (bans.find(suspectOf(connection)) === null ? null : reason));
   }
 }
 

@@ -28,7 +28,7 @@ import type {
 import { Core, Counter, defaultLimits, Permissions } from '../core/index.ts';
 import { newReadBuffer } from './accepted-socket.ts';
 import { Admission, type TurnedAway } from './admission.ts';
-import type { Reception } from './arrivals.ts';
+import type { Judgement, Reception } from './arrivals.ts';
 import { Bans } from './bans.ts';
 import { Driver, wallOffset } from './driver.ts';
 import type { EventHandler, EventType, ServiceEvent } from './event-hub.ts';
@@ -37,7 +37,7 @@ import { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { Program, type SubscribeOptions } from './program.ts';
 import type { PublishOptions } from './program-publish.ts';
-import { liveOptions, type ReloadOptions, type ReloadReport, replaceListeners } from './reload.ts';
+import { judgement, liveOptions, type ReloadOptions, type ReloadReport, replaceListeners } from './reload.ts';
 import { memoryLink } from './stream-link.ts';
 import type { ClaimHandler, MessageHandler, Subscription } from './subscription.ts';
 
@@ -98,9 +98,8 @@ export class Broker {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#events = new EventHub(this.#limits.eventIntervalMs);
-    this.#bans = new Bans(options.banned ?? [], options.bansFile, this.#events, (isMeant, reason) => {
-      this.#core.disconnectAll(isMeant, ReasonCode.Banned, reason, performance.now());
-      this.#driver.schedule();
+    this.#bans = new Bans(options.banned ?? [], options.bansFile, this.#events, (reasonFor) => {
+      this.#driver.disconnectAll(reasonFor, ReasonCode.Banned);
     });
     this.#admission = new Admission(this.#limits, this.#bans.list);
     this.#readBuffer = options.sharedReads === false ? null : newReadBuffer();
@@ -197,6 +196,7 @@ export class Broker {
     const before = { ...this.#limits };
     Bans.check(banned ?? []);
     const next = listeners ?? this.listeners.map(({ options }) => options);
+    const previous = this.#listeners;
     Object.assign(this.#limits, limits);
     let replaced: Awaited<ReturnType<typeof replaceListeners>>;
     try {
@@ -206,10 +206,12 @@ export class Broker {
       throw error;
     }
     // What is shaking hands with one that is closed counts as long as it does.
-    const retired = this.#listeners.filter((each) => !each.isOpen && each.pending > 0);
+    const retired = previous.filter((each) => !each.isOpen && each.pending > 0);
+    const judge = judgement(previous, replaced.listeners);
     this.#listeners = [...retired, ...replaced.listeners];
     if (this.#state !== 'running') for (const each of replaced.listeners) each.close();
     this.#assertRunning();
+    if (judge !== null) this.#distrust(judge, retired);
     if (banned !== undefined) this.#bans.configure(banned);
     this.#events.intervalMs = this.#limits.eventIntervalMs;
     this.#core.changeOptions(limits, liveOptions(ways), performance.now());
@@ -220,6 +222,12 @@ export class Broker {
     const names = Object.keys(limits) as (keyof Limits)[];
     const changed = names.filter((name) => this.#limits[name] !== before[name]);
     return { listeners: replaced.changes, access: access !== undefined, limits: changed };
+  }
+
+  /** Who has shown a certificate that does not count any more has to go. */
+  #distrust(judge: Judgement, retired: readonly Listener[]): void {
+    for (const each of retired) each.judge(judge);
+    this.#driver.disconnectAll((_, link) => (link === null ? null : judge(link)), ReasonCode.NotAuthorized);
   }
 
   /** Those that are open, in the order of opening. */

@@ -131,6 +131,13 @@ export class Driver implements LinkOwner {
     setImmediate(this.#flush);
   }
 
+  /** As the core's; `reasonFor` gets the link, too, if there still is one. */
+  disconnectAll(reasonFor: (connection: Connection, link: Link | null) => string | null, reasonCode: number): void {
+    const reason = (connection: Connection): string | null => reasonFor(connection, connection.tag as Link | null);
+    this.#core.disconnectAll(reason, reasonCode, performance.now());
+    this.schedule();
+  }
+
   /** Resolves once the core has nothing left to do and every link is gone, or after `graceMs`, when what is left is cut off. */
   async stop(graceMs: number): Promise<void> {
     this.#core.stop(performance.now());

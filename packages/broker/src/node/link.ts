@@ -6,6 +6,7 @@
  * gone. Every implementation passes `links.suite.ts`.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import type { Connection, Peer, Slab } from '../core/index.ts';
 import type { Host } from './admission.ts';
 
@@ -23,6 +24,8 @@ export interface LinkOwner {
 
 export interface Link {
   readonly peer: Peer;
+  /** What the peer has shown, read when it is asked for; null: nothing. */
+  readonly certificate: X509Certificate | null;
   /** The three below are the driver's. Null before the core knows of it and after the core has closed it. */
   connection: Connection | null;
   isPaused: boolean;

@@ -7,7 +7,8 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import { Arrivals, type Reception } from './arrivals.ts';
+import { Arrivals, type Judgement, type Reception } from './arrivals.ts';
+import type { ClientTrust } from './client-trust.ts';
 import { listenError } from './listen-error.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, hostAndPort, listenerUrl } from './listener-options.ts';
@@ -86,6 +87,16 @@ export class Listener {
     if (options.type === 'unix' && options.mode !== undefined) chmod(options.path, options.mode).catch(ignore);
     this.#opened();
     return !isDeepStrictEqual(previous.#options, options);
+  }
+
+  /** Whose client certificates count here; null: none are asked for. */
+  get trust(): ClientTrust | null {
+    return this.#arrivals.trust;
+  }
+
+  /** For one that is not open any more: what is still shaking hands is judged by this when it is done. */
+  judge(judgement: Judgement): void {
+    this.#arrivals.judge = judgement;
   }
 
   get isOpen(): boolean {

@@ -7,7 +7,9 @@
  * writes to a frozen reader cost their bytes and not a slab each.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { viewOf } from '@pipit/protocol';
 import type { Connection, Peer } from '../core/index.ts';
 import { Slab } from '../core/index.ts';
@@ -46,6 +48,10 @@ export abstract class OutgoingLink implements Link {
     this.peer = peer;
     this.stream = stream;
     this.#isImmediate = isImmediate;
+  }
+
+  get certificate(): X509Certificate | null {
+    return this.stream instanceof TLSSocket ? (this.stream.getPeerX509Certificate() ?? null) : null;
   }
 
   abstract start(owner: LinkOwner, head: Uint8Array | null): void;

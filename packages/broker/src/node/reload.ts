@@ -8,6 +8,7 @@
 import type { AccessPlan } from '../auth/access.ts';
 import type { Ban } from '../auth/ban-list.ts';
 import type { Limits, LiveOptions } from '../core/index.ts';
+import type { Judgement } from './arrivals.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost } from './listener-options.ts';
@@ -79,6 +80,24 @@ export async function replaceListeners(
   const closed = [...leaving].map(({ url }) => url);
   for (const each of leaving) each.close();
   return { listeners, changes: { opened: opened.map(({ url }) => url), closed, changed } };
+}
+
+/**
+ * What changed authorities and revocation lists mean to who has shown a certificate: judged by its listener, or, where that is gone, by
+ * all that ask for certificates, of which one that trusts it is enough. Null: nothing has changed for anybody.
+ */
+export function judgement(before: readonly Listener[], now: readonly Listener[]): Judgement | null {
+  const isSame = ({ url, trust }: Listener): boolean =>
+    trust === null || now.some((each) => each.url === url && trust.isLike(each.trust));
+  if (before.every(isSame)) return null;
+  const asking = now.filter(({ trust }) => trust !== null);
+  return ({ peer, certificate }) => {
+    if (peer.certificate === undefined || certificate === null) return null;
+    const own = now.filter(({ url }) => url === peer.listener);
+    const judges = own.length > 0 ? own : asking;
+    const words = judges.map(({ trust }) => trust?.objection(certificate) ?? null);
+    return words.includes(null) ? null : (words[0] ?? null);
+  };
 }
 
 function addressOf(options: ListenerOptions): string {

@@ -24,8 +24,11 @@ export interface TlsOptions {
   readonly ciphers?: string;
 }
 
+/** What was read, as Node takes it. */
+export type ReadContext = Omit<SecureContextOptions, 'ca' | 'crl'> & { readonly ca?: Buffer; readonly crl?: string[] };
+
 /** Reads and checks everything, so that a mistake is told at the start and not at the first handshake. Throws ListenError. */
-export function secureContextOptions(options: TlsOptions): SecureContextOptions {
+export function secureContextOptions(options: TlsOptions): ReadContext {
   const cert = readPem('certificate', options.cert);
   const key = readPem('private key', options.key);
   const ca = options.ca === undefined ? undefined : readPem('certificate authority', options.ca);

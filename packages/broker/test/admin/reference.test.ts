@@ -19,7 +19,9 @@ function namedIn(heading: string): string[] {
 /** Where refusals and ends are worded. What is left out words settings, files and numbers. */
 const worded = [
   ...globSync('packages/broker/src/core/*.ts', { cwd: root }),
-  ...['driver', 'listener', 'websocket-link', 'admission', 'bans'].map((name) => `packages/broker/src/node/${name}.ts`),
+  ...['driver', 'listener', 'arrivals', 'client-trust', 'websocket-link', 'admission', 'bans'].map(
+    (name) => `packages/broker/src/node/${name}.ts`,
+  ),
   ...['access', 'chain', 'http', 'jwt', 'jwt-verification', 'permitting', 'scram', 'ban-list', 'password-file'].map(
     (name) => `packages/broker/src/auth/${name}.ts`,
   ),

@@ -1,6 +1,7 @@
 /** Client certificates over real TLS: who is revoked, and who a certificate says somebody is, odd ones included. */
 
 import assert from 'node:assert/strict';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { PacketType, ReasonCode } from '@pipit/protocol';
 import type { CertificateIdentity } from '../../src/index.ts';
@@ -13,7 +14,7 @@ import {
   Permissions,
   permitting,
 } from '../../src/index.ts';
-import { dialTls, serverTls } from './dial.ts';
+import { dialTcp, dialTls, dialWebSocket, serverTls } from './dial.ts';
 import { MqttPeer } from './mqtt-peer.ts';
 import { nextEvent, withBroker } from './running-broker.ts';
 import { type CertificateOptions, type Made, makeCertificate, makeRevocationList, serverAuth } from './x509.ts';
@@ -103,7 +104,7 @@ test('without a list for its authority, or with one that is too old, nobody gets
   });
 });
 
-test('what a reload revokes is turned away from then on, also with a TLS session of before; who is connected stays', {
+test('what a reload revokes is turned away from then on, also with a TLS session of before', {
   timeout: 20_000,
 }, async () => {
   const [good, bad] = [device(), device()];
@@ -126,15 +127,150 @@ test('what a reload revokes is turned away from then on, also with a TLS session
         await broker.reload({ listeners: [after] });
         assert.match(await turnedAway(broker, port, bad, { maxVersion }), /REVOKED/);
         assert.match(await turnedAway(broker, port, bad, { maxVersion, session }), /REVOKED/);
-        peer.send({ type: PacketType.Pingreq });
-        const pong = await peer.next();
-        assert.equal(pong !== 'end' && pong.type, PacketType.Pingresp);
         peer.stream.destroy();
         (await connected(port, good, { maxVersion })).stream.destroy();
       }
     },
     soon,
   );
+});
+
+/** Connected with its certificate, and a client id of its own. */
+async function letIn(stream: Duplex, clientId: string): Promise<MqttPeer> {
+  const peer = new MqttPeer(stream);
+  const connack = await peer.connect(clientId);
+  assert.ok(connack !== 'end' && connack.type === PacketType.Connack && connack.reasonCode === 0, clientId);
+  return peer;
+}
+
+async function stays(peer: MqttPeer, name: string): Promise<void> {
+  peer.send({ type: PacketType.Pingreq });
+  const pong = await peer.next();
+  assert.equal(pong !== 'end' && pong.type, PacketType.Pingresp, name);
+}
+
+async function goes(peer: MqttPeer, reason: string): Promise<void> {
+  const told = await peer.next();
+  assert.ok(told !== 'end' && told.type === PacketType.Disconnect, reason);
+  assert.equal(told.reasonCode, ReasonCode.NotAuthorized);
+  assert.equal(told.properties?.reasonString, reason);
+  assert.equal(await peer.next(), 'end');
+}
+
+const wasRevoked = 'its client certificate was revoked';
+const isUntrusted = 'its client certificate is not trusted any more';
+
+test('who is revoked while connected has to go, by TLS, by WebSocket and half-way in; all others stay', {
+  timeout: 20_000,
+}, async () => {
+  const [good, bad] = [device(), device()];
+  const before = listener({ crl: makeRevocationList(authority, []), clientCertificate: 'request' });
+  const web = { ...before, type: 'wss' } as ListenerOptions;
+  await withBroker(before, async (port, broker) => {
+    const { port: webPort } = await broker.listen(web);
+    const shown = (made: Made) => ({ cert: made.cert, key: made.key });
+    const [staying, going] = [
+      await letIn(await dialTls(port, shown(good)), 'good'),
+      await letIn(await dialTls(port, shown(bad)), 'bad'),
+    ];
+    const nobody = await letIn(await dialTls(port), 'nobody');
+    const program = await letIn(broker.connect(), 'program');
+    const page = await dialWebSocket(`wss://localhost:${webPort}/mqtt`, ['mqtt'], shown(bad));
+    const goingPage = await letIn(page.stream, 'page');
+    // Not yet CONNECT.
+    const silent = await dialTls(port, shown(bad));
+    // Not yet TLS.
+    const early = await dialTcp(port);
+    while (broker.listeners[0]?.pending !== 1) await new Promise((done) => setImmediate(done));
+
+    const told: string[] = [];
+    broker.on('disconnected', ({ clientId, by, reason }) => told.push(`${clientId} ${by}: ${reason}`));
+    const crl = makeRevocationList(authority, [bad]);
+    await broker.reload({ listeners: [before, web] });
+    await stays(going, 'nothing has changed');
+    const refused = nextEvent(broker, 'refused');
+    await broker.reload({
+      listeners: [before, web].map((each) => ({
+        ...each,
+        tls: { ...('tls' in each && each.tls), crl: Buffer.from(crl) },
+      })) as ListenerOptions[],
+    });
+    await goes(going, wasRevoked);
+    await goes(goingPage, wasRevoked);
+    assert.equal((await refused).reason, wasRevoked);
+    assert.deepEqual(told.sort(), [`bad server: ${wasRevoked}`, `page server: ${wasRevoked}`]);
+    const away = nextEvent(broker, 'turned-away');
+    const late = await dialTls(port, { ...shown(bad), socket: early }).then(
+      (socket) => new MqttPeer(socket).connect('late'),
+      () => 'end',
+    );
+    assert.equal(late, 'end');
+    assert.equal((await away).reason, wasRevoked);
+    for (const [name, peer] of Object.entries({ staying, nobody, program })) await stays(peer, name);
+    silent.destroy();
+  });
+});
+
+test('who was let in by an authority that is not trusted any more has to go; those of the others stay', {
+  timeout: 20_000,
+}, async () => {
+  const other = makeCertificate({ subject: [['CN', 'Another authority']], isAuthority: true });
+  const between = makeCertificate({ subject: [['CN', 'Between']], issuer: authority, isAuthority: true });
+  const [ours, theirs] = [device(), device({ issuer: other })];
+  const chained = device({ issuer: between });
+  const chain = { cert: chained.cert + between.cert, key: chained.key };
+  await withBroker(listener({ ca: authority.cert + other.cert }), async (port, broker) => {
+    const dial = async (shown: Pick<Made, 'cert' | 'key'>, name: string): Promise<MqttPeer> =>
+      letIn(await dialTls(port, { cert: shown.cert, key: shown.key }), name);
+    const [one, two, three] = [await dial(ours, 'ours'), await dial(theirs, 'theirs'), await dial(chain, 'chained')];
+    await broker.reload({ listeners: [listener({ ca: other.cert + authority.cert })] });
+    for (const [name, peer] of Object.entries({ one, two, three })) await stays(peer, name);
+    await broker.reload({ listeners: [listener({ ca: authority.cert })] });
+    await goes(two, isUntrusted);
+    await stays(one, 'ours');
+    await stays(three, 'by the certificate between that it showed');
+    const lists = makeRevocationList(authority, [between]) + makeRevocationList(between, []);
+    await broker.reload({ listeners: [listener({ ca: authority.cert, crl: lists })] });
+    await goes(three, wasRevoked);
+    await stays(one, 'ours');
+    // A new key for the same name is another authority.
+    const rekeyed = makeCertificate({ subject: authority.subject, isAuthority: true });
+    await broker.reload({ listeners: [listener({ ca: rekeyed.cert })] });
+    await goes(one, isUntrusted);
+  });
+});
+
+test('a list that writes the name of its authority in another way is its list all the same', {
+  timeout: 20_000,
+}, async () => {
+  const [good, bad] = [device(), device()];
+  await withBroker(listener({ crl: makeRevocationList(authority, []) }), async (port, broker) => {
+    const dial = async (shown: Made, name: string): Promise<MqttPeer> =>
+      letIn(await dialTls(port, { cert: shown.cert, key: shown.key }), name);
+    const [staying, going] = [await dial(good, 'good'), await dial(bad, 'bad')];
+    await broker.reload({ listeners: [listener({ crl: makeRevocationList(authority, [bad], '491231', true) })] });
+    assert.match(await turnedAway(broker, port, bad), /REVOKED/);
+    await goes(going, wasRevoked);
+    await stays(staying, 'good');
+  });
+});
+
+test('where its listener is gone, any that asks for certificates says whether one counts; where none does, it stays', {
+  timeout: 20_000,
+}, async () => {
+  const [good, bad] = [device(), device()];
+  await withBroker(listener(), async (port, broker) => {
+    const dial = async (shown: Made, name: string): Promise<MqttPeer> =>
+      letIn(await dialTls(port, { cert: shown.cert, key: shown.key }), name);
+    const [staying, going] = [await dial(good, 'good'), await dial(bad, 'bad')];
+    const crl = makeRevocationList(authority, [bad]);
+    const moved = { ...listener({ crl }), type: 'auto' } as ListenerOptions;
+    await broker.reload({ listeners: [moved] });
+    await goes(going, wasRevoked);
+    await stays(staying, 'good');
+    await broker.reload({ listeners: [{ type: 'tcp', port: 0 }] });
+    await stays(staying, 'good');
+  });
 });
 
 test('where a certificate is needed, none is told as that', { timeout: 20_000 }, async () => {

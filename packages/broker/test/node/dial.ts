@@ -55,8 +55,9 @@ export function dialTls(port: number, options: ConnectionOptions & { client?: st
 export async function dialWebSocket(
   url: string,
   protocols: string[] = ['mqtt'],
+  options: ConnectionOptions = {},
 ): Promise<{ webSocket: WebSocket; stream: Duplex }> {
-  const webSocket = new WebSocket(url, protocols, { ca: readFileSync(certificateFile('ca')) });
+  const webSocket = new WebSocket(url, protocols, { ca: readFileSync(certificateFile('ca')), ...options });
   const stream = createWebSocketStream(webSocket);
   await new Promise((done, failed) => {
     webSocket.once('open', done);

@@ -76,13 +76,18 @@ export function makeCertificate(options: CertificateOptions): Made {
   };
 }
 
-/** What `issuer` has revoked. */
-export function makeRevocationList(issuer: Made, revoked: readonly Made[], until = '491231'): string {
+/** What `issuer` has revoked. `asPrintable`: its name is written as a PrintableString, and in capitals, which is the same name. */
+export function makeRevocationList(
+  issuer: Made,
+  revoked: readonly Made[],
+  until = '491231',
+  asPrintable = false,
+): string {
   const entries = revoked.map(({ serial }) => sequence(integer(serial), time('200101')));
   const body = sequence(
     integer(1),
     sequence(objectId(ecdsaWithSha256)),
-    nameOf(issuer.subject),
+    asPrintable ? nameOf(issuer.subject, 0x13, (text) => text.toUpperCase()) : nameOf(issuer.subject),
     time('200101'),
     time(until),
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
@@ -95,9 +100,12 @@ function signed(body: Buffer, key: KeyObject): Buffer {
   return sequence(body, sequence(objectId(ecdsaWithSha256)), der(0x03, signature));
 }
 
-function nameOf(subject: Subject): Buffer {
+function nameOf(subject: Subject, tag = 0x0c, written = (text: string): string => text): Buffer {
   const parts = subject.map(([name, value]) =>
-    der(0x31, sequence(objectId(attributes[name]), der(0x0c, Buffer.from(value as string)))),
+    der(
+      0x31,
+      sequence(objectId(attributes[name]), der(tag, Buffer.from(typeof value === 'string' ? written(value) : value))),
+    ),
   );
   return sequence(...parts);
 }
