@@ -42,6 +42,7 @@ const details = new Set([
   'behind … others',
   'to … sessions',
   'to the claim of a program',
+  '… …',
   '… … …',
   'sessions … …',
   'subscriptions …',
