@@ -1,4 +1,7 @@
-/** What committed batches leave behind, in plain maps: the memory of the stores that scenarios and the simulator use. */
+/**
+ * What committed batches leave behind, in plain maps: the memory of the stores that scenarios and the simulator use, and the model
+ * that the log is compared with.
+ */
 
 import {
   type Batch,
@@ -12,6 +15,7 @@ import {
   type StoredSubscription,
   storedCost,
 } from '../src/core/index.ts';
+import { subscriptionName } from '../src/store/record.ts';
 
 /** Reads what a store did not load. */
 export interface Reader {
@@ -38,7 +42,29 @@ export class KeptState {
   commit(batch: Batch): void {
     this.wall = batch.wall;
     this.clock = batch.clock;
-    for (const change of batch.changes) this.apply(change);
+    this.apply(batch.changes);
+  }
+
+  apply(changes: readonly Change[]): this {
+    for (const change of changes) this.change(change);
+    return this;
+  }
+
+  copy(): KeptState {
+    const copy = new KeptState();
+    copy.wall = this.wall;
+    copy.clock = this.clock;
+    copy.lastId = this.lastId;
+    for (const [key, { session, subscriptions, queue, received }] of this.sessions) {
+      copy.sessions.set(key, {
+        session,
+        subscriptions: new Map(subscriptions),
+        queue: new Map(queue),
+        received: new Set(received),
+      });
+    }
+    for (const [topic, message] of this.retained) copy.retained.set(topic, message);
+    return copy;
   }
 
   page({ key, incarnation, after, count }: PageRequest): StoredDelivery[] {
@@ -55,7 +81,7 @@ export class KeptState {
   }
 
   /** Forgets everything, and knows from here on what a store loaded. */
-  become(state: StoredState, reader: Reader): void {
+  become(state: StoredState, reader: Reader): this {
     this.wall = state.wall;
     this.clock = state.clock;
     this.lastId = state.lastId;
@@ -67,7 +93,7 @@ export class KeptState {
       );
       this.sessions.set(session.key, {
         session,
-        subscriptions: new Map(subscriptions.map((each) => [subscriptionKey(each), each])),
+        subscriptions: new Map(subscriptions.map((each) => [nameOf(each), each])),
         queue: new Map(queue.map((each) => [each.sequence, each])),
         received: new Set(received),
       });
@@ -75,6 +101,7 @@ export class KeptState {
     const retained = [...state.retained];
     const messages = reader.fetchAll(retained);
     for (const [index, { topic }] of retained.entries()) this.retained.set(topic, messages[index] as StoredMessage);
+    return this;
   }
 
   /** What a restart finds. */
@@ -101,7 +128,7 @@ export class KeptState {
     return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
   }
 
-  private apply(change: Change): void {
+  private change(change: Change): void {
     switch (change.kind) {
       case 'session': {
         const { session } = change;
@@ -119,10 +146,10 @@ export class KeptState {
         return;
       }
       case 'subscribed':
-        this.sessions.get(change.key)?.subscriptions.set(subscriptionKey(change.subscription), change.subscription);
+        this.sessions.get(change.key)?.subscriptions.set(nameOf(change.subscription), change.subscription);
         return;
       case 'unsubscribed':
-        this.sessions.get(change.key)?.subscriptions.delete(subscriptionKey(change));
+        this.sessions.get(change.key)?.subscriptions.delete(nameOf(change));
         return;
       case 'retained':
         this.lastId = Math.max(this.lastId, change.message.id);
@@ -170,6 +197,6 @@ export class KeptState {
   }
 }
 
-function subscriptionKey({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
-  return shareName === undefined ? filter : `$share/${shareName}/${filter}`;
+function nameOf({ filter, shareName }: { filter: string; shareName: string | undefined }): string {
+  return subscriptionName(filter, shareName);
 }

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../src/core/index.ts';
+import { KeptState } from '../kept-state.ts';
+import { ChangeMaker } from './change-maker.ts';
 import { LogBench } from './log-bench.ts';
-import { ChangeMaker, Model } from './model.ts';
+import { show } from './shown.ts';
 
 const mebibyte = 1024 * 1024;
 const about = { key: 's', incarnation: 1 };
@@ -62,7 +64,7 @@ test('a closed log is on the disk, also one that left its appends to the operati
   for (let seed = 1; seed <= 20; seed++) {
     const [closed, cut] = [true, false].map((closes) => {
       const bench = new LogBench(seed, options);
-      const model = new Model();
+      const model = new KeptState();
       const maker = new ChangeMaker(bench.prng, model, bench.state);
       for (let batch = 0; batch < 40; batch++) assert.equal(bench.commit(maker.make(1 + bench.prng.below(30))), null);
       if (closes) bench.log.close();
@@ -70,7 +72,7 @@ test('a closed log is on the disk, also one that left its appends to the operati
       assert.equal(bench.disk.counts.sync > 0, closes);
       bench.disk.losePower();
       bench.restart();
-      return isDeepStrictEqual(bench.shown(), model.show());
+      return isDeepStrictEqual(bench.shown(), show(model));
     });
     assert.ok(closed);
     if (!cut) forgotten++;

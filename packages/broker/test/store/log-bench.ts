@@ -14,7 +14,7 @@ import type { LogReport } from '../../src/store/contents.ts';
 import { type Answer, Log, type LogOptions } from '../../src/store/log.ts';
 import type { Damage } from '../../src/store/set-aside.ts';
 import { Prng } from '../sim/prng.ts';
-import { type Shown, showStored } from './model.ts';
+import { type Shown, showStored } from './shown.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
 export class LogBench {

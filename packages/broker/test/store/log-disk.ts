@@ -23,7 +23,7 @@ import { KeptState } from '../kept-state.ts';
 import { Disk, type DiskWorld, type FetchAnswer, type PageAnswer } from '../sim/disk.ts';
 import type { Engine } from '../sim/engine.ts';
 import { LogBench } from './log-bench.ts';
-import { Model, type Shown } from './model.ts';
+import { type Shown, show } from './shown.ts';
 
 /** So small that cleaning has work in a simulation. */
 const smallLog = { segmentBytes: 8_192, sparseSegmentBytes: 2_048, slackBytes: 8_192 };
@@ -288,10 +288,7 @@ export class LogDisk<Snapshot> extends Disk<Snapshot> {
 
   /** What this memory knows, and what it would with one more batch. */
   private shown(batch?: Batch): Shown {
-    const model = new Model();
-    for (const [key, kept] of this.sessions) model.sessions.set(key, kept);
-    for (const [topic, message] of this.retained) model.retained.set(topic, message);
-    return withoutEstates(batch === undefined ? model.show() : model.copy().apply(batch.changes).show());
+    return withoutEstates(show(batch === undefined ? this : this.copy().apply(batch.changes)));
   }
 }
 

@@ -5,14 +5,16 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../src/core/index.ts';
 import type { Answer } from '../../src/store/log.ts';
+import { KeptState } from '../kept-state.ts';
+import { ChangeMaker } from './change-maker.ts';
 import { LogBench } from './log-bench.ts';
-import { ChangeMaker, Model } from './model.ts';
+import { show } from './shown.ts';
 
 const small = { segmentBytes: 16_384, sparseSegmentBytes: 4_096, slackBytes: 32_768 };
 const seeds = Number(process.env['PIPIT_SEEDS'] ?? 12);
 
 /** Batches of changes, committed. */
-function fill(bench: LogBench, model: Model, batches: number): ChangeMaker {
+function fill(bench: LogBench, model: KeptState, batches: number): ChangeMaker {
   const maker = new ChangeMaker(bench.prng, model, bench.state);
   for (let batch = 0; batch < batches; batch++) {
     assert.equal(bench.commit(maker.make(1 + bench.prng.below(30))), null);
@@ -26,14 +28,14 @@ function eachSeed(body: (bench: LogBench, where: string) => void, options = smal
 
 test('what was committed is there after any number of restarts, cleaning included', () => {
   eachSeed((bench, where) => {
-    const model = new Model();
+    const model = new KeptState();
     for (let run = 0; run < 5; run++) {
       fill(bench, model, 60);
       if (bench.prng.chance(50)) bench.rest();
       bench.disk.kill();
       bench.restart();
       assert.deepEqual(bench.report.damage, []);
-      assert.deepEqual(bench.shown(), model.show(), `${where}, run ${run}`);
+      assert.deepEqual(bench.shown(), show(model), `${where}, run ${run}`);
     }
     assert.ok(bench.disk.counts.remove > 0, 'something was cleaned');
   });
@@ -42,7 +44,7 @@ test('what was committed is there after any number of restarts, cleaning include
 test('power loss at any point: the state is that of the last answered batch, or of the one under way', () => {
   let ends = { answered: 0, ahead: 0 };
   eachSeed((bench, where) => {
-    let model = new Model();
+    let model = new KeptState();
     for (let run = 0; run < 8; run++) {
       let ahead = model.copy();
       const maker = new ChangeMaker(bench.prng, ahead, bench.state);
@@ -61,8 +63,8 @@ test('power loss at any point: the state is that of the last answered batch, or 
       bench.restart();
       for (const { kind } of bench.report.damage) assert.equal(kind, 'unfinished');
       const shown = bench.shown();
-      const isAhead = !isDeepStrictEqual(shown, model.show());
-      assert.deepEqual(shown, (isAhead ? ahead : model).show(), `${where}, run ${run}`);
+      const isAhead = !isDeepStrictEqual(shown, show(model));
+      assert.deepEqual(shown, show(isAhead ? ahead : model), `${where}, run ${run}`);
       ends = { answered: ends.answered + (isAhead ? 0 : 1), ahead: ends.ahead + (isAhead ? 1 : 0) };
       if (isAhead) model = ahead;
       else ahead = model;
@@ -74,10 +76,10 @@ test('power loss at any point: the state is that of the last answered batch, or 
 test('failing appends and syncs: a batch is tried again with what came since, and nothing is lost or half there', () => {
   let failures = 0;
   eachSeed((bench, where) => {
-    const model = new Model();
+    const model = new KeptState();
     for (let run = 0; run < 4; run++) {
       let lasting = model.copy();
-      const tried: Model[] = [];
+      const tried: KeptState[] = [];
       const maker = new ChangeMaker(bench.prng, model, bench.state);
       let retrying: Change[] = [];
       bench.disk.failures.append = 20;
@@ -99,13 +101,9 @@ test('failing appends and syncs: a batch is tried again with what came since, an
       for (const kind of ['append', 'sync', 'remove'] as const) bench.disk.failures[kind] = 0;
       bench.restart();
       const shown = bench.shown();
-      const found = [lasting, ...tried].find((each) => isDeepStrictEqual(shown, each.show()));
+      const found = [lasting, ...tried].find((each) => isDeepStrictEqual(shown, show(each)));
       assert.ok(found !== undefined, `${where}, run ${run}: the state is none that was tried`);
-      model.sessions.clear();
-      model.retained.clear();
-      const { sessions, retained } = Model.of(bench.state, bench);
-      for (const [key, known] of sessions) model.sessions.set(key, known);
-      for (const [topic, message] of retained) model.retained.set(topic, message);
+      model.become(bench.state, bench);
     }
   });
   assert.ok(failures > 0);
@@ -113,7 +111,7 @@ test('failing appends and syncs: a batch is tried again with what came since, an
 
 test('a full disk fails commits with its reason, and serves again once there is room', () => {
   eachSeed((bench, where) => {
-    const model = new Model();
+    const model = new KeptState();
     const maker = fill(bench, model, 20);
     bench.rest();
     bench.disk.capacityBytes = bench.disk.bytes + 500;
@@ -124,40 +122,40 @@ test('a full disk fails commits with its reason, and serves again once there is 
     assert.equal(bench.commit(changes), null);
     bench.disk.kill();
     bench.restart();
-    assert.deepEqual(bench.shown(), model.show(), where);
+    assert.deepEqual(bench.shown(), show(model), where);
   });
 });
 
 test('damage anywhere: the start succeeds, names what it could not read, and works on with what is right', () => {
   let damaged = 0;
   eachSeed((bench, where) => {
-    const written = new Model();
+    const written = new KeptState();
     fill(bench, written, 60);
     bench.disk.kill();
     const names = [...bench.disk.files.keys()].filter((each) => each.startsWith('segment-'));
     for (let hits = 1 + bench.prng.below(3); hits > 0; hits--) hurt(bench, bench.prng.pick(names));
     bench.restart();
-    const isWhole = isDeepStrictEqual(bench.shown(), written.show());
+    const isWhole = isDeepStrictEqual(bench.shown(), show(written));
     if (!isWhole) damaged++;
     assert.ok(isWhole || bench.report.damage.length > 0, `${where}: something is missing and nothing is reported`);
     for (const { copy, from, to } of bench.report.damage) {
       assert.equal(bench.disk.files.get(copy ?? '')?.bytes.length, to - from, 'a copy is in the quarantine');
     }
     // What was read is the state from here on, whatever cleaning does to it.
-    const model = Model.of(bench.state, bench);
-    assert.deepEqual(bench.shown(), model.show());
+    const model = new KeptState().become(bench.state, bench);
+    assert.deepEqual(bench.shown(), show(model));
     fill(bench, model, 60);
     bench.rest();
     bench.disk.kill();
     bench.restart();
-    assert.deepEqual(bench.shown(), model.show(), where);
+    assert.deepEqual(bench.shown(), show(model), where);
   });
   assert.ok(damaged > 0);
 });
 
 test('a copy for the quarantine that a crash cut off is made again, and one that is whole is not', () => {
   const bench = new LogBench(7, small);
-  fill(bench, new Model(), 40);
+  fill(bench, new KeptState(), 40);
   bench.disk.kill();
   const [name = ''] = bench.disk.files.keys();
   bench.disk.fill(name, 500, 900, 0);
@@ -458,7 +456,7 @@ test('a stalled disk delays answers, and nothing else', () => {
 
 test('a read that fails now and then while cleaning costs nothing', () => {
   eachSeed((bench, where) => {
-    const model = new Model();
+    const model = new KeptState();
     bench.disk.failures.read = 40;
     fill(bench, model, 200);
     bench.rest();
@@ -468,13 +466,13 @@ test('a read that fails now and then while cleaning costs nothing', () => {
     bench.disk.kill();
     bench.restart();
     assert.deepEqual(bench.report.damage, []);
-    assert.deepEqual(bench.shown(), model.show(), where);
+    assert.deepEqual(bench.shown(), show(model), where);
   });
 });
 
 test('a file that cannot be read is set aside, and the rest of the log is there', () => {
   const bench = new LogBench(6, small);
-  const model = new Model();
+  const model = new KeptState();
   fill(bench, model, 60);
   bench.disk.kill();
   const [name] = [...bench.disk.files.keys()];
@@ -483,11 +481,11 @@ test('a file that cannot be read is set aside, and the rest of the log is there'
   assert.ok(
     bench.report.damage.some(({ file, kind, copy }) => file === name && kind === 'unreadable' && copy === null),
   );
-  const read = Model.of(bench.state, bench);
+  const read = new KeptState().become(bench.state, bench);
   fill(bench, read, 100);
   bench.rest();
   assert.ok(bench.disk.files.has(`quarantine/${name}`) && !bench.disk.files.has(name as string), 'moved, not removed');
   bench.disk.kill();
   bench.restart();
-  assert.deepEqual(bench.shown(), read.show());
+  assert.deepEqual(bench.shown(), show(read));
 });

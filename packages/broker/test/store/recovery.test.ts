@@ -7,15 +7,17 @@ import type { Change, StoredSession } from '../../src/core/index.ts';
 import { headerBytes, mark } from '../../src/store/frame.ts';
 import { RecordType } from '../../src/store/record.ts';
 import { segmentFile } from '../../src/store/segments.ts';
+import { KeptState } from '../kept-state.ts';
+import { ChangeMaker } from './change-maker.ts';
 import { LogBench } from './log-bench.ts';
-import { ChangeMaker, Model } from './model.ts';
+import { show } from './shown.ts';
 
 const small = { segmentBytes: 8_192, sparseSegmentBytes: 8_192, slackBytes: 1_000_000 };
 
 /** A log of several segments, and a model of what is in it. */
-function filled(seed: number): { bench: LogBench; model: Model; names: string[] } {
+function filled(seed: number): { bench: LogBench; model: KeptState; names: string[] } {
   const bench = new LogBench(seed, small);
-  const model = new Model();
+  const model = new KeptState();
   const maker = new ChangeMaker(bench.prng, model, bench.state);
   const segments = (): string[] => [...bench.disk.files.keys()].filter((each) => each.startsWith('segment-')).sort();
   while (segments().length < 5) assert.equal(bench.commit(maker.make(1 + bench.prng.below(20))), null);
@@ -51,7 +53,7 @@ test('a sealed segment that was cut off between two batches is reported as missi
     const cut = ends.at(-2)?.to ?? 0;
     bench.disk.truncate(name, cut);
     bench.restart();
-    if (!isDeepStrictEqual(bench.shown(), model.show())) losses++;
+    if (!isDeepStrictEqual(bench.shown(), show(model))) losses++;
     assert.deepEqual(bench.report.damage, [{ file: name, from: cut, to: length, kind: 'missing', copy: null }]);
     assert.equal(bench.report.isLossUnknown, true, 'the commit record with the count is gone too');
   }
@@ -121,7 +123,7 @@ test('a disk that cannot be read for a moment at the start has lost nothing', ()
     bench.disk.badFiles.clear();
     bench.endRestart();
     assert.deepEqual(bench.report.damage, []);
-    assert.deepEqual(bench.shown(), model.show());
+    assert.deepEqual(bench.shown(), show(model));
   }
 });
 
@@ -188,7 +190,7 @@ test('a segment from another place in the row behind all others is not taken', (
     isPoisoned: false,
   });
   bench.restart();
-  assert.deepEqual(bench.shown(), model.show());
+  assert.deepEqual(bench.shown(), show(model));
   assert.deepEqual(
     bench.report.damage.map(({ file, kind }) => ({ file, kind })),
     [{ file: foreign, kind: 'misplaced' }],
@@ -237,13 +239,13 @@ test('a batch of more records than a call takes arguments is read back without i
 
 /** What was read is the state from here on, also after another start. */
 function goesOn(bench: LogBench): void {
-  const model = Model.of(bench.state, bench);
+  const model = new KeptState().become(bench.state, bench);
   const maker = new ChangeMaker(bench.prng, model, bench.state);
   for (let batch = 0; batch < 20; batch++) assert.equal(bench.commit(maker.make(10)), null);
   bench.rest();
   bench.disk.kill();
   bench.restart();
-  assert.deepEqual(bench.shown(), model.show());
+  assert.deepEqual(bench.shown(), show(model));
 }
 
 function byName(a: { name: string }, b: { name: string }): number {
