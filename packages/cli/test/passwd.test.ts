@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PasswordFile, parsePasswords } from '@pipit/broker';
 import { encodeUtf8 } from '@pipit/protocol';
+import { connectRequest } from '../../broker/test/node/connect-request.ts';
 import { type Outcome, RunningCommand, scratch } from './command.ts';
 
 // Made by mosquitto_passwd; the password is `secret`.
@@ -18,19 +19,7 @@ async function passwd(input: string, ...args: string[]): Promise<Outcome> {
 
 async function mayLogIn(file: string, username: string, password: string): Promise<boolean> {
   const passwords = new PasswordFile(parsePasswords(readFileSync(file, 'utf8')));
-  const verdict = await passwords.authenticate({
-    kind: 'connect',
-    peer: { transport: 'tcp', address: '', listener: '' },
-    version: 5,
-    clientId: '',
-    username,
-    password: encodeUtf8(password),
-    method: null,
-    data: null,
-    userProperties: [],
-    principal: null,
-    memory: null,
-  });
+  const verdict = await passwords.authenticate(connectRequest({ username, password: encodeUtf8(password) }));
   return verdict.outcome === 'accept';
 }
 

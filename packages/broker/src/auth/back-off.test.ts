@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReasonCode } from '@pipit/protocol';
+import { connectRequest } from '../../test/node/connect-request.ts';
 import type { AuthenticationRequest } from '../core/index.ts';
 import { BackOff } from './back-off.ts';
 import { chain } from './chain.ts';
@@ -59,14 +60,7 @@ test('a chain asks nobody about who has to wait, and does not mind who shows not
     },
   };
   const authority = chain([judge], new BackOff({ freeFailures: 1, waitMsMin: 100, now: () => now }));
-  const request = (username: string | null) =>
-    ({
-      ...at('192.0.2.1', username),
-      kind: 'connect',
-      password: null,
-      method: null,
-      memory: null,
-    }) as AuthenticationRequest;
+  const request = (username: string | null) => connectRequest(at('192.0.2.1', username));
   const codes = [];
   for (let i = 0; i < 3; i++) {
     const verdict = await authority.authenticate(request('ada'));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeUtf8, ReasonCode } from '@pipit/protocol';
+import { connectRequest } from '../../test/node/connect-request.ts';
 import type { AuthenticationRequest } from '../core/index.ts';
 import { chain } from './chain.ts';
 import { PasswordFile, PasswordFileError, parsePasswords } from './password-file.ts';
@@ -19,19 +20,11 @@ const published =
   '$scrypt$N=1024,r=8,p=16$TmFDbA==$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA==';
 
 function login(username: string | null, password: string | null, address = '192.0.2.1:1000'): AuthenticationRequest {
-  return {
-    kind: 'connect',
+  return connectRequest({
     peer: { transport: 'tcp', address, listener: 'mqtt://127.0.0.1:1883' },
-    version: 5,
-    clientId: 'c',
     username,
     password: password === null ? null : encodeUtf8(password),
-    method: null,
-    data: null,
-    userProperties: [],
-    principal: null,
-    memory: null,
-  };
+  });
 }
 
 test("Mosquitto's password files are read as they are", async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReasonCode } from '@pipit/protocol';
+import { connectRequest } from '../../test/node/connect-request.ts';
 import type { AuthenticationRequest, Peer } from '../core/index.ts';
 import { Permissions } from '../core/index.ts';
 import { certificateJudge } from './certificate.ts';
@@ -15,19 +16,11 @@ const certificate: NonNullable<Peer['certificate']> = {
 };
 
 function request(clientId: string, peer: Partial<Peer> = {}): AuthenticationRequest {
-  return {
-    kind: 'connect',
+  return connectRequest({
     peer: { transport: 'tls', address: '192.0.2.1:1', listener: '', ...peer },
-    version: 5,
     clientId,
     username: 'whoever',
-    password: null,
-    method: null,
-    data: null,
-    userProperties: [],
-    principal: null,
-    memory: null,
-  };
+  });
 }
 
 const rules = new Permissions(

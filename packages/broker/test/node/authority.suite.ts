@@ -10,6 +10,7 @@ import { chain, type Judge, type JudgeAnswer } from '../../src/auth/chain.ts';
 import type { Identification } from '../../src/auth/permitting.ts';
 import type { AuthenticationRequest } from '../../src/core/index.ts';
 import { type Broker, createBroker } from '../../src/index.ts';
+import { connectRequest } from './connect-request.ts';
 import { MqttPeer } from './mqtt-peer.ts';
 import { nextEvent } from './running-broker.ts';
 
@@ -34,19 +35,7 @@ export interface Candidate {
   readonly dispose?: () => Promise<void>;
 }
 
-const blank: AuthenticationRequest = {
-  kind: 'connect',
-  peer: { transport: 'tcp', address: '192.0.2.1:1000', listener: 'mqtt://127.0.0.1:1883' },
-  version: 5,
-  clientId: 'c',
-  username: null,
-  password: null,
-  method: null,
-  data: null,
-  userProperties: [],
-  principal: null,
-  memory: null,
-};
+const blank = connectRequest();
 
 /** Goes through the exchange to its end. */
 async function ask(judge: Judge, { request, answer }: Login, from = blank): Promise<JudgeAnswer> {

@@ -14,9 +14,10 @@ import { jwtJudge } from '../../src/auth/jwt.ts';
 import { readJwtKeys } from '../../src/auth/jwt-keys.ts';
 import { PasswordFile, parsePasswords } from '../../src/auth/password-file.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
-import { type AuthenticationRequest, createBroker, planAccess } from '../../src/index.ts';
+import { createBroker, planAccess } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
 import { authoritySuite, type Candidate, type Login } from './authority.suite.ts';
+import { connectRequest } from './connect-request.ts';
 import { connectPacket, MqttPeer } from './mqtt-peer.ts';
 
 function login(username: string | null, password: string | null): Login {
@@ -143,18 +144,8 @@ test('every type of authority that can be configured runs the suite', () => {
 
 // ── Names that nobody has
 
-const blank: Pick<AuthenticationRequest, 'kind' | 'version' | 'clientId' | 'userProperties' | 'principal' | 'memory'> =
-  {
-    kind: 'connect',
-    version: 5,
-    clientId: 'c',
-    userProperties: [],
-    principal: null,
-    memory: null,
-  };
-
 async function outcomeOf(judge: Judge, username: string, password: string): Promise<string> {
-  const request = { ...blank, peer: memory, method: null, data: null, username, password: encodeUtf8(password) };
+  const request = connectRequest({ username, password: encodeUtf8(password) });
   return (await judge.authenticate(request)).outcome;
 }
 

@@ -10,6 +10,7 @@ import { type HttpOptions, httpJudge } from '../../src/auth/http.ts';
 import type { AuthenticationRequest, Verdict } from '../../src/core/index.ts';
 import { brokerOptions, type EventOf } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
+import { connectRequest } from './connect-request.ts';
 import { dialTcp } from './dial.ts';
 import { connectPacket, MqttPeer } from './mqtt-peer.ts';
 import { withBroker } from './running-broker.ts';
@@ -34,19 +35,11 @@ async function served(handler: Handler, run: (url: string) => Promise<void>): Pr
 }
 
 function login(username: string, password: Uint8Array | string = 'secret', port = 1000): AuthenticationRequest {
-  return {
-    kind: 'connect',
+  return connectRequest({
     peer: { transport: 'tcp', address: `192.0.2.1:${port}`, listener: 'mqtt://127.0.0.1:1883' },
-    version: 5,
-    clientId: 'c',
     username,
     password: typeof password === 'string' ? Buffer.from(password) : password,
-    method: null,
-    data: null,
-    userProperties: [],
-    principal: null,
-    memory: null,
-  };
+  });
 }
 
 async function ask(options: HttpOptions, request = login('ada')): Promise<Verdict> {

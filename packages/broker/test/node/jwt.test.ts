@@ -17,6 +17,7 @@ import type { JwtOptions } from '../../src/auth/jwt-options.ts';
 import type { AuthenticationRequest, Verdict } from '../../src/core/index.ts';
 import { brokerOptions, ConfigurationError } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
+import { connectRequest } from './connect-request.ts';
 import { dialTcp } from './dial.ts';
 import { connectPacket, MqttPeer } from './mqtt-peer.ts';
 import { nextEvent, withBroker } from './running-broker.ts';
@@ -52,20 +53,7 @@ function forged(header: object, claims: object, signature: (input: string) => Bu
 }
 
 function request(token: string | null, more: Partial<AuthenticationRequest> = {}): AuthenticationRequest {
-  return {
-    kind: 'connect',
-    peer: { transport: 'tcp', address: '192.0.2.1:1000', listener: 'mqtt://127.0.0.1:1883' },
-    version: 5,
-    clientId: 'c',
-    username: 'whoever',
-    password: token === null ? null : encodeUtf8(token),
-    method: null,
-    data: null,
-    userProperties: [],
-    principal: null,
-    memory: null,
-    ...more,
-  };
+  return connectRequest({ username: 'whoever', password: token === null ? null : encodeUtf8(token), ...more });
 }
 
 async function ask(options: JwtOptions, token: string): Promise<Verdict> {

@@ -8,14 +8,9 @@ import { after, test } from 'node:test';
 import { encodeUtf8, type Packet, PacketType, ReasonCode } from '@pipit/protocol';
 import { Access, type PlannedJudge } from '../../src/auth/access.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
-import {
-  type AuthenticationRequest,
-  type Broker,
-  brokerOptions,
-  ConfigurationError,
-  planAccess,
-} from '../../src/index.ts';
+import { type Broker, brokerOptions, ConfigurationError, planAccess } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
+import { connectRequest } from './connect-request.ts';
 import { dialTcp } from './dial.ts';
 import { connectPacket, MqttPeer, publishedBy } from './mqtt-peer.ts';
 import { withBroker } from './running-broker.ts';
@@ -210,19 +205,7 @@ test('a value that new rules cannot take ends the connection that has it', { tim
 
 // ── A login that is under way while the plan changes
 
-const request: AuthenticationRequest = {
-  kind: 'connect',
-  peer: { transport: 'tcp', address: '192.0.2.1:1', listener: '' },
-  version: 5,
-  clientId: 'c',
-  username: 'ada',
-  password: null,
-  method: null,
-  data: null,
-  userProperties: [],
-  principal: null,
-  memory: null,
-};
+const request = connectRequest({ username: 'ada' });
 
 test('a verdict of the plan before counts by the plan of now', async () => {
   const slow = (): { judge: PlannedJudge; answer: () => void } => {
