@@ -2,13 +2,14 @@
 
 export { type Admin, type AdminOptions, type LogLevels, openAdmin } from './admin/admin.ts';
 export { type NewToken, TokenFileError } from './admin/tokens.ts';
-export { Access, type AccessFailure, type AccessPlan, type PlannedJudge } from './auth/access.ts';
+export { Access, type AccessFailure, type AccessPlan } from './auth/access.ts';
 export { AclFileError, parseAcl } from './auth/acl-file.ts';
 export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
 export { BackOff, type BackOffOptions } from './auth/back-off.ts';
 export { type Ban, type BanType, banTypes, type ListedBan } from './auth/ban-list.ts';
 export { type CertificateIdentity, certificateJudge } from './auth/certificate.ts';
 export { chain, type Judge, type JudgeAnswer, type JudgeRefusal, type Pass, type Word } from './auth/chain.ts';
+export type { AccessSet, PlannedJudge } from './auth/gate.ts';
 export { type HttpOptions, httpJudge } from './auth/http.ts';
 export { jwtJudge } from './auth/jwt.ts';
 export { readJwtKeys, readJwtSecret } from './auth/jwt-keys.ts';

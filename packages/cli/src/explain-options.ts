@@ -8,6 +8,7 @@ export interface ExplainArguments {
   readonly config: string;
   readonly client: string;
   readonly user?: string;
+  readonly access?: string;
   readonly group?: readonly string[];
   readonly value?: readonly string[];
   readonly qos: number;
@@ -31,6 +32,7 @@ export function define(command: Command, done: Done): void {
       '--user <name>',
       'the name that is proven: a user name, what a certificate or token says; without it nobody in particular',
     )
+    .option('--access <name>', 'the users and rules of that name, for clients of a listener with such an `access`')
     .option('--group <name>', 'a group that a service or token says it is in; may be repeated', several)
     .option(
       '--value <name=value>',

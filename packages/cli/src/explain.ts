@@ -3,7 +3,7 @@
  * and asks the rules themselves; what a service or a token would add is said on the command line.
  */
 
-import type { AccessPlan, Configuration, Deed, Mismatch, Rule, Subject } from '@pipit/broker';
+import type { AccessPlan, Deed, Mismatch, Rule, Subject } from '@pipit/broker';
 import { ConfigurationError, Permissions, planAccess, readConfiguration } from '@pipit/broker';
 import { parseFilter, type QoS, topicFilterProblem, topicNameProblem } from '@pipit/protocol';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
@@ -12,7 +12,7 @@ import type { ExplainArguments } from './explain-options.ts';
 /** Resolves to 0 when it is allowed, to 1 when it is not. Rejects with a CommandError. */
 export async function explainCommand(action: string, topic: string, options: ExplainArguments): Promise<number> {
   const deed = deedOf(action, topic, options);
-  const { configuration, plan } = await planOf(options.config);
+  const { plan, source } = await planOf(options);
   const subject = subjectOf(options);
   const lines = [...introduction(plan, subject, options)];
   if (plan.rules === null && plan.judges === null) {
@@ -22,7 +22,6 @@ export async function explainCommand(action: string, topic: string, options: Exp
   const rules = plan.rules ?? [];
   const permissions = permissionsFor(rules, plan, subject);
   const passed = permissions.explain(deed);
-  const source = configuration.aclFile ?? 'permissions';
   for (const [index, mismatch] of passed.entries()) {
     const rule = rules[index] as Rule;
     lines.push(
@@ -57,10 +56,16 @@ function deedOf(action: string, topic: string, { qos, retain }: ExplainArguments
   return { action, filter, shareName, qos: level };
 }
 
-async function planOf(path: string): Promise<{ configuration: Configuration; plan: AccessPlan }> {
+/** `source`: what its rules are called. */
+async function planOf({ config, access }: ExplainArguments): Promise<{ plan: AccessPlan; source: string }> {
   try {
-    const configuration = await readConfiguration(path);
-    return { configuration, plan: planAccess(configuration) };
+    const configuration = await readConfiguration(config);
+    const plan = planAccess(configuration);
+    if (access === undefined) return { plan, source: configuration.aclFile ?? 'permissions' };
+    const set = plan.sets?.get(access);
+    if (set === undefined) throw usageError(`the configuration has no access '${access}'.`);
+    const aclFile = configuration.access?.[access]?.aclFile;
+    return { plan: { ...set, groups: plan.groups }, source: aclFile ?? `access.${access}.permissions` };
   } catch (error) {
     throw error instanceof ConfigurationError ? new CommandError(error.message, exitCodes.usage) : error;
   }

@@ -21,6 +21,9 @@ permissions:
   - { effect: allow, action: publish, filter: 'sites/\${claim.site}/up', qos: [0, 1] }
   - { effect: allow, action: subscribe, filter: '$share/workers/a/#', users: [bob] }
   - { effect: allow, action: all, filter: 'a/#', groups: [staff] }
+access:
+  guests: { permissions: [{ effect: allow, action: publish, filter: b, groups: [staff] }] }
+  open: {}
 `,
 );
 
@@ -101,4 +104,14 @@ test('a configuration without rules, wrong usage, and values that are refused at
   ).outcome();
   assert.equal(broken.exitCode, 2);
   assert.match(broken.stderr, /there is no such file/);
+});
+
+test('a listener with users and rules of its own: --access', async () => {
+  const guest = await explain('--access', 'guests', '--user', 'ada', 'publish', 'b');
+  assert.match(guest.stdout, / {2}access\.guests\.permissions\[0\] .*\n {4}decides.*\nallowed\n$/);
+  assert.equal((await explain('--access', 'guests', 'publish', 'b')).exitCode, 1);
+  assert.equal((await explain('--access', 'open', 'publish', 'b')).exitCode, 0);
+  const none = await explain('--access', 'nowhere', 'publish', 'b');
+  assert.equal(none.exitCode, 2);
+  assert.match(none.stderr, /no access 'nowhere'/);
 });

@@ -20,6 +20,7 @@ export interface Identification extends Acceptance {
   /** See `Subject`. */
   readonly via?: string;
   readonly mark?: string;
+  readonly access?: string;
 }
 
 /**
@@ -42,7 +43,7 @@ export function permitted(
   identification: Identification,
   broker: Permissions | null,
 ): Acceptance | Refusal {
-  const { groups: _, values: _values, via: _via, mark: _mark, ...acceptance } = identification;
+  const { groups: _, values: _values, via: _via, mark: _mark, access: _access, ...acceptance } = identification;
   const permissions = identification.permissions ?? broker;
   if (permissions === null) return acceptance;
   const subject = subjectOf(request, identification);
@@ -67,7 +68,13 @@ function subjectOf(request: AuthenticationRequest, identification: Identificatio
 
 /** Of `known`, what has no value is left out, and what cannot stand for one level is named. */
 export function subjectWith(
-  { principal, groups = [], via, mark }: Pick<Identification, 'principal' | 'groups' | 'via' | 'mark'>,
+  {
+    principal,
+    groups = [],
+    via,
+    mark,
+    access,
+  }: Pick<Identification, 'principal' | 'groups' | 'via' | 'mark' | 'access'>,
   known: Readonly<Record<string, string | undefined>>,
 ): Subject {
   const values: Record<string, string> = {};
@@ -84,6 +91,7 @@ export function subjectWith(
     ...(unfit.length > 0 && { unfit }),
     ...(via !== undefined && { via }),
     ...(mark !== undefined && { mark }),
+    ...(access !== undefined && { access }),
   };
 }
 

@@ -41,6 +41,8 @@ export interface Subject {
   /** Which authority let it in, in that one's words, and by what: another mark is another password. */
   readonly via?: string;
   readonly mark?: string;
+  /** The set of users and rules that it came in by (see `Terms`); absent: the one that has no name. */
+  readonly access?: string;
 }
 
 /** The members of each group, by principal. */

@@ -38,6 +38,8 @@ export interface Terms {
   readonly allowEmptyClientId?: boolean;
   /** What such an id begins with. Default: `auto-`. */
   readonly assignedClientIdPrefix?: string;
+  /** Whose users and rules count, where there are several sets of them. For authorities: the core does not look at it. */
+  readonly access?: string;
 }
 
 /** What an authority is asked. Answer with a verdict for the same exchange. */

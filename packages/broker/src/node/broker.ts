@@ -162,6 +162,8 @@ export class Broker {
 
   async #listen(options: ListenerOptions, isHeld: boolean): Promise<Listener> {
     this.#assertRunning();
+    if (options.access !== undefined && (this.#options.access ?? this.#options.authority) === undefined)
+      throw new TypeError(`The listener names the access '${options.access}', and nobody is there to know it.`);
     const reception: Reception = {
       limits: this.#limits,
       readBuffer: this.#readBuffer,

@@ -6,6 +6,7 @@ import { type Document, isMap, isSeq, LineCounter, parseDocument, stringify } fr
 import type { ZodError } from 'zod';
 import { configurationSchema } from './config-schema.ts';
 import {
+  type AccessSettings,
   type AdminSettings,
   type AuthenticationSettings,
   type Configuration,
@@ -24,14 +25,12 @@ export async function readConfigurationFile(path: string): Promise<Configuration
   });
   const configuration = parseConfiguration(text, path);
   const folder = dirname(path);
-  const { data, authentication, aclFile, admin } = configuration;
+  const { data, access, admin } = configuration;
   return {
     ...configuration,
+    ...withAccessFiles(configuration, folder),
     ...(admin !== undefined && { admin: withPaths(admin, folder) }),
-    ...(aclFile !== undefined && { aclFile: resolve(folder, aclFile) }),
-    ...(authentication !== undefined && {
-      authentication: authentication.map((one) => withFiles(one, folder)),
-    }),
+    ...(access !== undefined && { access: mapValues(access, (set) => withAccessFiles(set, folder)) }),
     data: data.durability === 'memory' ? data : { ...data, directory: resolve(folder, data.directory) },
     listeners: configuration.listeners.map((listener) => withPaths(listener, folder)),
   };
@@ -61,20 +60,29 @@ export function configurationYaml(configuration: Configuration): string {
 
 /** Without passphrases, and without what is sent to an HTTP service to be let in. */
 export function withoutSecrets(configuration: Configuration): object {
-  const authentication = configuration.authentication?.map((one) => {
+  const { listeners, admin, access } = configuration;
+  return {
+    ...withoutHeaders(configuration),
+    listeners: listeners.map((listener) => withoutPassphrase(listener)),
+    ...(admin !== undefined && { admin: withoutPassphrase(admin) }),
+    ...(access !== undefined && { access: mapValues(access, withoutHeaders) }),
+  };
+}
+
+function withoutHeaders<Settings extends AccessSettings>(settings: Settings): Settings {
+  const authentication = settings.authentication?.map((one) => {
     if (!('headers' in one)) return one;
     const { headers: _, ...rest } = one;
     return rest;
   });
-  const listeners = configuration.listeners.map((listener) => {
-    return withoutPassphrase(listener);
-  });
-  return {
-    ...configuration,
-    listeners,
-    ...(configuration.admin !== undefined && { admin: withoutPassphrase(configuration.admin) }),
-    ...(authentication !== undefined && { authentication }),
-  };
+  return { ...settings, ...(authentication !== undefined && { authentication }) };
+}
+
+function mapValues<Value>(
+  record: Readonly<Record<string, Value>>,
+  map: (value: Value) => Value,
+): Record<string, Value> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
 }
 
 function withoutPassphrase<Settings extends object>(settings: Settings): Settings {
@@ -91,6 +99,15 @@ function contentOf(document: Document, name: string): unknown {
   }
 }
 
+function withAccessFiles<Settings extends AccessSettings>(settings: Settings, folder: string): Settings {
+  const { authentication, aclFile } = settings;
+  return {
+    ...settings,
+    ...(aclFile !== undefined && { aclFile: resolve(folder, aclFile) }),
+    ...(authentication !== undefined && { authentication: authentication.map((one) => withFiles(one, folder)) }),
+  };
+}
+
 function withFiles(settings: AuthenticationSettings, folder: string): AuthenticationSettings {
   if (settings.type === 'passwords') return { ...settings, file: resolve(folder, settings.file) };
   if (settings.type !== 'jwt') return settings;
@@ -102,7 +119,7 @@ function withFiles(settings: AuthenticationSettings, folder: string): Authentica
   };
 }
 
-const fileSettings = new Set(['cert', 'key', 'ca', 'tokensFile']);
+const fileSettings = new Set(['cert', 'key', 'ca', 'crl', 'tokensFile']);
 
 function withPaths<Settings extends AdminSettings | ListenerSettings>(settings: Settings, folder: string): Settings {
   const paths: Record<string, string> = {};

@@ -153,6 +153,7 @@ const terms = {
   retainAvailable: flag.exactOptional(),
   topicAliasMaximum: wholeNumber(0, 65_535).exactOptional(),
   allowEmptyClientId: flag.exactOptional(),
+  access: text.exactOptional(),
   assignedClientIdPrefix: z.string('must be a text').max(50, 'must have no more than 50 characters').exactOptional(),
 };
 
@@ -305,6 +306,22 @@ const logLevelsOfAreas = z.strictObject(
   },
 );
 
+const access = {
+  allowAnonymous: flag.default(allowAnonymous),
+  authentication: z.array(authentication).exactOptional(),
+  permissions: z
+    .array(ruleSchema)
+    .min(1, 'must have a rule; without permissions, everything is allowed')
+    .exactOptional(),
+  aclFile: text.exactOptional(),
+};
+
+function hasOneSource({ permissions, aclFile }: { permissions?: unknown; aclFile?: unknown }): boolean {
+  return permissions === undefined || aclFile === undefined;
+}
+
+const twoSources = { path: ['aclFile'], message: 'must not be there beside permissions' };
+
 export const configurationSchema: z.ZodType<Configuration> = z
   .strictObject({
     data: data.prefault({}),
@@ -313,13 +330,10 @@ export const configurationSchema: z.ZodType<Configuration> = z
       .min(1, 'must have at least one listener')
       .default([...defaultConfiguration.listeners]),
     admin: admin.exactOptional(),
-    allowAnonymous: flag.default(allowAnonymous),
-    authentication: z.array(authentication).min(1, 'must ask somebody').exactOptional(),
-    permissions: z
-      .array(ruleSchema)
-      .min(1, 'must have a rule; without permissions, everything is allowed')
+    ...access,
+    access: z
+      .record(text, z.strictObject(access).refine(hasOneSource, twoSources), 'must be a mapping')
       .exactOptional(),
-    aclFile: text.exactOptional(),
     groups: z.record(text, z.array(text, 'must be a list of names'), 'must be a mapping').exactOptional(),
     banned: z.array(banned).exactOptional(),
     limits: limits.prefault({}),
@@ -337,7 +351,11 @@ export const configurationSchema: z.ZodType<Configuration> = z
     logLevels: logLevelsOfAreas.prefault({}),
     logFormat: oneOf(logFormats).default(logFormat),
   })
-  .refine(({ permissions, aclFile }) => permissions === undefined || aclFile === undefined, {
-    path: ['aclFile'],
-    message: 'must not be there beside permissions',
+  .refine(hasOneSource, twoSources)
+  .superRefine(({ listeners, access: sets = {} }, context) => {
+    for (const [index, { access: name }] of listeners.entries()) {
+      if (name === undefined || Object.hasOwn(sets, name)) continue;
+      const message = 'must be a name under access';
+      context.addIssue({ code: 'custom', path: ['listeners', index, 'access'], message });
+    }
   });

@@ -70,19 +70,25 @@ export interface AdminSettings extends Partial<Pick<TlsSettings, 'cert' | 'key' 
   readonly tokensFile?: string;
 }
 
-export interface Configuration {
-  readonly data: DataSettings;
-  readonly listeners: readonly ListenerSettings[];
-  /** Absent: there is no HTTP API. */
-  readonly admin?: AdminSettings;
+/** Users and rules. */
+export interface AccessSettings {
   /** Listen beyond this machine although nobody is asked who they are. */
   readonly allowAnonymous: boolean;
-  /** Who is asked who a client is, in turn. Absent: nobody, and everybody gets in as nobody in particular. */
+  /** Who is asked who a client is, in turn. Absent: nobody, and everybody gets in as nobody in particular. Empty: nobody gets in. */
   readonly authentication?: readonly AuthenticationSettings[];
   /** Absent: everything is allowed; with `authentication`, nothing. */
   readonly permissions?: readonly Rule[];
   /** The path of an acl_file of Mosquitto's, instead of `permissions`. */
   readonly aclFile?: string;
+}
+
+export interface Configuration extends AccessSettings {
+  readonly data: DataSettings;
+  readonly listeners: readonly ListenerSettings[];
+  /** Absent: there is no HTTP API. */
+  readonly admin?: AdminSettings;
+  /** Users and rules of listeners that name them, instead of those above. */
+  readonly access?: Readonly<Record<string, AccessSettings>>;
   /** The members of each group that rules speak of. */
   readonly groups?: Groups;
   /** Who is kept out, whatever they show. Absent: nobody. */

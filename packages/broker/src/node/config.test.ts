@@ -179,18 +179,35 @@ test('Files named in a configuration are looked for beside it', async () => {
       path,
       `data: { directory: kept }
 listeners:
-  - { type: tls, port: 1, cert: a.pem, key: sub/a-key.pem, ca: /etc/ca.pem }
+  - { type: tls, port: 1, cert: a.pem, key: sub/a-key.pem, ca: /etc/ca.pem, crl: crl.pem }
   - { type: ws, port: 1, path: /ws }
   - { type: unix, path: pipit.sock }
+authentication: [{ type: passwords, file: users }]
+access: { guests: { authentication: [{ type: passwords, file: guests }], aclFile: acl } }
 `,
     );
-    const { data, listeners } = await readConfiguration(path);
+    const { data, listeners, authentication, access } = await readConfiguration(path);
     assert.deepEqual(data, { ...defaultData, directory: join(folder, 'kept') });
     assert.deepEqual(listeners, [
-      { type: 'tls', port: 1, cert: join(folder, 'a.pem'), key: join(folder, 'sub/a-key.pem'), ca: '/etc/ca.pem' },
+      {
+        type: 'tls',
+        port: 1,
+        cert: join(folder, 'a.pem'),
+        key: join(folder, 'sub/a-key.pem'),
+        ca: '/etc/ca.pem',
+        crl: join(folder, 'crl.pem'),
+      },
       { type: 'ws', port: 1, path: '/ws' },
       { type: 'unix', path: join(folder, 'pipit.sock') },
     ]);
+    assert.deepEqual(authentication, [{ type: 'passwords', file: join(folder, 'users') }]);
+    assert.deepEqual(access, {
+      guests: {
+        allowAnonymous: false,
+        authentication: [{ type: 'passwords', file: join(folder, 'guests') }],
+        aclFile: join(folder, 'acl'),
+      },
+    });
     await assert.rejects(readConfiguration(join(folder, 'none.yaml')), {
       name: 'ConfigurationError',
       message: `${join(folder, 'none.yaml')}: cannot be read: there is no such file`,
@@ -355,9 +372,10 @@ test('The examples of docs/configuration.md are configurations', () => {
   );
   assert.equal(examples[0]?.limits.receiveMaximum, 100);
   assert.equal(examples[1]?.authentication?.length, 4);
-  assert.equal(examples[2]?.banned?.length, 2);
-  assert.deepEqual(examples[3]?.permissions?.[2]?.qos, [0, 1]);
-  assert.equal(examples.length, 4);
+  assert.equal(examples[2]?.listeners[0]?.access, 'here');
+  assert.equal(examples[3]?.banned?.length, 2);
+  assert.deepEqual(examples[4]?.permissions?.[2]?.qos, [0, 1]);
+  assert.equal(examples.length, 5);
 });
 
 interface Schema {
@@ -407,4 +425,36 @@ test('What a listener holds its clients to: taken, printed, and refused when it 
       'a:5: listeners[3].assignedClientIdPrefix: must have no more than 50 characters',
     ],
   );
+});
+
+test('A listener with an access of its own: a name that is there, as open as that is, without secrets when printed', async () => {
+  const text = (name: string, set: string): string =>
+    `listeners: [{ type: tcp, host: 0.0.0.0, port: 1, access: ${name} }]\naccess: { here: ${set} }\n`;
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration(text('there', '{}'), 'a')),
+    ['a:1: listeners[0].access: must be a name under access'],
+  );
+  const both = "{ permissions: [{ effect: allow, action: all, filter: '#' }], aclFile: acl }";
+  assert.deepEqual(
+    problemsOf(() => parseConfiguration(text('here', both), 'a')),
+    ['a:2: access.here.aclFile: must not be there beside permissions'],
+  );
+  const options = (name: string, set: string): unknown => brokerOptions(parseConfiguration(text(name, set), 'a'));
+  assert.match(problemsOf(() => options('here', '{}')).join(), /^Other machines could reach mqtt:/);
+  assert.deepEqual(
+    problemsOf(() => options('here', '{ allowAnonymous: true }')),
+    [],
+  );
+  assert.deepEqual(
+    problemsOf(() => options('here', '{ authentication: [] }')),
+    [],
+  );
+  assert.match(
+    problemsOf(() => options('here', '{ allowAnonymous: true, aclFile: /nowhere }')).join(),
+    /^\/nowhere: cannot be read/,
+  );
+  const secret = "{ authentication: [{ type: http, url: 'https://x.example', headers: { authorization: secret } }] }";
+  const printed = await formatConfiguration(parseConfiguration(text('here', secret), 'a'));
+  assert.doesNotMatch(printed, /secret/);
+  assert.equal(parseConfiguration(printed, 'printed').access?.here?.authentication?.length, 1);
 });

@@ -117,14 +117,17 @@ export function configuredStore(
 }
 
 /** Certificates that cannot be used, and listeners that would let in whoever finds them. */
-function listenerProblems({ listeners, allowAnonymous, authentication }: Configuration): string[] {
+function listenerProblems(configuration: Configuration): string[] {
+  const { listeners, access = {} } = configuration;
   const options = listeners.map(listenerOptions);
   const problems = options.flatMap((listener, index) => {
     const problem = 'tls' in listener && listener.tls !== undefined ? tlsProblem(listener.tls) : undefined;
     return problem === undefined ? [] : [`listeners[${index}]: ${problem}`];
   });
-  const isAsked = authentication !== undefined;
-  const open = allowAnonymous || isAsked ? [] : options.filter((listener) => !isGuarded(listener));
+  const open = options.filter((listener) => {
+    const { allowAnonymous, authentication } = access[listener.access ?? ''] ?? configuration;
+    return !allowAnonymous && authentication === undefined && !isGuarded(listener);
+  });
   if (open.length > 0) {
     const urls = open.map((listener) => listenerUrl(listener, null)).join(', ');
     problems.push(

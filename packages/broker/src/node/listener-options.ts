@@ -38,6 +38,7 @@ const termNames = [
   'topicAliasMaximum',
   'allowEmptyClientId',
   'assignedClientIdPrefix',
+  'access',
 ] as const satisfies readonly (keyof Terms)[];
 
 export type ListenerOptions = Terms & TransportOptions;
