@@ -456,5 +456,6 @@ test('A listener with an access of its own: a name that is there, as open as tha
   const secret = "{ authentication: [{ type: http, url: 'https://x.example', headers: { authorization: secret } }] }";
   const printed = await formatConfiguration(parseConfiguration(text('here', secret), 'a'));
   assert.doesNotMatch(printed, /secret/);
-  assert.equal(parseConfiguration(printed, 'printed').access?.here?.authentication?.length, 1);
+  const sets = Object.values(parseConfiguration(printed, 'printed').access ?? {});
+  assert.equal(sets[0]?.authentication?.length, 1);
 });
