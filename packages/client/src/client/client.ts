@@ -13,7 +13,7 @@ import { type Interest, SubscribeCall, UnsubscribeCall } from '../core/interests
 import type { Message } from '../core/message.ts';
 import type { CoreOptions } from '../core/options.ts';
 import type { Status } from '../core/status.ts';
-import { encodeText } from './codec.ts';
+import { encodeText } from '../core/text.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
 import type { DurableOutbox } from './durable-outbox.ts';

@@ -1,4 +1,5 @@
 /** Payloads: bytes as they are, text as UTF-8, and anything else through a codec. */
+import { decodeText, encodeText } from '../core/text.ts';
 
 /** Turns values into payloads and back. Both may throw; what `decode` throws reaches whoever asked for the value. */
 export interface Codec<Value> {
@@ -8,13 +9,6 @@ export interface Codec<Value> {
   decode(payload: Uint8Array): Value;
 }
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-export function encodeText(text: string): Uint8Array {
-  return encoder.encode(text);
-}
-
 export const json: Codec<unknown> = {
   contentType: 'application/json',
   encode: (value) => {
@@ -22,10 +16,10 @@ export const json: Codec<unknown> = {
     if (text === undefined) throw new TypeError('There is no JSON for this value');
     return encodeText(text);
   },
-  decode: (payload) => JSON.parse(decoder.decode(payload)) as unknown,
+  decode: (payload) => JSON.parse(decodeText(payload)) as unknown,
 };
 
 export const text: Codec<string> = {
   encode: encodeText,
-  decode: (payload) => decoder.decode(payload),
+  decode: (payload) => decodeText(payload),
 };

@@ -1,5 +1,5 @@
 /** What `connect` takes, and what the core makes of it. */
-import { encodeUtf8, type PublishProperties, type QoS, type UserProperty, type WillProperties } from '@pipit/protocol';
+import type { PublishProperties, QoS, UserProperty, WillProperties } from '@pipit/protocol';
 import type { Message } from '../core/message.ts';
 import {
   type ClientLimits,
@@ -10,8 +10,9 @@ import {
   type ReconnectPolicy,
 } from '../core/options.ts';
 import type { Status } from '../core/status.ts';
+import { encodeText } from '../core/text.ts';
 import type { Client } from './client.ts';
-import { encodeText } from './codec.ts';
+
 import type { OutboxStore } from './outbox-store.ts';
 import type { Platform } from './platform.ts';
 import type { Transports } from './transport.ts';
@@ -95,7 +96,7 @@ export function coreOptionsOf(urls: readonly URL[], options: ConnectOptions): Co
     sessionExpirySeconds,
     keepAliveSeconds,
     username,
-    password: typeof password === 'string' ? encodeUtf8(password) : password,
+    password: typeof password === 'string' ? encodeText(password) : password,
     will: will === undefined ? null : willOf(will),
     authentication:
       authentication === undefined ? null : { method: authentication.method, data: authentication.data ?? null },

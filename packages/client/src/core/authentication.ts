@@ -1,11 +1,14 @@
 /** Enhanced authentication (section 4.12), the client's half: beside CONNECT, and again on a connection that is in use. */
-import { type AuthPacket, type AuthProperties, DecodeError, encodeClientPacket } from '@pipit/protocol';
+import type { AuthProperties } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import type { Reauthentication } from './call.ts';
-import { MqttError } from './failure.ts';
+import { writeReason } from './client-packet.ts';
+import { MqttError, notAllowed } from './failure.ts';
 import type { Output } from './output.ts';
+import { violation } from './packet-reader.ts';
+import type { ServerPacket } from './server-packet.ts';
 
 export class Authentication {
   /** Null: CONNECT has no method, and there is no AUTH either way. */
@@ -28,13 +31,13 @@ export class Authentication {
   }
 
   /** AUTH from the server: the challenge in it, or null when it was the last word. Throws DecodeError. */
-  received({ reasonCode, properties = {} }: AuthPacket): AuthProperties | null {
+  received({ reasonCode, properties }: ServerPacket): AuthProperties | null {
     const isOurs = this.#method !== null && properties.authenticationMethod === this.#method; // [MQTT-4.12.0-7]
     if (isOurs && reasonCode === ReasonCode.ContinueAuthentication) {
       this.#isAsked = true;
       return properties;
     }
-    if (!isOurs || this.#again === null) throw new DecodeError(ReasonCode.ProtocolError, 'a packet out of turn', 0);
+    if (!isOurs || this.#again === null) throw violation('a packet out of turn');
     this.#answers.succeed(this.#again, undefined);
     this.#again = null;
     return null;
@@ -49,8 +52,7 @@ export class Authentication {
   /** Begins again; `isConnected`: it is possible now. */
   begin(data: Uint8Array | null, call: Reauthentication, isConnected: boolean): void {
     if (this.#method === null || !isConnected || this.#again !== null) {
-      const words = 'Re-authentication is not possible now';
-      return this.#answers.fail(call, new MqttError('not-allowed', words));
+      return this.#answers.fail(call, notAllowed('Re-authentication is not possible now'));
     }
     this.#again = call;
     this.#say(ReasonCode.ReAuthenticate, data);
@@ -68,6 +70,6 @@ export class Authentication {
   #say(reasonCode: number, data: Uint8Array | null): void {
     const authenticationMethod = this.#method ?? '';
     const properties = { authenticationMethod, ...(data !== null && { authenticationData: data }) };
-    this.#output.packet(encodeClientPacket({ type: PacketType.Auth, reasonCode, properties }, 5));
+    writeReason(this.#output, 5, PacketType.Auth, reasonCode, properties);
   }
 }

@@ -7,22 +7,13 @@
  * There is one connection at a time. After `close` or `cut` among the effects, and after `closed`, nothing more is to be told of
  * the link it had. Calls are answered exactly once, all of them at the end at the latest.
  */
-import {
-  type ConnackPacket,
-  DecodeError,
-  type DisconnectPacket,
-  type DisconnectProperties,
-  decodeServerPacket,
-  encodeClientPacket,
-  Framer,
-  reasonCodeAllowed,
-  reasonCodeName,
-} from '@pipit/protocol';
+import { DecodeError, type DisconnectProperties, Framer, packetTypeName, reasonCodeName } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { Answers } from './answers.ts';
 import { Authentication } from './authentication.ts';
 import { Outgoing, type Reauthentication, type Settled } from './call.ts';
+import { writeConnect, writeReason, writeSubscribe } from './client-packet.ts';
 import type { Effect, Phase } from './effect.ts';
 import { Exchanges } from './exchanges.ts';
 import { MqttError, refusal } from './failure.ts';
@@ -30,13 +21,15 @@ import { Incoming } from './incoming.ts';
 import { type Interest, Interests, SubscribeCall, type UnsubscribeCall } from './interests.ts';
 import { KeepAlive } from './keep-alive.ts';
 import type { Message } from './message.ts';
-import { type CoreOptions, connectPacket } from './options.ts';
+import type { CoreOptions } from './options.ts';
 import { Output } from './output.ts';
+import { violation } from './packet-reader.ts';
 import { Receipts } from './receipts.ts';
 import { Redial } from './redial.ts';
-import { checkInterest, Requests } from './requests.ts';
+import { Requests } from './requests.ts';
 import { Sender } from './sender.ts';
 import { type Server, serverOf } from './server.ts';
+import { decodeServerPacket, type ServerPacket } from './server-packet.ts';
 import type { Status, Why } from './status.ts';
 
 const asked: Why = { cause: 'asked', message: 'The application asked for it', reasonCode: null };
@@ -75,7 +68,7 @@ export class Core {
   #ending: { readonly due: number; readonly reasonCode: number; readonly properties: DisconnectProperties } | null =
     null;
 
-  /** `seed`: 32 random bits. Throws EncodeError for a CONNECT that is not legal. */
+  /** `seed`: 32 random bits. Throws MqttError for a CONNECT that is not legal. */
   constructor(options: CoreOptions, seed: number) {
     this.#options = options;
     this.clientId = options.clientId;
@@ -89,7 +82,7 @@ export class Core {
     this.#authentication = new Authentication(options.authentication?.method ?? null, this.output, this.answers);
     this.#keepAlive = new KeepAlive(limits.pingTimeoutMs);
     this.#redial = new Redial(options.reconnect, options.servers, seed);
-    encodeClientPacket(connectPacket(options, options.clientId, options.cleanStart), version);
+    writeConnect(new Output(), options, options.clientId, options.cleanStart);
   }
 
   get phase(): Phase {
@@ -117,8 +110,7 @@ export class Core {
     this.#unsentBytes = 0;
     this.#keepAlive.start(0, now);
     this.output.clear();
-    const connect = connectPacket(this.#options, this.clientId, this.#startsClean);
-    this.output.packet(encodeClientPacket(connect, this.#options.version)); // [MQTT-3.1.0-1]
+    writeConnect(this.output, this.#options, this.clientId, this.#startsClean); // [MQTT-3.1.0-1]
   }
 
   /** bytes[start, end) arrived. They stay the caller's; a Buffer is no good here, its slices are not copies. */
@@ -171,7 +163,8 @@ export class Core {
   subscribe(call: SubscribeCall, now: number): void {
     if (!this.#accepts(call)) return;
     try {
-      for (const interest of call.interests) checkInterest(interest, this.#options.version);
+      const trial = new Output();
+      for (const interest of call.interests) writeSubscribe(trial, [interest], 1, this.#options.version);
     } catch (error) {
       return this.answers.fail(call, error as MqttError);
     }
@@ -273,32 +266,31 @@ export class Core {
 
   #packet(framer: Framer, now: number): void {
     if (this.#phase === 'connected' && this.#exchanges.atOnce(framer)) return;
-    const packet = this.#decode(framer.bytes, framer.start, framer.end);
+    const packet = this.#decode(framer);
     if (packet.type === PacketType.Auth) {
       const properties = this.#authentication.received(packet);
       if (properties !== null) this.#effects.push({ kind: 'challenge', properties });
       return;
     }
     if (this.#phase === 'greeting') {
-      if (packet.type !== PacketType.Connack)
-        throw new DecodeError(ReasonCode.ProtocolError, 'a packet out of turn', 0);
+      if (packet.type !== PacketType.Connack) throw violation('a packet out of turn');
       return this.#greeted(packet, now);
     }
     if (packet.type === PacketType.Disconnect) return this.#dismissed(packet, now);
     this.#exchanges.packet(packet);
   }
 
-  #decode(bytes: Uint8Array, start: number, end: number): ReturnType<typeof decodeServerPacket> {
+  #decode(framer: Framer): ServerPacket {
+    const { bytes, start, end } = framer;
     const { version } = this.#options;
     const isConnack = this.#phase === 'greeting' && (bytes[start] as number) >> 4 === PacketType.Connack;
     // A server that only knows 3.1.1 answers as it can: four bytes, which are no CONNACK of 5.0.
-    if (isConnack && version === 5 && end - start === 4 && bytes[start + 3] === 1) {
-      return { type: PacketType.Connack, sessionPresent: false, reasonCode: ReasonCode.UnsupportedProtocolVersion };
-    }
-    return decodeServerPacket(bytes, start, end, version);
+    const isOld = isConnack && version === 5 && end - start === 4 && bytes[start + 3] === 1;
+    if (!isOld) return decodeServerPacket(framer, version);
+    return { ...decodeServerPacket(framer, 4), reasonCode: ReasonCode.UnsupportedProtocolVersion };
   }
 
-  #greeted({ reasonCode, sessionPresent, properties = {} }: ConnackPacket, now: number): void {
+  #greeted({ reasonCode, sessionPresent, properties }: ServerPacket, now: number): void {
     const { version, keepAliveSeconds } = this.#options;
     const code = version === 5 ? reasonCode : (returnCodes[reasonCode] as number);
     if (code !== 0) {
@@ -306,8 +298,7 @@ export class Core {
       return this.#refused({ cause: 'refused', message: words, reasonCode: code }, properties.serverReference, now);
     }
     // [MQTT-3.2.2-4]
-    if (sessionPresent && this.#startsClean)
-      throw new DecodeError(ReasonCode.ProtocolError, 'CONNACK: a session we do not know', 0);
+    if (sessionPresent && this.#startsClean) throw violation('a session we do not know');
     this.clientId = properties.assignedClientIdentifier ?? this.clientId;
     const server = serverOf(properties, keepAliveSeconds);
     this.#server = server;
@@ -324,7 +315,7 @@ export class Core {
     this.#tell({ state: 'connected', clientId: this.clientId, sessionPresent, properties, why: this.#why });
   }
 
-  #dismissed({ reasonCode, properties = {} }: DisconnectPacket, now: number): void {
+  #dismissed({ reasonCode, properties }: ServerPacket, now: number): void {
     const words = properties.reasonString === undefined ? '' : `: ${properties.reasonString}`;
     const message = `The server disconnected: ${reasonCodeName(reasonCode)}${words}`;
     this.#effects.push({ kind: 'close' });
@@ -334,11 +325,13 @@ export class Core {
   }
 
   #violated(error: DecodeError, now: number): void {
-    const isSayable = reasonCodeAllowed(error.reasonCode, PacketType.Disconnect, 'client');
-    const reasonCode = isSayable ? error.reasonCode : ReasonCode.ProtocolError;
+    const { reasonCode } = error;
     if (this.#phase === 'connected') this.#goodbye(reasonCode, {});
     this.#effects.push({ kind: 'close' });
-    const message = `The server sent what is not MQTT: ${error.message}`;
+    // Nothing is shown when it was the framer that could not go on.
+    const { bytes, start } = this.#framer;
+    const packet = bytes.length === 0 ? '' : `${packetTypeName((bytes[start] as number) >> 4)}: `;
+    const message = `The server sent what is not MQTT: ${packet}${error.message}`;
     this.#lost({ cause: 'protocol-error', message, reasonCode }, now);
   }
 
@@ -481,16 +474,15 @@ export class Core {
   }
 
   #ping(now: number): void {
-    this.output.packet(encodeClientPacket({ type: PacketType.Pingreq }, this.#options.version));
+    this.output.uint16(PacketType.Pingreq << 12);
     this.#keepAlive.asked(now);
   }
 
   #goodbye(reasonCode: number, properties: DisconnectProperties): void {
-    const isOld = this.#options.version === 4;
+    const { version } = this.#options;
     // Before 5.0 a goodbye has no words, and one that means "publish my will" is none at all.
-    if (isOld && reasonCode === ReasonCode.DisconnectWithWill) return;
-    const words = isOld ? { reasonCode: 0 } : { reasonCode, properties };
-    this.output.packet(encodeClientPacket({ type: PacketType.Disconnect, ...words }, this.#options.version));
+    if (version === 4 && reasonCode === ReasonCode.DisconnectWithWill) return;
+    writeReason(this.output, version, PacketType.Disconnect, reasonCode, properties);
   }
 
   #tell(status: Status): void {

@@ -1,13 +1,16 @@
 /** The packets of an accepted connection: messages either way and their acknowledgements, SUBACK, UNSUBACK. */
-import { DecodeError, encodeClientPacket, FlightState, type Framer, type ServerPacket } from '@pipit/protocol';
+import { FlightState, type Framer } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
+import { writeAcknowledgement } from './client-packet.ts';
 import type { Incoming } from './incoming.ts';
 import type { Message } from './message.ts';
 import type { Output } from './output.ts';
+import { violation } from './packet-reader.ts';
 import type { Receipts } from './receipts.ts';
 import type { Requests } from './requests.ts';
 import type { Sender } from './sender.ts';
+import type { ServerPacket } from './server-packet.ts';
 
 const pubackLength = 4;
 const pubackByte = PacketType.Puback << 4;
@@ -72,18 +75,17 @@ export class Exchanges {
       case PacketType.Pingresp:
         return;
       default:
-        throw new DecodeError(ReasonCode.ProtocolError, 'a packet out of turn', 0);
+        throw violation('a packet out of turn');
     }
   }
 
   /** Acknowledges a message with a reason code that is not 0 (5.0). */
   refuse({ qos, packetId, reasonCode }: Message): void {
     const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    this.#output.packet(encodeClientPacket({ type, packetId, reasonCode }, this.#version));
+    writeAcknowledgement(this.#output, type, packetId, reasonCode);
   }
 
   #reply(type: typeof PacketType.Pubrel | typeof PacketType.Pubcomp, packetId: number, reasonCode: number): void {
-    const said = this.#version === 5 ? reasonCode : 0;
-    this.#output.packet(encodeClientPacket({ type, packetId, reasonCode: said }, this.#version));
+    writeAcknowledgement(this.#output, type, packetId, this.#version === 5 ? reasonCode : 0);
   }
 }

@@ -42,6 +42,23 @@ export class MqttError extends Error {
   }
 }
 
+/** What was asked for may not be sent; `reasonCode` is what a server would answer. */
+export function notAllowed(problem: string, reasonCode: number | null = null): MqttError {
+  return new MqttError('not-allowed', problem, reasonCode);
+}
+
+/** The value, if it is an integer within the bounds. Throws MqttError. */
+export function checkedInteger(
+  value: number,
+  min: number,
+  max: number,
+  field: string,
+  reasonCode: number | null = null,
+): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw notAllowed(`${field} must be an integer from ${min} to ${max}, not ${value}`, reasonCode);
+}
+
 /** The server's refusal of `what`, in its own words if it has any. */
 export function refusal(
   what: string,

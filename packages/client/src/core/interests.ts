@@ -134,9 +134,8 @@ export class Interests {
       topic.plan = this.#all.filter((interest) => interest.wants(topic.name));
       topic.planVersion = this.#version;
     }
-    if (!this.#hasIdentifiers || message.propertyBytes === null) return topic.plan;
     const { subscriptionIdentifiers: own } = message.properties;
-    if (own === undefined) return topic.plan;
+    if (!this.#hasIdentifiers || own === undefined) return topic.plan;
     return topic.plan.filter(({ identifier }) => identifier === null || own.includes(identifier));
   }
 

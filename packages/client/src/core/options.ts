@@ -1,6 +1,5 @@
 /** What a client is told once, with every default and why it is what it is. Milliseconds and bytes unless the name says otherwise. */
-import type { ConnectPacket, ConnectProperties, UserProperty, Will } from '@pipit/protocol';
-import * as PacketType from '@pipit/protocol/packet-types';
+import type { UserProperty, Will } from '@pipit/protocol';
 
 export interface CoreOptions {
   /** 4 is MQTT 3.1.1. */
@@ -100,33 +99,3 @@ export const defaultReconnect: ReconnectPolicy = {
   stopOn: new Set([0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8a, 0x8c, 0x8e, 0x9c, 0x9d]),
   enabled: true,
 };
-
-/** CONNECT for a client id, with or without the session the server may have. */
-export function connectPacket(options: CoreOptions, clientId: string, cleanStart: boolean): ConnectPacket {
-  const { version, keepAliveSeconds, username, password, will } = options;
-  return {
-    type: PacketType.Connect,
-    version,
-    clientId,
-    cleanStart,
-    keepAlive: keepAliveSeconds,
-    ...(username !== null && { username }),
-    ...(password !== null && { password }),
-    ...(will !== null && { will }),
-    ...(version === 5 && { properties: connectProperties(options) }),
-  };
-}
-
-function connectProperties(options: CoreOptions): ConnectProperties {
-  const { limits, authentication, sessionExpirySeconds, requestResponseInformation, userProperties } = options;
-  return {
-    ...(sessionExpirySeconds > 0 && { sessionExpiryInterval: sessionExpirySeconds }),
-    receiveMaximum: limits.receiveMaximum,
-    maximumPacketSize: limits.packetBytesMax,
-    ...(limits.topicAliasMaximum > 0 && { topicAliasMaximum: limits.topicAliasMaximum }),
-    ...(requestResponseInformation && { requestResponseInformation }),
-    ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
-    ...(authentication !== null && { authenticationMethod: authentication.method }),
-    ...(authentication?.data != null && { authenticationData: authentication.data }),
-  };
-}

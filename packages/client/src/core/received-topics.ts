@@ -3,8 +3,9 @@
  *
  * Bounded: when the table is full all are forgotten and made again. A plan is good for one version of the interests.
  */
-import { copyBytes, decodeUtf8, hashBytes, sameBytes, topicNameProblem, viewOf } from '@pipit/protocol';
+import { hashBytes, sameBytes, topicNameProblem, viewOf } from '@pipit/protocol';
 import type { Interest } from './interests.ts';
+import { decodeField } from './text.ts';
 
 const slotsCount = 8192;
 const topicsMax = slotsCount / 2;
@@ -48,28 +49,20 @@ export class ReceivedTopics {
     let slot = hash & (slotsCount - 1);
     for (let probes = 0; probes < probesMax; probes++, slot = (slot + 1) & (slotsCount - 1)) {
       const topic = this.#slots[slot] as ReceivedTopic | null;
-      if (topic === null) return this.#add(bytes, view, start, end, hash, slot);
+      if (topic === null) return this.#add(bytes, start, end, hash, slot);
       if (topic.hash === hash && topic.equals(view, start, end)) {
         this.#last = topic;
         return topic;
       }
     }
     this.#forget();
-    return this.#add(bytes, view, start, end, hash, hash & (slotsCount - 1));
+    return this.#add(bytes, start, end, hash, hash & (slotsCount - 1));
   }
 
-  #add(
-    bytes: Uint8Array,
-    view: DataView,
-    start: number,
-    end: number,
-    hash: number,
-    slot: number,
-  ): ReceivedTopic | null {
-    const name = decodeUtf8(bytes, start, end);
+  #add(bytes: Uint8Array, start: number, end: number, hash: number, slot: number): ReceivedTopic | null {
+    const own = bytes.slice(start, end);
+    const name = decodeField(own);
     if (topicNameProblem(name, Number.POSITIVE_INFINITY) !== undefined) return null;
-    const own = new Uint8Array(end - start);
-    copyBytes(own, viewOf(own), 0, bytes, view, start, end - start);
     const topic = new ReceivedTopic(name, own, hash);
     if (this.#count >= topicsMax) {
       this.#forget();

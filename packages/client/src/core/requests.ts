@@ -1,23 +1,17 @@
 /** SUBSCRIBE and UNSUBSCRIBE: asked in batches within what servers accept, answered filter by filter. */
-import {
-  DecodeError,
-  EncodeError,
-  encodeClientPacket,
-  FlightState,
-  type SubackPacket,
-  type SubscribePacket,
-  type UnsubackPacket,
-} from '@pipit/protocol';
-import * as PacketType from '@pipit/protocol/packet-types';
+import { FlightState } from '@pipit/protocol';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
-import { MqttError, refusal } from './failure.ts';
+import { writeSubscribe, writeUnsubscribe } from './client-packet.ts';
+import { refusal } from './failure.ts';
 import type { Interest, Interests } from './interests.ts';
 import type { CoreOptions } from './options.ts';
 import type { Output } from './output.ts';
+import { violation } from './packet-reader.ts';
 import { SubscribeRequest, UnsubscribeRequest } from './request.ts';
 import type { Sender } from './sender.ts';
 import type { Server } from './server.ts';
+import type { ServerPacket } from './server-packet.ts';
 
 export class Requests {
   readonly #options: CoreOptions;
@@ -59,26 +53,24 @@ export class Requests {
       if (call === null) break;
       const request = new UnsubscribeRequest(call);
       const packetId = window.open(FlightState.AwaitAnswer, request);
-      const filters = [...call.filters];
-      const bytes = encodeClientPacket({ type: PacketType.Unsubscribe, packetId, filters }, this.#options.version);
-      this.#output.packet(bytes);
+      writeUnsubscribe(this.#output, call.filters, packetId, this.#options.version);
       this.#unsubscribing.push(request);
     }
   }
 
   /** Throws DecodeError when it does not fit what was asked. */
-  suback({ packetId, reasonCodes }: SubackPacket): void {
+  suback({ packetId, reasonCodes }: ServerPacket): void {
     const request = this.#take(packetId);
     if (!(request instanceof SubscribeRequest)) return;
     if (request.interests.length !== reasonCodes.length) {
-      throw new DecodeError(ReasonCode.ProtocolError, 'SUBACK: not one Reason Code for each filter', 0);
+      throw violation('there is not one Reason Code for each filter');
     }
     request.interests.forEach((interest, index) => {
       this.#interests.answered(interest, reasonCodes[index] as number);
     });
   }
 
-  unsuback({ packetId, reasonCodes, properties }: UnsubackPacket): void {
+  unsuback({ packetId, reasonCodes, properties }: ServerPacket): void {
     const request = this.#take(packetId);
     if (!(request instanceof UnsubscribeRequest)) return;
     this.#unsubscribing = this.#unsubscribing.filter((other) => other !== request);
@@ -99,33 +91,8 @@ export class Requests {
   #subscribe(batch: Interest[], server: Server): boolean {
     const { window } = this.#sender;
     const packetId = window.open(FlightState.AwaitAnswer, new SubscribeRequest(batch));
-    const bytes = encodeClientPacket(subscribePacket(batch, packetId), this.#options.version);
-    if (bytes.length <= server.packetBytesMax) {
-      this.#output.packet(bytes);
-      return true;
-    }
-    window.close(packetId);
-    return false;
+    const isSent = writeSubscribe(this.#output, batch, packetId, this.#options.version, server.packetBytesMax);
+    if (!isSent) window.close(packetId);
+    return isSent;
   }
-}
-
-/** Throws MqttError when the interest could not even be asked for in this version. */
-export function checkInterest(interest: Interest, version: 4 | 5): void {
-  try {
-    encodeClientPacket(subscribePacket([interest], 1), version);
-  } catch (error) {
-    if (!(error instanceof EncodeError)) throw error;
-    throw new MqttError('not-allowed', error.message, error.reasonCode);
-  }
-}
-
-/** What is beside the filters holds for all of them: only an interest alone has any. */
-function subscribePacket(batch: readonly Interest[], packetId: number): SubscribePacket {
-  const [{ identifier, userProperties, isPlain }] = batch as [Interest, ...Interest[]];
-  const properties = {
-    ...(identifier !== null && { subscriptionIdentifier: identifier }),
-    ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
-  };
-  const subscriptions = batch.map(({ request }) => request);
-  return { type: PacketType.Subscribe, packetId, subscriptions, ...(!isPlain && { properties }) };
 }

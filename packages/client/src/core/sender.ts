@@ -7,22 +7,16 @@
  *
  * A message over which connection after connection is lost is found by sending one at a time, and set aside.
  */
-import {
-  EncodeError,
-  encodeClientPacket,
-  FlightState,
-  type PublishPacket,
-  type PublishProperties,
-  SendWindow,
-} from '@pipit/protocol';
+import { FlightState, type PublishProperties, SendWindow } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
-import { MqttError, refusal } from './failure.ts';
+import { writePublish } from './client-packet.ts';
+import { MqttError, notAllowed, refusal } from './failure.ts';
 import type { ClientLimits, CoreOptions, OutboxOverflow } from './options.ts';
 import { Outbox } from './outbox.ts';
-import type { Output } from './output.ts';
+import { lengthBytes, type Output } from './output.ts';
 import type { Request } from './request.ts';
 import { type SentTopic, SentTopics } from './sent-topics.ts';
 import type { Server } from './server.ts';
@@ -85,11 +79,7 @@ export class Sender {
   sendAtOnce(topic: string, payload: Uint8Array, retain: boolean, unsentBytes: number): boolean {
     if (this.#server === null || this.outbox.count > 0 || this.#resumedTo >= 0) return false;
     if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
-    try {
-      this.#write(this.#topics.get(topic), payload, 0, retain, false, 0);
-    } catch (error) {
-      throw notAllowed(error);
-    }
+    this.#write(this.#topics.get(topic), payload, 0, retain, false, 0);
     return true;
   }
 
@@ -99,7 +89,7 @@ export class Sender {
       this.#topics.get(message.topic);
       if (this.outbox.count === 0 && this.#maySend(message, unsentBytes)) return this.#send(message);
     } catch (error) {
-      return this.#answers.fail(message, notAllowed(error));
+      return this.#answers.fail(message, failureOf(error));
     }
     const makesRoom = this.#overflow === 'drop-oldest' && this.outbox.couldTake(message);
     for (let oldest = this.outbox.peek(); makesRoom && oldest !== null && !this.outbox.takes(message); ) {
@@ -164,7 +154,7 @@ export class Sender {
       try {
         this.#send(message, now);
       } catch (error) {
-        this.#answers.fail(message, notAllowed(error));
+        this.#answers.fail(message, failureOf(error));
       }
     }
   }
@@ -233,7 +223,7 @@ export class Sender {
     return qos === 0 || (this.#open < this.#openMax && !this.window.isFull);
   }
 
-  /** Throws MqttError or EncodeError for what may not be sent here, and then has sent nothing. */
+  /** Throws MqttError for what may not be sent here, and then has sent nothing. */
   #send(message: Outgoing, now = 0): void {
     const { qos } = message;
     if (qos === 0) {
@@ -254,7 +244,7 @@ export class Sender {
 
   #encode(message: Outgoing, packetId: number, dup: boolean, now: number): void {
     const { topic, payload, qos, retain, properties } = message;
-    if (properties !== null) return this.#encodeWhole(message, properties, packetId, dup, now);
+    if (properties !== null && this.#version === 5) return this.#encodeWhole(message, properties, packetId, dup, now);
     this.#write(this.#topics.get(topic), payload, qos, retain, dup, packetId);
   }
 
@@ -272,22 +262,22 @@ export class Sender {
   }
 
   #encodeWhole(message: Outgoing, properties: PublishProperties, packetId: number, dup: boolean, now: number): void {
-    const { topic, payload, qos, retain, expiresAt } = message;
+    const { topic, qos, retain, expiresAt } = message;
+    const server = this.#server as Server;
     const left = Math.max(1, Math.ceil((expiresAt - now) / 1000));
     const counted =
       now > 0 && expiresAt < Number.POSITIVE_INFINITY ? { ...properties, messageExpiryInterval: left } : properties;
-    const packet: PublishPacket = { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId };
-    if (this.#version === 5) packet.properties = counted;
-    const bytes = encodeClientPacket(packet, this.#version);
-    this.#check(this.#server as Server, qos, retain, bytes.length);
-    this.#output.packet(bytes);
+    this.#check(server, qos, retain, 0);
+    const bytesMax = server.packetBytesMax;
+    if (!writePublish(this.#output, message, this.#topics.get(topic), counted, packetId, dup, bytesMax))
+      throw tooLarge();
   }
 
   /** Throws MqttError for what the server has said it does not take. `size`: of the whole packet. */
   #check(server: Server, qos: number, retain: boolean, size: number): void {
     if (qos > server.maximumQoS) throw impossible('QoS', ReasonCode.QoSNotSupported); // [MQTT-3.2.2-11]
     if (retain && !server.retain) throw impossible('retained messages', ReasonCode.RetainNotSupported); // [MQTT-3.2.2-14]
-    if (size > server.packetBytesMax) throw impossible('a packet that large', ReasonCode.PacketTooLarge); // [MQTT-3.2.2-15]
+    if (size > server.packetBytesMax) throw tooLarge(); // [MQTT-3.2.2-15]
   }
 
   /** Goes on with what has to be sent again, within the window of the server. */
@@ -313,7 +303,7 @@ export class Sender {
       this.#open++;
     } catch (error) {
       // The server takes less than it did. Its identifier stays in use: the server may know it.
-      this.#answers.fail(message, notAllowed(error));
+      this.#answers.fail(message, failureOf(error));
       this.window.advance(id, this.window.stateOf(id), null);
     }
   }
@@ -376,16 +366,15 @@ function full(): MqttError {
 }
 
 function impossible(what: string, reasonCode: number): MqttError {
-  return new MqttError('not-allowed', `The server does not take this: ${what}`, reasonCode);
+  return notAllowed(`The server does not take this: ${what}`, reasonCode);
 }
 
-/** What the caller is told of a message that could not be encoded. Anything else is a mistake of ours, and thrown. */
-function notAllowed(error: unknown): MqttError {
+function tooLarge(): MqttError {
+  return impossible('a packet that large', ReasonCode.PacketTooLarge);
+}
+
+/** What the caller is told of a message that could not be written. Anything else is a mistake of ours, and thrown. */
+function failureOf(error: unknown): MqttError {
   if (error instanceof MqttError) return error;
-  if (error instanceof EncodeError) return new MqttError('not-allowed', error.message, error.reasonCode);
   throw error;
-}
-
-function lengthBytes(length: number): number {
-  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : 4;
 }

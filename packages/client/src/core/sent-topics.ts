@@ -4,8 +4,10 @@
  * Which of them have an alias is known per connection: a topic gets one when it is used a second time, so that a topic used
  * once (a request's own) takes none away.
  */
-import { EncodeError, encodeUtf8, SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
+import { SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
+import { notAllowed } from './failure.ts';
+import { encodeText } from './text.ts';
 
 const topicsMax = 4096;
 
@@ -32,15 +34,15 @@ export class SentTopics {
   #aliases = new SentAliases<SentTopic>(0);
   #connection = 1;
 
-  /** Throws EncodeError for what is no topic name. */
+  /** Throws MqttError for what is no topic name. */
   get(name: string): SentTopic {
     if (this.#last?.name === name) return this.#last;
     let topic = this.#topics.get(name);
     if (topic === undefined) {
       const problem = topicNameProblem(name, Number.POSITIVE_INFINITY);
-      if (problem !== undefined) throw new EncodeError(ReasonCode.TopicNameInvalid, problem); // [MQTT-3.3.2-2]
+      if (problem !== undefined) throw notAllowed(problem, ReasonCode.TopicNameInvalid); // [MQTT-3.3.2-2]
       if (this.#topics.size >= topicsMax) this.#topics.clear();
-      topic = new SentTopic(name, encodeUtf8(name));
+      topic = new SentTopic(name, encodeText(name));
       this.#topics.set(name, topic);
     }
     this.#last = topic;

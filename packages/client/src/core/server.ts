@@ -1,12 +1,13 @@
 /** What the server of a connection takes and asks for, from its CONNACK (section 3.2.2.3); before 5.0 all of it is the default. */
 import type { ConnackProperties, QoS } from '@pipit/protocol';
 import type { SubscriptionSupport } from './interests.ts';
+import { packetBytesMax } from './output.ts';
 
 export interface Server extends SubscriptionSupport {
   readonly receiveMaximum: number;
   readonly maximumQoS: QoS;
   readonly retain: boolean;
-  /** Of a whole packet; Infinity: no limit. */
+  /** Of a whole packet. */
   readonly packetBytesMax: number;
   readonly topicAliasMaximum: number;
   /** 0: none. */
@@ -19,7 +20,7 @@ export function serverOf(properties: ConnackProperties, keepAliveSeconds: number
     receiveMaximum: properties.receiveMaximum ?? 65_535,
     maximumQoS: properties.maximumQoS ?? 2,
     retain: properties.retainAvailable ?? true,
-    packetBytesMax: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
+    packetBytesMax: properties.maximumPacketSize ?? packetBytesMax,
     topicAliasMaximum: properties.topicAliasMaximum ?? 0,
     wildcards: properties.wildcardSubscriptionAvailable ?? true,
     shared: properties.sharedSubscriptionAvailable ?? true,

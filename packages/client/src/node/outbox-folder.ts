@@ -12,7 +12,7 @@
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { decodePacket, encodeClientPacket, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
+import { decodePacket, encodePacket, PacketType, type PublishPacket, viewOf } from '@pipit/protocol';
 import type { OutboxStore, StoredMessage } from '../client/outbox-store.ts';
 
 export interface OutboxFolderOptions {
@@ -248,7 +248,7 @@ function messageOf(body: Buffer, place: number): StoredMessage {
 function putRecord({ place, topic, payload, qos, retain, properties, expiresAt }: StoredMessage): Uint8Array {
   const words = properties === null ? {} : { properties };
   const packet = { type: PacketType.Publish, topic, payload, qos, retain, dup: false, packetId: anyPacketId, ...words };
-  const bytes = encodeClientPacket(packet, 5);
+  const bytes = encodePacket(packet, 5, 'client');
   const record = recordOf(put, place, 8 + bytes.length);
   viewOf(record).setFloat64(headerBytes + 9, expiresAt ?? Number.POSITIVE_INFINITY);
   record.set(bytes, headerBytes + 17);

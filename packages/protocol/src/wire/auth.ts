@@ -2,8 +2,8 @@
 
 import type { Sender } from './fixed-header.ts';
 import * as PacketType from './packet-types.ts';
-import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
+import type { PropertyValues } from './property-table.ts';
 import type { Reader } from './reader.ts';
 import { reasonCodeAllowed } from './reason-code-table.ts';
 import * as ReasonCode from './reason-codes.ts';
@@ -25,13 +25,14 @@ export function decodeAuth(reader: Reader, sender: Sender): AuthPacket {
   const packet: AuthPacket = { type: PacketType.Auth, reasonCode: ReasonCode.Success };
   if (reader.left > 0) {
     packet.reasonCode = reader.uint8('Reason Code');
+    if (!reasonCodeAllowed(packet.reasonCode, PacketType.Auth, sender)) {
+      const problem = `a ${sender} may not send AUTH with Reason Code ${packet.reasonCode}`;
+      reader.fail(ReasonCode.ProtocolError, problem, reader.at - 1); // [MQTT-3.15.2-1]
+    }
     const properties = readProperties(reader, PacketType.Auth, sender);
     if (properties !== undefined) packet.properties = properties;
   }
   reader.expectEnd();
-  if (!reasonCodeAllowed(packet.reasonCode, PacketType.Auth, sender)) {
-    reader.fail(ReasonCode.ProtocolError, `a ${sender} may not send AUTH with Reason Code ${packet.reasonCode}`); // [MQTT-3.15.2-1]
-  }
   if (packet.properties?.authenticationMethod === undefined) {
     reader.fail(ReasonCode.ProtocolError, 'there is no Authentication Method');
   }

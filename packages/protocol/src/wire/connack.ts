@@ -2,8 +2,8 @@
 
 import type { ProtocolVersion } from './fixed-header.ts';
 import * as PacketType from './packet-types.ts';
-import type { PropertyValues } from './property.ts';
 import { readProperties, writeProperties } from './property.ts';
+import type { PropertyValues } from './property-table.ts';
 import type { Reader } from './reader.ts';
 import { reasonCodeAllowed } from './reason-code-table.ts';
 import * as ReasonCode from './reason-codes.ts';

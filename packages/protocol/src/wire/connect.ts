@@ -2,8 +2,8 @@
 
 import type { ProtocolVersion, QoS } from './fixed-header.ts';
 import * as PacketType from './packet-types.ts';
-import type { PropertyValues } from './property.ts';
-import { readProperties, willPlace, writeProperties } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
+import { type PropertyValues, willPlace } from './property-table.ts';
 import type { Reader } from './reader.ts';
 import * as ReasonCode from './reason-codes.ts';
 import { topicNameProblem } from './topic.ts';

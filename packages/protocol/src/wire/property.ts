@@ -1,196 +1,29 @@
-/**
- * The 27 properties of MQTT 5.0 (section 2.2.2.2) as one table that drives reading, writing and validating them: which
- * packets may carry one, from which side, how often, and which values it may have.
- */
-
+/** Reading, checking and writing blocks of properties (section 2.2.2) as their table says. */
 import type { ProtocolVersion, Sender } from './fixed-header.ts';
-import type { PacketType as AnyType } from './packet-type.ts';
-import * as PacketType from './packet-types.ts';
+import {
+  type Property,
+  type PropertyPlace,
+  type PropertyValues,
+  propertyAllowed,
+  propertyTable,
+  type UserProperty,
+} from './property-table.ts';
 import type { Reader } from './reader.ts';
-import type { ReasonCode as Code } from './reason-code.ts';
 import * as ReasonCode from './reason-codes.ts';
 import type { Writer } from './writer.ts';
-
-export type UserProperty = readonly [name: string, value: string];
-
-/** Every property under its name. Each packet's `properties` is a part of this. */
-export interface PropertyValues {
-  /** 1: the payload is UTF-8 text. Absent: 0. */
-  payloadFormatIndicator?: 0 | 1;
-  /** Seconds. Absent: never. */
-  messageExpiryInterval?: number;
-  contentType?: string;
-  responseTopic?: string;
-  correlationData?: Uint8Array;
-  subscriptionIdentifier?: number;
-  /** One for each subscription that matched; only in a PUBLISH from the server. */
-  subscriptionIdentifiers?: number[];
-  /** Seconds; 0xFFFFFFFF: never. Absent in CONNECT: 0. */
-  sessionExpiryInterval?: number;
-  assignedClientIdentifier?: string;
-  /** Seconds. */
-  serverKeepAlive?: number;
-  authenticationMethod?: string;
-  authenticationData?: Uint8Array;
-  /** Absent: true. */
-  requestProblemInformation?: boolean;
-  /** Seconds. Absent: 0. */
-  willDelayInterval?: number;
-  /** Absent: false. */
-  requestResponseInformation?: boolean;
-  responseInformation?: string;
-  serverReference?: string;
-  reasonString?: string;
-  /** Absent: 65,535. */
-  receiveMaximum?: number;
-  /** Absent: 0. */
-  topicAliasMaximum?: number;
-  topicAlias?: number;
-  /** Absent: 2. */
-  maximumQoS?: 0 | 1;
-  /** Absent: true. */
-  retainAvailable?: boolean;
-  userProperties?: UserProperty[];
-  /** Bytes of a whole packet. Absent: no limit. */
-  maximumPacketSize?: number;
-  /** Absent: true. */
-  wildcardSubscriptionAvailable?: boolean;
-  /** Absent: true. */
-  subscriptionIdentifierAvailable?: boolean;
-  /** Absent: true. */
-  sharedSubscriptionAvailable?: boolean;
-}
-
-export type PropertyName = keyof PropertyValues;
-
-/** Where a property block stands: in a packet of a type, or in the will of a CONNECT (0). */
-export type PropertyPlace = AnyType | 0;
-export const willPlace = 0;
-
-type ValueType =
-  | 'uint8'
-  | 'boolean'
-  | 'uint16'
-  | 'uint32'
-  | 'variableByteInteger'
-  | 'string'
-  | 'topic'
-  | 'binary'
-  | 'userProperty';
-
-export interface Property {
-  readonly id: number;
-  readonly name: PropertyName;
-  /** The standard's name. */
-  readonly title: string;
-  readonly type: ValueType;
-  /** Bit n: allowed in place n. */
-  readonly places: number;
-  /** The smallest and the largest legal number, and the reason code of any other. */
-  readonly min: number;
-  readonly max: number;
-  readonly valueCode: Code;
-  readonly repeats: boolean;
-  /** One bit of its own, for the set of properties already seen in a block. */
-  readonly bit: number;
-}
-
-const will = 1 << willPlace;
-const connect = 1 << PacketType.Connect;
-const connack = 1 << PacketType.Connack;
-const publish = 1 << PacketType.Publish;
-const subscribe = 1 << PacketType.Subscribe;
-const disconnect = 1 << PacketType.Disconnect;
-const auth = 1 << PacketType.Auth;
-const acknowledgements =
-  (1 << PacketType.Puback) |
-  (1 << PacketType.Pubrec) |
-  (1 << PacketType.Pubrel) |
-  (1 << PacketType.Pubcomp) |
-  (1 << PacketType.Suback) |
-  (1 << PacketType.Unsuback);
-const anywhere =
-  will | connect | connack | publish | acknowledgements | subscribe | (1 << PacketType.Unsubscribe) | disconnect | auth;
-
-type Row = readonly [
-  id: number,
-  name: PropertyName,
-  title: string,
-  type: ValueType,
-  places: number,
-  rule?: { readonly min?: number; readonly max?: number; readonly code?: Code; readonly repeats?: true },
-];
-
-const flag = { max: 1 };
-const positive = { min: 1 };
-
-const rows: readonly Row[] = [
-  [0x01, 'payloadFormatIndicator', 'Payload Format Indicator', 'uint8', publish | will, flag],
-  [0x02, 'messageExpiryInterval', 'Message Expiry Interval', 'uint32', publish | will],
-  [0x03, 'contentType', 'Content Type', 'string', publish | will],
-  [0x08, 'responseTopic', 'Response Topic', 'topic', publish | will],
-  [0x09, 'correlationData', 'Correlation Data', 'binary', publish | will],
-  [0x0b, 'subscriptionIdentifier', 'Subscription Identifier', 'variableByteInteger', subscribe, positive],
-  [
-    0x0b,
-    'subscriptionIdentifiers',
-    'Subscription Identifier',
-    'variableByteInteger',
-    publish,
-    { min: 1, repeats: true },
-  ],
-  [0x11, 'sessionExpiryInterval', 'Session Expiry Interval', 'uint32', connect | connack | disconnect],
-  [0x12, 'assignedClientIdentifier', 'Assigned Client Identifier', 'string', connack],
-  [0x13, 'serverKeepAlive', 'Server Keep Alive', 'uint16', connack],
-  [0x15, 'authenticationMethod', 'Authentication Method', 'string', connect | connack | auth],
-  [0x16, 'authenticationData', 'Authentication Data', 'binary', connect | connack | auth],
-  [0x17, 'requestProblemInformation', 'Request Problem Information', 'boolean', connect, flag],
-  [0x18, 'willDelayInterval', 'Will Delay Interval', 'uint32', will],
-  [0x19, 'requestResponseInformation', 'Request Response Information', 'boolean', connect, flag],
-  [0x1a, 'responseInformation', 'Response Information', 'string', connack],
-  [0x1c, 'serverReference', 'Server Reference', 'string', connack | disconnect],
-  [0x1f, 'reasonString', 'Reason String', 'string', connack | acknowledgements | disconnect | auth],
-  [0x21, 'receiveMaximum', 'Receive Maximum', 'uint16', connect | connack, positive],
-  [0x22, 'topicAliasMaximum', 'Topic Alias Maximum', 'uint16', connect | connack],
-  [0x23, 'topicAlias', 'Topic Alias', 'uint16', publish, { min: 1, code: ReasonCode.TopicAliasInvalid }], // [MQTT-3.3.2-8]
-  [0x24, 'maximumQoS', 'Maximum QoS', 'uint8', connack, flag],
-  [0x25, 'retainAvailable', 'Retain Available', 'boolean', connack, flag],
-  [0x26, 'userProperties', 'User Property', 'userProperty', anywhere, { repeats: true }],
-  [0x27, 'maximumPacketSize', 'Maximum Packet Size', 'uint32', connect | connack, positive],
-  [0x28, 'wildcardSubscriptionAvailable', 'Wildcard Subscription Available', 'boolean', connack, flag],
-  [0x29, 'subscriptionIdentifierAvailable', 'Subscription Identifier Available', 'boolean', connack, flag],
-  [0x2a, 'sharedSubscriptionAvailable', 'Shared Subscription Available', 'boolean', connack, flag],
-];
-
-/** The table, in the order properties are written in. */
-const properties: readonly Property[] = rows.map(([id, name, title, type, places, rule], index) => ({
-  id,
-  name,
-  title,
-  type,
-  places,
-  min: rule?.min ?? 0,
-  max: rule?.max ?? Number.POSITIVE_INFINITY,
-  valueCode: rule?.code ?? ReasonCode.ProtocolError,
-  repeats: rule?.repeats ?? false,
-  bit: 1 << index,
-}));
 
 /** [place][id] → the property, where it is allowed. */
 const byPlaceAndId: readonly (readonly (Property | undefined)[])[] = Array.from({ length: 16 }, (_, place) =>
   Array.from({ length: 0x2b }, (_, id) =>
-    properties.find((property) => property.id === id && (property.places & (1 << place)) !== 0),
+    propertyTable.find((property) => property.id === id && (property.places & (1 << place)) !== 0),
   ),
 );
 
-const byName: ReadonlyMap<string, Property> = new Map(properties.map((property) => [property.name, property]));
+const byName: ReadonlyMap<string, Property> = new Map(propertyTable.map((property) => [property.name, property]));
 
 /** What the packet allows but this side may not send, in a sentence; undefined when it may. */
 function senderProblem(property: Property, place: PropertyPlace, sender: Sender): string | undefined {
-  const byClientOnly = property.id === 0x11 && place === PacketType.Disconnect; // [MQTT-3.14.2-2]
-  const byServerOnly = property.id === 0x1c || (property.id === 0x0b && place === PacketType.Publish);
-  if (!(sender === 'server' ? byClientOnly : byServerOnly)) return undefined;
-  return `a ${sender} may not send ${property.title} here`;
+  return propertyAllowed(property, place, sender) ? undefined : `a ${sender} may not send ${property.title} here`;
 }
 
 /**
@@ -202,7 +35,7 @@ export function readPropertyId(reader: Reader, place: PropertyPlace, sender: Sen
   const id = reader.variableByteInteger('a property identifier');
   const property = byPlaceAndId[place]?.[id];
   if (property === undefined) {
-    const known = properties.find((candidate) => candidate.id === id)?.title ?? `property 0x${id.toString(16)}`;
+    const known = propertyTable.find((candidate) => candidate.id === id)?.title ?? `property 0x${id.toString(16)}`;
     return reader.fail(ReasonCode.MalformedPacket, `${known} is not allowed here`, at);
   }
   const problem = senderProblem(property, place, sender);
@@ -287,13 +120,6 @@ export function readProperties(reader: Reader, place: PropertyPlace, sender: Sen
   if (blockEnd === reader.at) return undefined;
   const packetEnd = reader.end;
   reader.end = blockEnd;
-  const values = readPropertyBlock(reader, place, sender);
-  reader.end = packetEnd;
-  return values;
-}
-
-/** Reads properties to the reader's end. */
-export function readPropertyBlock(reader: Reader, place: PropertyPlace, sender: Sender): PropertyValues {
   const values: Record<string, unknown> = {};
   let seen = 0;
   while (reader.left > 0) {
@@ -304,6 +130,7 @@ export function readPropertyBlock(reader: Reader, place: PropertyPlace, sender: 
     else (values[property.name] as unknown[]).push(value); // [MQTT-3.3.2-18]
     seen |= property.bit;
   }
+  reader.end = packetEnd;
   return values;
 }
 
@@ -333,7 +160,7 @@ export function writeProperties(
     present |= property.bit;
   }
   writer.block('Property Length', () => {
-    for (const property of properties) {
+    for (const property of propertyTable) {
       if ((present & property.bit) !== 0) writeProperty(writer, property, record[property.name]);
     }
   });

@@ -3,10 +3,10 @@ import { viewOf } from './bytes.ts';
 import type { ProtocolVersion, QoS, Sender } from './fixed-header.ts';
 import { dupFlag, retainFlag } from './fixed-header.ts';
 import * as PacketType from './packet-types.ts';
-import type { PropertyValues } from './property.ts';
-import { readProperties, readPropertyBlock, writeProperties } from './property.ts';
+import { readProperties, writeProperties } from './property.ts';
+import type { PropertyValues } from './property-table.ts';
 import { PublishFrame } from './publish-frame.ts';
-import { Reader } from './reader.ts';
+import type { Reader } from './reader.ts';
 import * as ReasonCode from './reason-codes.ts';
 import { topicNameProblem } from './topic.ts';
 import { isUtf8 } from './utf8.ts';
@@ -62,11 +62,6 @@ export function decodePublish(reader: Reader, version: ProtocolVersion, sender: 
     if (properties !== undefined) packet.properties = properties;
   }
   return packet;
-}
-
-/** The properties that a PublishFrame found in a PUBLISH from a server: bytes[start, end), without their length. Throws DecodeError. */
-export function decodePublishProperties(bytes: Uint8Array, start: number, end: number): PublishProperties {
-  return readPropertyBlock(new Reader().open('PUBLISH', bytes, start, start, end), PacketType.Publish, 'server');
 }
 
 export function encodePublish(packet: PublishPacket, version: ProtocolVersion, sender: Sender): Uint8Array {

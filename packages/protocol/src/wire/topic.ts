@@ -2,7 +2,6 @@
  * Topic names and topic filters (section 4.7), and shared subscriptions' `$share/name/filter` (section 4.8.2).
  * Says what is wrong with one, splits it into levels, and matches one against the other.
  */
-import { utf8Length } from './utf8.ts';
 
 /** How many levels a topic name or filter may have unless the caller says otherwise. The standard has no limit. */
 export const topicLevelsMax = 128;
@@ -37,10 +36,18 @@ export function topicFilterProblem(filter: string, levelsMax: number = topicLeve
 function textProblem(text: string, what: string): string | undefined {
   if (text.includes('\0')) return `${what} contains U+0000`; // [MQTT-4.7.3-2]
   if (!text.isWellFormed()) return `${what} contains a lone surrogate`;
-  if (text.length * 3 > topicBytesMax && utf8Length(text) > topicBytesMax) {
+  if (text.length * 3 > topicBytesMax && bytesOf(text) > topicBytesMax) {
     return `${what} is longer than ${topicBytesMax} bytes`; // [MQTT-4.7.3-3]
   }
   return undefined;
+}
+
+/** How many bytes well-formed text takes. Not that of utf8.ts, which a browser then need not load. */
+function bytesOf(text: string): number {
+  let bytes = 0;
+  // A character is one unit or, of four bytes, two.
+  for (const character of text) bytes += character < '\u0080' ? 1 : character < '\u0800' ? 2 : 2 + character.length;
+  return bytes;
 }
 
 function levelsProblem(text: string, what: string, levelsMax: number): string | undefined {
