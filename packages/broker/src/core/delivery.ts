@@ -9,7 +9,7 @@ import { drop, enqueue } from './line.ts';
 import { deliverLocal } from './local.ts';
 import { Delivery } from './message.ts';
 import type { Publication } from './publication.ts';
-import { isClogged, openPacketId, send, writeAlone } from './sending.ts';
+import { depart, isClogged, openPacketId, send, writeAlone } from './sending.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { State } from './state.ts';
@@ -57,17 +57,22 @@ export function deliver(
     }
     return;
   }
-  if (!isPlain || session.lasts || group !== null) {
-    send(state, session, connection, new Delivery(publication.keep(), qos, retain, identifiers, group));
+  if (!isPlain) {
+    send(state, session, connection, new Delivery(publication.keepInFlight(), qos, retain, identifiers, group));
     return;
   }
-  // A session that ends with its connection never sends again: it holds the state of the packet id, not the message.
   if (publication.size(connection.version === 5, qos) > connection.packetBytesMax) {
     drop(state, session, message, 'packet-too-large');
     return;
   }
-  const packetId = openPacketId(session, qos, null);
-  publication.write(state, connection, qos, retain, packetId, false);
+  let packetId: number;
+  let waits = false;
+  if (session.lasts || group !== null) {
+    const delivery = new Delivery(publication.keepInFlight(), qos, retain, null, group);
+    waits = depart(state, session, delivery);
+    packetId = delivery.packetId;
+  } else packetId = openPacketId(session, qos, null); // It never sends again: it holds the state of the packet id, not the message.
+  publication.write(state, connection, qos, retain, packetId, waits);
   if (state.traces !== null) tracedMessage(state, 'sent', session, message, qos, packetId, '');
 }
 

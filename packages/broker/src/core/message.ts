@@ -6,7 +6,7 @@
  */
 
 import type { QoS } from '@pipit/protocol';
-import { noBytes, noView, utf8Length, viewOf } from '@pipit/protocol';
+import { copyBytes, noBytes, noView, utf8Length, viewOf } from '@pipit/protocol';
 import type { StoredMessage } from './ports.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { Topic } from './topic-table.ts';
@@ -56,17 +56,28 @@ export class Message {
 
   /** A copy that owns its bytes. */
   keep(): Message {
+    const bytes = new Uint8Array(this.propertiesLength + this.payloadLength);
+    return this.copyTo(bytes, viewOf(bytes), 0);
+  }
+
+  /** A copy whose properties and payload lie from `at` on in memory that it may share with others: nobody changes them there. */
+  copyTo(bytes: Uint8Array, view: DataView, at: number): Message {
+    const { propertiesStart, propertiesLength, payloadLength } = this;
     const copy = new Message(this.topic);
-    const propertiesLength = this.propertiesLength;
-    const bytes = new Uint8Array(propertiesLength + this.payloadLength);
-    if (propertiesLength > 0) bytes.set(this.bytes.subarray(this.propertiesStart, this.propertiesEnd));
-    bytes.set(this.bytes.subarray(this.payloadStart, this.payloadEnd), propertiesLength);
+    copyBytes(bytes, view, at, this.bytes, this.view, propertiesStart, propertiesLength);
+    copyBytes(bytes, view, at + propertiesLength, this.bytes, this.view, this.payloadStart, payloadLength);
     copy.qos = this.qos;
     copy.retain = this.retain;
-    copy.own(bytes, propertiesLength);
-    copy.expiryAt = this.expiryAt < 0 ? -1 : this.expiryAt - this.propertiesStart;
+    copy.bytes = bytes;
+    copy.view = view;
+    copy.propertiesStart = at;
+    copy.propertiesEnd = at + propertiesLength;
+    copy.payloadStart = copy.propertiesEnd;
+    copy.payloadEnd = copy.payloadStart + payloadLength;
+    copy.expiryAt = this.expiryAt < 0 ? -1 : this.expiryAt - propertiesStart + at;
     copy.expiresAt = this.expiresAt;
     copy.publisher = this.publisher;
+    copy.id = this.id;
     return copy;
   }
 

@@ -134,6 +134,57 @@ test('what is kept does not see the input change, and is one message however man
   }
 });
 
+test('messages in flight share memory when they are small, and each is whole: its expiry counts down on its own', () => {
+  const state = new State({ seed: 1 }, defaultLimits, 0, 0);
+  const { publication } = state;
+  const propertyBytes = 51;
+  const sizes = [0, 1, 7, 8, 100, 204, 205, 206, 300, 205];
+  const kept = sizes.map((size, i) => {
+    const payload = new Uint8Array(size).fill(i + 1);
+    const bytes = take(
+      state,
+      5,
+      packet({ payload, qos: 1, packetId: 1, properties: { ...properties, topicAlias: 1 } }),
+    );
+    const message = publication.keepInFlight();
+    assert.equal(publication.keepInFlight(), message);
+    assert.equal(message.propertiesLength, propertyBytes);
+    bytes.fill(0);
+    return { payload, message };
+  });
+  state.now = 7_000;
+  for (const { payload, message } of kept) {
+    publication.fromMessage(message, state.now);
+    const connection = connect(5);
+    publication.write(state, connection, 1, false, 9, false);
+    const counted = { ...properties, messageExpiryInterval: 70 };
+    assert.deepEqual(
+      written(connection),
+      encodePacket(packet({ payload, qos: 1, packetId: 9, properties: counted }), 5, 'server'),
+    );
+    const size = payload.length + propertyBytes;
+    assert.equal(message.bytes.length, size <= 256 ? 1_024 : size);
+  }
+  // 882 bytes; two that have their own; 256 more.
+  const blocks = kept.map(({ message }) => message.bytes);
+  assert.equal(new Set(blocks.slice(0, 7)).size, 1);
+  assert.notEqual(blocks[9], blocks[0]);
+});
+
+test('what is in flight and then kept for longer is the same message to the store, in memory of its own', () => {
+  const state = new State({ seed: 1 }, defaultLimits, 0, 0);
+  const { publication } = state;
+  take(state, 4, packet({ payload: new Uint8Array(5).fill(0x61) }));
+  const inFlight = publication.keepInFlight();
+  inFlight.id = 77;
+  const kept = publication.keep();
+  assert.equal(kept.id, 77);
+  assert.equal(kept.bytes.length, 5);
+  assert.equal(publication.keepInFlight(), kept);
+  take(state, 4, packet({ payload: new Uint8Array(5).fill(0x61) }));
+  assert.equal(publication.keepInFlight().id, 0);
+});
+
 test('a large payload is written once, however many read it', () => {
   const state = new State({ seed: 1 }, defaultLimits, 0, 0);
   take(state, 4, packet({ payload: new Uint8Array(40_000).fill(1) }));

@@ -9,7 +9,7 @@
  * takes `keep()`, which is one copy for all.
  */
 
-import { copyBytes, noBytes, noView, type PublishFrame, type QoS } from '@pipit/protocol';
+import { copyBytes, noBytes, noView, type PublishFrame, type QoS, viewOf } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
 import type { DropReason } from './events.ts';
 import { Message } from './message.ts';
@@ -19,6 +19,10 @@ import type { Topic, TopicTable } from './topic-table.ts';
 
 /** Payloads from this size travel by reference: one copy for all readers, however slow they are. */
 const referenceBytesMin = 32 * 1024;
+
+/** Messages in flight up to this size share blocks of that one: memory of its own costs each as much as 300 bytes, and a `malloc`. */
+const sharedBytesMax = 256;
+const blockBytes = 1024;
 
 /** What is kept of the buffer that forms are encoded in, from one message to the next. */
 const scratchBytesMax = 1024 * 1024;
@@ -43,6 +47,9 @@ export class Publication {
   private readonly forms: readonly Form[] = [new Form(), new Form(), new Form(), new Form()];
   private made = 0;
   private kept: Message | null = null;
+  private inFlight: Message | null = null;
+  /** Where the next message in flight goes, and from where on there is room. */
+  private block = new Slab(noBytes, noView);
   private now = 0;
   private readonly borrowed: Message;
   private scratch = new Slab(noBytes, noView);
@@ -82,6 +89,7 @@ export class Publication {
   private begin(message: Message, kept: Message | null, now: number): void {
     this.message = message;
     this.kept = kept;
+    this.inFlight = null;
     this.now = now;
     this.made = 0;
     if (this.scratch.bytes.length > scratchBytesMax) this.scratch = new Slab(noBytes, noView);
@@ -91,10 +99,28 @@ export class Publication {
   /** The message for keeping: one copy, however many ask. */
   keep(): Message {
     if (this.kept === null) {
-      this.kept = this.message.keep();
+      this.kept = (this.inFlight ?? this.message).keep();
       this.message = this.kept;
     }
     return this.kept;
+  }
+
+  /**
+   * The message for keeping while it is in flight: a small one lies in one block with others, which lasts as long as any of
+   * them. What may stay for long has to `keep`.
+   */
+  keepInFlight(): Message {
+    const { message, block } = this;
+    const length = message.propertiesLength + message.payloadLength;
+    if (this.kept !== null || length > sharedBytesMax) return this.keep();
+    if (this.inFlight !== null) return this.inFlight;
+    if (block.length + length > block.bytes.length) {
+      const bytes = new Uint8Array(blockBytes);
+      this.block = new Slab(bytes, viewOf(bytes));
+    }
+    this.inFlight = message.copyTo(this.block.bytes, this.block.view, this.block.length);
+    this.block.length += length;
+    return this.inFlight;
   }
 
   /** The message for encoding it once more in this turn: kept only if its payload will be referred to. */

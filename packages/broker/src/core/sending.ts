@@ -30,23 +30,25 @@ export function send(state: State, session: Session, connection: Connection, del
     settle(state, session, delivery);
     return;
   }
+  const waits = depart(state, session, delivery);
+  if (writePublish(state, connection, delivery, false, waits)) return;
+  closePacketId(session, delivery.packetId);
+  // To the peer it is as if it had been delivered [MQTT-3.1.2-25].
+  dropDelivery(state, session, delivery, unsendable(connection, delivery.message));
+}
+
+/** Gives a delivery of QoS 1 or 2 a packet id, beside which it stays if it may have to go again. True: its PUBLISH waits for the open batch. */
+export function depart(state: State, session: Session, delivery: Delivery): boolean {
   const { journal } = state;
   // What is to be sent again, to move on, or to be told to the store when it is done with.
   const isKept = session.lasts || delivery.group !== null || (session.isRecorded && delivery.sequence !== 0);
-  const packetId = openPacketId(session, delivery.qos, isKept ? delivery : null);
-  delivery.packetId = packetId;
-  let waits = false;
-  if (journal !== null && session.lasts) {
-    if (delivery.sequence === 0) {
-      delivery.sequence = ++session.sequence;
-      journal.queued(session, delivery);
-    } else journal.sent(session, delivery, false);
-    waits = delivery.qos === 2;
-  }
-  if (writePublish(state, connection, delivery, false, waits)) return;
-  closePacketId(session, packetId);
-  // To the peer it is as if it had been delivered [MQTT-3.1.2-25].
-  dropDelivery(state, session, delivery, unsendable(connection, delivery.message));
+  delivery.packetId = openPacketId(session, delivery.qos, isKept ? delivery : null);
+  if (journal === null || !session.lasts) return false;
+  if (delivery.sequence === 0) {
+    delivery.sequence = ++session.sequence;
+    journal.queued(session, delivery);
+  } else journal.sent(session, delivery, false);
+  return delivery.qos === 2;
 }
 
 /** Sends outside any subscription, in the session's line. */

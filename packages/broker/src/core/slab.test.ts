@@ -16,6 +16,21 @@ test('a slab that is given back is used again, a reference of the same size is n
   assert.notEqual(pool.take(65_536).bytes, payload);
 });
 
+test('the content of a slab is what was put into it last, whatever its length was before', () => {
+  const slab = new SlabPool().take(100);
+  for (const [length, value] of [
+    [4, 1],
+    [4, 2],
+    [9, 3],
+    [0, 0],
+    [4, 5],
+  ] as const) {
+    slab.bytes.fill(value, 0, length);
+    slab.length = length;
+    assert.deepEqual(slab.content, new Uint8Array(length).fill(value));
+  }
+});
+
 const classes = [1_024, 4_096, 16_384, 65_536, 294_912];
 
 for (const size of classes) {

@@ -13,10 +13,17 @@ export class Slab {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   length = 0;
+  private filled: Uint8Array = noBytes;
 
   constructor(bytes: Uint8Array, view: DataView) {
     this.bytes = bytes;
     this.view = view;
+  }
+
+  /** bytes[0, length). Made anew only when the length is not that of the last time: a slab's writes are much alike, a PUBACK each. */
+  get content(): Uint8Array {
+    if (this.filled.length !== this.length) this.filled = this.bytes.subarray(0, this.length);
+    return this.filled;
   }
 }
 

@@ -80,7 +80,7 @@ export abstract class OutgoingLink implements Link {
   }
 
   #writeThrough(slab: Slab): void {
-    this.send(slab.bytes.subarray(0, slab.length), undefined);
+    this.send(slab.content, undefined);
     if (this.stream.writableLength === 0) {
       this.owner?.written(this, slab, 0);
       return;
