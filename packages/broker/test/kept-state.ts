@@ -32,7 +32,7 @@ interface KeptSession {
 
 export class KeptState {
   readonly sessions = new Map<string, KeptSession>();
-  readonly retained = new Map<string, StoredMessage>();
+  readonly retained = new Map<string, { readonly message: StoredMessage; readonly expiresAtClock: number }>();
   /** When the last batch was made, by the clock of the world and by that of the records. */
   wall = 0;
   clock = 0;
@@ -63,7 +63,7 @@ export class KeptState {
         received: new Set(received),
       });
     }
-    for (const [topic, message] of this.retained) copy.retained.set(topic, message);
+    for (const [topic, kept] of this.retained) copy.retained.set(topic, kept);
     return copy;
   }
 
@@ -75,7 +75,7 @@ export class KeptState {
 
   fetch({ messages }: FetchRequest): (StoredMessage | null)[] {
     return messages.map(({ topic, id }) => {
-      const message = this.retained.get(topic);
+      const message = this.retained.get(topic)?.message;
       return message?.id === id ? message : null;
     });
   }
@@ -100,7 +100,8 @@ export class KeptState {
     }
     const retained = [...state.retained];
     const messages = reader.fetchAll(retained);
-    for (const [index, { topic }] of retained.entries()) this.retained.set(topic, messages[index] as StoredMessage);
+    for (const [index, { topic, expiresAtClock }] of retained.entries())
+      this.retained.set(topic, { message: messages[index] as StoredMessage, expiresAtClock });
     return this;
   }
 
@@ -122,8 +123,8 @@ export class KeptState {
         },
       };
     });
-    const retained = [...this.retained].map(([topic, message]) => {
-      return { topic, id: message.id, cost: storedCost(message), expiresAtClock: message.expiresAtClock };
+    const retained = [...this.retained].map(([topic, { message, expiresAtClock }]) => {
+      return { topic, id: message.id, cost: storedCost(message), expiresAtClock };
     });
     return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
   }
@@ -153,7 +154,7 @@ export class KeptState {
         return;
       case 'retained':
         this.lastId = Math.max(this.lastId, change.message.id);
-        this.retained.set(change.topic, change.message);
+        this.retained.set(change.topic, { message: change.message, expiresAtClock: change.expiresAtClock });
         return;
       case 'unretained':
         this.retained.delete(change.topic);

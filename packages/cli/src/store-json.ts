@@ -51,8 +51,8 @@ async function queueJson(reader: StoreReader, key: string): Promise<object[]> {
 
 async function retainedJson(reader: StoreReader, filter: string): Promise<object[]> {
   const found: object[] = [];
-  for await (const { topic, message } of reader.retained(reader.topics(filter))) {
-    const { payload, qos, expiresAtClock } = message;
+  for await (const { topic, message, expiresAtClock } of reader.retained(reader.topics(filter))) {
+    const { payload, qos } = message;
     found.push({ topic, qos, bytes: payload.length, expires: timeOf(reader.lastCommit, expiresAtClock) });
   }
   return found;

@@ -109,8 +109,8 @@ export async function queueLines(reader: StoreReader, key: string, top: number):
 export async function retainedLines(reader: StoreReader, filter: string, top: number): Promise<string[]> {
   const topics = reader.topics(filter);
   const rows: string[][] = [];
-  for await (const { topic, message } of reader.retained(topics.slice(0, top))) {
-    const { payload, qos, expiresAtClock } = message;
+  for await (const { topic, message, expiresAtClock } of reader.retained(topics.slice(0, top))) {
+    const { payload, qos } = message;
     rows.push([size(payload.length), `${qos}`, expiry(reader, expiresAtClock), shown(topic)]);
   }
   return [

@@ -203,7 +203,13 @@ export type Change =
   | { readonly kind: 'settled'; readonly key: string; readonly incarnation: number; readonly sequence: number }
   | { readonly kind: 'received'; readonly key: string; readonly incarnation: number; readonly packetId: number }
   | { readonly kind: 'completed'; readonly key: string; readonly incarnation: number; readonly packetId: number }
-  | { readonly kind: 'retained'; readonly topic: string; readonly message: StoredMessage }
+  | {
+      readonly kind: 'retained';
+      readonly topic: string;
+      readonly message: StoredMessage;
+      /** When it is retained no longer, which may be before the message itself expires. */
+      readonly expiresAtClock: number;
+    }
   | { readonly kind: 'unretained'; readonly topic: string };
 
 export interface Batch {
@@ -266,7 +272,7 @@ export interface StoredState {
       readonly lastSequence: number;
     };
   }>;
-  /** Without the messages, which are fetched; `cost` as the core counted it (Message.cost). */
+  /** Without the messages, which are fetched; `cost` as the core counted it (Message.cost); `expiresAtClock` as of the change. */
   readonly retained: Iterable<{
     readonly topic: string;
     readonly id: number;

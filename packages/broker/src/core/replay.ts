@@ -243,7 +243,6 @@ export class Replay {
       const stored = messages[index];
       if (stored == null || state.retained.orderOf(each.entry) !== each.order) continue;
       each.value = messageFromStored(stored, state.topics.borrow(stored.topic), state.recordOffsetMs);
-      each.value.expiresAt = state.retained.ownExpiries.get(each.entry) ?? each.value.expiresAt;
       state.retained.warm(each.entry, each.value);
     }
     state.wake(this.session);

@@ -40,8 +40,6 @@ export class RetainedStore {
   private readonly values: (Message | null)[] = [];
   /** When entries that expire do so. */
   readonly deadlines = new Map<number, Deadline>();
-  /** When messages themselves expire that are retained for a shorter time; the store knows only the latter. */
-  readonly ownExpiries = new Map<number, number>();
   /** What may be in memory, counted in `bytesInMemory`; Infinity: all of it. */
   bytesInMemoryMax: number;
   private oldest = none;
@@ -118,7 +116,6 @@ export class RetainedStore {
     this.bytes -= this.cost(entry);
     this.values[entry] = null;
     this.deadlines.delete(entry);
-    this.ownExpiries.delete(entry);
     this.tree.setEntry(this.node(entry), none);
     this.rows.setWide(entry, entryOrder, 0);
     this.rows.give(entry);
@@ -232,7 +229,6 @@ export class RetainedStore {
     } else {
       this.unline(entry);
       this.disown(entry);
-      this.ownExpiries.delete(entry);
     }
     const cost = costIn(topic, messageCost);
     this.bytes += cost - this.cost(entry);

@@ -44,23 +44,19 @@ export function retain(state: State, publication: Publication, principal: string
   if (isRecorded && kept.id === 0) kept.id = journal.nextMessageId();
   put(state, kept, principal);
   if (!isRecorded) return;
-  const stored = kept.toStored(state.recordOffsetMs);
-  // Its lifetime goes on after a restart; that of the same message in a queue is its own.
-  const expiresAtClock = lastsUntil(state, kept) + state.recordOffsetMs;
-  journal.record({ kind: 'retained', topic: kept.topic.name, message: { ...stored, expiresAtClock } });
+  const { recordOffsetMs } = state;
+  const expiresAtClock = lastsUntil(state, kept) + recordOffsetMs;
+  journal.record({ kind: 'retained', topic: kept.topic.name, message: kept.toStored(recordOffsetMs), expiresAtClock });
 }
 
+/** What it says of its own expiry [MQTT-3.3.2-6] is another matter. */
 function lastsUntil(state: State, message: Message): number {
   return Math.min(message.expiresAt, state.now + state.limits.retainedExpiryMax * 1000);
 }
 
 /** Puts an owned message in its place, with its lifetime. */
 export function put(state: State, message: Message, principal: string | null = null): void {
-  const { retained } = state;
-  const entry = retained.put(message, principal);
-  const expiresAt = lastsUntil(state, message);
-  if (expiresAt < message.expiresAt && message.expiryAt >= 0) retained.ownExpiries.set(entry, message.expiresAt);
-  expireAt(state, entry, expiresAt);
+  expireAt(state, state.retained.put(message, principal), lastsUntil(state, message));
 }
 
 /** Notes what an earlier run left in the store. What expired meanwhile goes in the first turns. */

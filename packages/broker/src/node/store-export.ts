@@ -1,6 +1,7 @@
 /** A store as lines of JSON. */
 
-import type { StoredDelivery, StoredMessage } from '../core/index.ts';
+import type { StoredDelivery } from '../core/index.ts';
+import type { Retained } from '../store/load.ts';
 import {
   exportVersion,
   type Line,
@@ -47,8 +48,8 @@ class Export {
     if (this.#hasSessions) yield* this.#sessions();
     yield* this.#shared();
     if (this.#hasSessions) yield* this.#queues();
-    for await (const { message } of this.#reader.retained(this.#reader.ownTopics(this.#topics))) {
-      yield this.#retained(message, messageJson(message));
+    for await (const kept of this.#reader.retained(this.#reader.ownTopics(this.#topics))) {
+      yield this.#retained(kept, messageJson(kept.message));
     }
   }
 
@@ -68,9 +69,9 @@ class Export {
     let number = 0;
     for await (const { deliveries, retained } of this.#reader.sharedMessages()) {
       const queued = this.#hasSessions ? deliveries : [];
-      const kept = retained !== null && topics.has(retained.topic) ? retained : null;
-      const message = queued[0]?.delivery.message ?? kept;
-      if (message === null) continue;
+      const kept = retained !== null && topics.has(retained.message.topic) ? retained : null;
+      const message = queued[0]?.delivery.message ?? kept?.message;
+      if (message === undefined) continue;
       const isShared = queued.length + (kept === null ? 0 : 1) > 1;
       if (isShared) yield { type: 'message', number: ++number, message: messageJson(message) };
       const said = isShared ? number : messageJson(message);
@@ -104,9 +105,12 @@ class Export {
     };
   }
 
-  #retained(message: StoredMessage, said: MessageJson | number): LineOf<'retained'> {
-    const expiresAt = timeOf(message.expiresAtClock, this.#times);
-    return { type: 'retained', topic: message.topic, expiresAt, message: said };
+  #retained({ message, expiresAtClock }: Retained, said: MessageJson | number): LineOf<'retained'> {
+    const expiresAt = timeOf(expiresAtClock, this.#times);
+    const own = timeOf(message.expiresAtClock, this.#times);
+    const isShorter = message.expiryAt >= 0 && own !== expiresAt;
+    const messageExpiresAt = isShorter ? { messageExpiresAt: own } : {};
+    return { type: 'retained', topic: message.topic, expiresAt, ...messageExpiresAt, message: said };
   }
 }
 

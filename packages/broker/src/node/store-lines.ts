@@ -97,7 +97,13 @@ const line = z.discriminatedUnion('type', [
     expiresAt: time,
     message: messageOrNumber,
   }),
-  z.strictObject({ type: z.literal('retained'), topic, expiresAt: time, message: messageOrNumber }),
+  z.strictObject({
+    type: z.literal('retained'),
+    topic,
+    expiresAt: time,
+    messageExpiresAt: time.exactOptional(),
+    message: messageOrNumber,
+  }),
 ]);
 
 export type Line = z.infer<typeof line>;

@@ -6,16 +6,11 @@
 import fs from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { filterMatches } from '@pipit/protocol';
-import {
-  type StoredDelivery,
-  type StoredMessage,
-  type StoredSession,
-  type StoredSubscription,
-  storedCost,
-} from '../core/index.ts';
+import { type StoredDelivery, type StoredSession, type StoredSubscription, storedCost } from '../core/index.ts';
 import type { Catalog, CatalogSession } from '../store/catalog.ts';
 import { LogContents, type LogReport, type Opened } from '../store/contents.ts';
 import type { Entry } from '../store/entries.ts';
+import type { Retained } from '../store/load.ts';
 import { remainsOf, wordsOf } from '../store/remains.ts';
 import { segmentNumber } from '../store/segments.ts';
 import type { Damage } from '../store/set-aside.ts';
@@ -49,8 +44,8 @@ export interface SegmentSummary {
 /** A message and whom it waits for. */
 export interface SharedMessage {
   readonly deliveries: readonly { readonly key: string; readonly delivery: StoredDelivery }[];
-  /** It is retained too: the same message with a lifetime of its own. */
-  readonly retained: StoredMessage | null;
+  /** It is retained too, until a time of its own. */
+  readonly retained: Retained | null;
 }
 
 /**
@@ -138,20 +133,18 @@ export class StoreReader {
     return all.filter((topic) => filter === '#' || filterMatches(filter, topic)).sort(compare);
   }
 
-  /** What is retained for these topics; what is damaged is left out. */
-  async *retained(
-    topics: Iterable<string>,
-  ): AsyncGenerator<{ readonly topic: string; readonly message: StoredMessage }> {
+  /** What is retained for these topics, and until when; what is damaged is left out. */
+  async *retained(topics: Iterable<string>): AsyncGenerator<Retained & { readonly topic: string }> {
     const { catalog, loader } = this.#contents;
     const bytesOf = (topic: string): number => {
       const place = catalog.retained.get(topic);
       return place === null ? 0 : place.length + (catalog.messagePlace(place.messageId)?.length ?? 0);
     };
     for (const chunk of chunks(topics, bytesOf)) {
-      const messages = await this.#ask<readonly (StoredMessage | null)[]>((done) => loader.retained(chunk, done));
+      const found = await this.#ask<readonly (Retained | null)[]>((done) => loader.retained(chunk, done));
       for (const [index, topic] of chunk.entries()) {
-        const message = messages[index] ?? null;
-        if (message !== null) yield { topic, message };
+        const each = found[index] ?? null;
+        if (each !== null) yield { topic, ...each };
       }
     }
   }
@@ -196,8 +189,8 @@ export class StoreReader {
       const deliveries: { key: string; delivery: StoredDelivery }[] = [];
       for await (const each of this.#deliveries(queued.get(id) ?? [])) deliveries.push(each);
       const topic = topics.get(id);
-      let retained: StoredMessage | null = null;
-      for await (const { message } of this.retained(topic === undefined ? [] : [topic])) retained = message;
+      let retained: Retained | null = null;
+      for await (const each of this.retained(topic === undefined ? [] : [topic])) retained = each;
       yield { deliveries, retained };
     }
   }

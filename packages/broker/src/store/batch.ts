@@ -123,7 +123,7 @@ export class BatchWriter {
       case 'completed':
         return record.writeShort(writer, { type: RecordType.Completed, incarnation, packetId: change.packetId });
       case 'retained':
-        return record.writeRetained(writer, change.topic, change.message, isInline);
+        return record.writeRetained(writer, change, isInline);
       case 'unretained':
         return record.writeShort(writer, { type: RecordType.Unretained, topic: change.topic });
     }

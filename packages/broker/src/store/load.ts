@@ -1,4 +1,4 @@
-/** What is read back by the places in the catalog: everything at the start, and queues page by page. */
+/** What is read back by the places in the catalog: everything at the start, queues page by page, retained messages when asked for. */
 
 import type {
   PageRequest,
@@ -49,6 +49,12 @@ class Reading {
     };
     fetchRecords(operations, segments, this.places, each, finished, givesUp);
   }
+}
+
+/** A message, and until when it is retained. */
+export interface Retained {
+  readonly message: StoredMessage;
+  readonly expiresAtClock: number;
 }
 
 interface LoadingSession {
@@ -125,7 +131,7 @@ export class Loader {
   /** What is retained for these topics, in their order; null in the place of a message that is not there, or damaged. */
   retained(
     topics: readonly string[],
-    finished: (messages: readonly (StoredMessage | null)[] | null, error: string | null) => void,
+    finished: (found: readonly (Retained | null)[] | null, error: string | null) => void,
     givesUp = false,
   ): void {
     const found = new Array<RetainedRecord | null>(topics.length).fill(null);
@@ -148,7 +154,7 @@ export class Loader {
         if (failure !== null) return finished(null, failure);
         const values = found.map((record) => {
           const message = typeof record?.message === 'number' ? messages.get(record.message) : record?.message;
-          return record === null || message === undefined ? null : lastingUntil(message, record.expiresAtClock);
+          return record === null || message === undefined ? null : { message, expiresAtClock: record.expiresAtClock };
         });
         finished(values, null);
       };

@@ -16,6 +16,7 @@ import { Cleaner } from './cleaner.ts';
 import { LogContents, type LogReport, type Opened } from './contents.ts';
 import type { DiskResult } from './disk.ts';
 import { growthOf } from './growth.ts';
+import type { Retained } from './load.ts';
 import { type Asked, failureOf } from './operations.ts';
 import type { Commit } from './record.ts';
 import type { LogPosition } from './recovery.ts';
@@ -137,8 +138,10 @@ export class Log {
 
   fetch({ number, messages: wanted, givesUp }: FetchRequest): void {
     const topics = wanted.map(({ topic }) => topic);
-    const read = (found: readonly (StoredMessage | null)[] | null, error: string | null): void => {
-      const messages = found?.map((message, index) => (message?.id === wanted[index]?.id ? message : null)) ?? null;
+    const read = (found: readonly (Retained | null)[] | null, error: string | null): void => {
+      const isWanted = (index: number, id: number): boolean => wanted[index]?.id === id;
+      const messages =
+        found?.map((each, index) => (each !== null && isWanted(index, each.message.id) ? each.message : null)) ?? null;
       this.answers.push({ kind: 'fetched', number, messages, error });
     };
     this.contents.loader.retained(topics, read, givesUp);

@@ -10,6 +10,7 @@
 
 import type { QoS } from '@pipit/protocol';
 import {
+  type Change,
   type StoredDelivery,
   type StoredMessage,
   type StoredSession,
@@ -210,10 +211,10 @@ export function writeQueued(
   return { type: RecordType.Queued, incarnation, sequence, packetId, cost, messageId };
 }
 
-/** A retained message has a lifetime of its own, also when it shares its message with queues. */
-export function writeRetained(writer: ByteWriter, topic: string, message: StoredMessage, isInline: boolean): Facts {
-  const messageId = isInline ? 0 : message.id;
-  const { id, expiresAtClock } = message;
+export function writeRetained(writer: ByteWriter, change: RetainedChange, isInline: boolean): Facts {
+  const { topic, message, expiresAtClock } = change;
+  const { id } = message;
+  const messageId = isInline ? 0 : id;
   const cost = storedCost(message);
   const start = startFrame(writer, RecordType.Retained);
   writer.text(topic);
@@ -224,6 +225,8 @@ export function writeRetained(writer: ByteWriter, topic: string, message: Stored
   finishFrame(writer, start);
   return { type: RecordType.Retained, topic, messageId, expiresAtClock, cost, id };
 }
+
+type RetainedChange = Extract<Change, { kind: 'retained' }>;
 
 /** Changes that say no more than their facts. */
 type ShortFacts = Exclude<Facts, { type: 2 | 4 | 6 | 7 | 12 }>;
@@ -353,8 +356,8 @@ export function readSubscription(reader: ByteReader): StoredSubscription {
 }
 
 /**
- * A delivery without the state it is in; its message, or the id of the record that holds it. Its lifetime is its own: that of a
- * retained message of the same id may be another.
+ * A delivery without the state it is in; its message, or the id of the record that holds it. Its lifetime is its own: earlier
+ * versions wrote that of a retained message into the one they share.
  */
 export interface QueuedRecord {
   readonly expiresAtClock: number;

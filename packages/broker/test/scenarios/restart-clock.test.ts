@@ -177,3 +177,36 @@ test('the lifetime the server gives retained messages goes on across a restart',
   next.advance(1);
   assert.equal(next.core.state.retained.count, 0);
 });
+
+for (const store of ['late', 'log'] as const) {
+  for (const isQueued of [false, true]) {
+    const what = isQueued ? 'beside a queue that has it, too' : 'alone';
+    test(`a lifetime of the server does not change what the message says of its own [MQTT-3.3.2-6]: ${what}, ${store}`, () => {
+      const limits = { retainedExpiryMax: 100 };
+      const world = new World({ store, limits });
+      if (isQueued) {
+        const sub = world.connect({ clientId: 'sub', ...lasting(3600) });
+        sub.send(subscribe(1, { filter: 'r', qos: 1 }));
+        sub.expect(suback(1, 1));
+        sub.drop();
+      }
+      const pub = world.connect({ clientId: 'pub' });
+      const properties = { messageExpiryInterval: 1000 };
+      pub.publishWhole(
+        publish({ topic: 'r', qos: 1, packetId: 2, retain: true, payload: 'r', properties }),
+        isQueued ? 0 : 0x10,
+      );
+      world.advance(60_000);
+      const next = new World({ store, limits, after: world, downtimeMs: 30_000 });
+      const late = next.connect({ clientId: 'late' });
+      late.send(subscribe(1, 'r'));
+      late.expect(
+        suback(1, 0),
+        publish({ topic: 'r', payload: 'r', retain: true, properties: { messageExpiryInterval: 910 } }),
+      );
+      next.advance(10_000);
+      assert.equal(next.core.state.retained.count, 0);
+      if (isQueued) assert.equal(expiryOf(resume(next)), 900);
+    });
+  }
+}

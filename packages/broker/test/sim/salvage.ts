@@ -27,7 +27,7 @@ export function salvage(model: Model, found: KeptState, expected: Expected, at: 
     if (key.startsWith('\u0000')) estates.push(made);
     else sessions.set(key, made);
   }
-  const retained = [...found.retained].map(([topic, message]) => [topic, finder.routing(message)] as const);
+  const retained = [...found.retained].map(([topic, { message }]) => [topic, finder.routing(message)] as const);
   return { sessions, estates, retained: new Map(retained) };
 }
 
@@ -83,13 +83,12 @@ class Finder {
     return recorded - this.found.clock + this.at;
   }
 
-  /** A message is one for all who are owed it; what it is retained until is another matter. */
+  /** A message is one for all who are owed it. */
   routing(message: StoredMessage): Routing {
     const number = numberOf(message);
     const known = this.model.routings.get(number);
     const { topic, qos, retain, publisher, payload } = message;
-    const isEternal = known !== undefined && !Number.isFinite(known.expiresAt);
-    const expiresAt = isEternal ? known.expiresAt : this.time(message.expiresAtClock);
+    const expiresAt = this.time(message.expiresAtClock);
     // Empty messages have no number.
     const name = `${number > 0 ? number : `id ${message.id}`} ${topic} ${expiresAt}`;
     const routing = this.made.get(name) ?? {

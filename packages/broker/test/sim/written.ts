@@ -127,7 +127,7 @@ function judgeKept(oracle: Oracle, disk: Disk<Snapshot>, routing: Routing): void
   }
   const isCurrent = routing.retain && model.retained.get(routing.topic) === routing;
   if (!isCurrent || routing.expiresAt <= oracle.world.now()) return;
-  const stored = disk.retained.get(routing.topic);
+  const stored = disk.retained.get(routing.topic)?.message;
   const isStored = stored !== undefined && numberOf(stored) === routing.number;
   oracle.expect(isStored, 'acknowledged before it was on the disk as retained');
 }

@@ -53,7 +53,14 @@ export class ChangeMaker {
         return [{ kind: prng.chance(50) ? 'received' : 'completed', ...about, packetId }];
       case 'retain':
         if (prng.chance(30)) return [{ kind: 'unretained', topic: `retained/${prng.below(8)}` }];
-        return [{ kind: 'retained', topic: `retained/${prng.below(8)}`, message: this.message() }];
+        return [
+          {
+            kind: 'retained',
+            topic: `retained/${prng.below(8)}`,
+            message: this.message(),
+            expiresAtClock: 1 + prng.below(1_000_000),
+          },
+        ];
       case 'end':
         return [{ kind: 'session-ended', ...about }];
       default:
@@ -112,7 +119,7 @@ export class ChangeMaker {
       changes.push({ kind: 'queued', key, incarnation, delivery });
     }
     if (prng.chance(20)) {
-      const kept = { kind: 'retained', topic: message.topic, message: { ...message, expiresAtClock: 99 } } as const;
+      const kept = { kind: 'retained', topic: message.topic, message, expiresAtClock: 99 } as const;
       if (prng.chance(50)) changes.push(kept);
       else changes.unshift(kept);
     }

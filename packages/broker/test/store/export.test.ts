@@ -9,6 +9,7 @@ import { type ConnectPacket, type Packet, PacketType } from '@pipit/protocol';
 import {
   Access,
   type Broker,
+  type BrokerOptions,
   createBroker,
   type ExportOptions,
   exportStore,
@@ -22,11 +23,15 @@ import { MqttPeer, publishPacket } from '../node/mqtt-peer.ts';
 const folder = mkdtempSync(join(tmpdir(), 'pipit-export-'));
 after(() => rmSync(folder, { recursive: true }));
 
-async function runBroker<Value>(directory: string, body: (broker: Broker) => Promise<Value>): Promise<Value> {
+async function runBroker<Value>(
+  directory: string,
+  body: (broker: Broker) => Promise<Value>,
+  limits: BrokerOptions['limits'] = {},
+): Promise<Value> {
   // With rules, so that sessions have rights that are kept.
   const rules = [{ effect: 'allow', action: 'all', filter: '#' }] as const;
   const access = new Access({ judges: null, rules, groups: {} });
-  const broker = createBroker({ store: openStore(directory), sysIntervalMs: null, access });
+  const broker = createBroker({ store: openStore(directory), sysIntervalMs: null, access, limits });
   await broker.start();
   return await body(broker).finally(() => broker.stop());
 }
@@ -124,6 +129,28 @@ test('an export holds everything, and an import of it gives the same export', as
     segments.reduce((sum, { liveBytes }) => sum + liveBytes, 0);
   assert.ok(live(to?.segments) <= live(from?.segments));
   await Promise.all([from?.close(), to?.close()]);
+});
+
+test('how long the server keeps a retained message, and how long it lives itself, are two times', async () => {
+  const directory = join(folder, 'short-lived');
+  await runBroker(
+    directory,
+    async (broker) => {
+      const properties = { messageExpiryInterval: 3_000 };
+      await broker.publish('long', 'x', { qos: 1, retain: true, properties });
+      await broker.publish('for ever', 'x', { qos: 1, retain: true });
+    },
+    { retainedExpiryMax: 100 },
+  );
+  const lines = await exported(directory);
+  const [forever, long] = lines.slice(1).map((line) => JSON.parse(line) as Record<string, string>);
+  const seconds = (from: string | undefined, to: string | undefined): number =>
+    Math.round((Date.parse(to ?? '') - Date.parse(from ?? '')) / 1000);
+  assert.equal(seconds(long?.['expiresAt'], long?.['messageExpiresAt']), 2_900);
+  assert.ok(forever !== undefined && !('messageExpiresAt' in forever));
+  const copy = join(folder, 'short-lived copy');
+  await importStore(copy, linesOf(lines));
+  assert.deepEqual(await exported(copy), lines);
 });
 
 test('a broker on an imported store goes on where the first was', async () => {

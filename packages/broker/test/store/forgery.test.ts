@@ -37,7 +37,13 @@ function forgedBatch(): Uint8Array {
   const writer = new BatchWriter(new Catalog(new Segments()));
   const forged = message(77, 'secret/door', Uint8Array.of(1));
   const terms = { batch: 99, wall: 1, clock: 1, segment: 1, previousSegment: 0, previousEnd: 0 };
-  return writer.write([], [{ kind: 'retained', topic: 'secret/door', message: forged }], terms).bytes.slice();
+  return writer
+    .write(
+      [],
+      [{ kind: 'retained', topic: 'secret/door', message: forged, expiresAtClock: forged.expiresAtClock }],
+      terms,
+    )
+    .bytes.slice();
 }
 
 /** The places of the mark in these bytes. */
@@ -102,7 +108,8 @@ test('nor does it stand half in the header and half in what a client has chosen'
   // The first bytes of such a record are 50 9b e1; where the checksum before them ends in f4, that is the mark.
   const topic = `\u009b\u00e1${'x'.repeat(38)}`;
   const changes = Array.from({ length: 4_000 }, (_, index): Change => {
-    return { kind: 'retained', topic, message: message(10 + index, topic, Buffer.from(`${index}`)) };
+    const kept = message(10 + index, topic, Buffer.from(`${index}`));
+    return { kind: 'retained', topic, message: kept, expiresAtClock: kept.expiresAtClock };
   });
   const writer = new BatchWriter(new Catalog(new Segments()));
   const terms = { batch: 1, wall: 1, clock: 1, segment: 1, previousSegment: 0, previousEnd: 0 };

@@ -297,7 +297,9 @@ test('what is being read in many places is all there, though cleaning removes th
         const [kept] = messages(bench, 1, 1_000 + sequence, 100);
         const { message } = (kept as Extract<Change, { kind: 'queued' }>).delivery;
         const topic = `kept/${sequence}`;
-        bench.commit([{ kind: 'retained', topic, message: { ...message, topic } }]);
+        bench.commit([
+          { kind: 'retained', topic, message: { ...message, topic }, expiresAtClock: Number.POSITIVE_INFINITY },
+        ]);
         bench.commit(messages(bench, 2, 2 * sequence + 1, 70_000).slice(1));
         asked.push({ topic, id: message.id });
       }
@@ -329,7 +331,7 @@ test('retained messages are fetched by topic and id: not another one, not one th
   const made = ['plain', 'shared', 'replaced', 'cleared', 'damaged'].map((topic, index) => {
     const [queued] = messages(bench, 1, 1 + index, 300) as [Extract<Change, { kind: 'queued' }>];
     const message = { ...queued.delivery.message, topic, payload: new TextEncoder().encode(`of ${topic}`) };
-    const retained = { kind: 'retained', topic, message } as const;
+    const retained = { kind: 'retained', topic, message, expiresAtClock: Number.POSITIVE_INFINITY } as const;
     const delivery = { ...queued.delivery, message };
     // Fills a segment, so that the next one stands elsewhere.
     bench.commit([topic === 'shared' ? { ...queued, delivery } : retained, retained]);
@@ -344,7 +346,12 @@ test('retained messages are fetched by topic and id: not another one, not one th
   assert.deepEqual(found(), made);
   const { id, ...rest } = made[2] as (typeof made)[number];
   bench.commit([
-    { kind: 'retained', topic: 'replaced', message: { ...rest, id: id + 500 } },
+    {
+      kind: 'retained',
+      topic: 'replaced',
+      message: { ...rest, id: id + 500 },
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    },
     { kind: 'unretained', topic: 'cleared' },
   ]);
   for (const [name, { bytes }] of bench.disk.files) {

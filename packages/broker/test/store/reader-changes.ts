@@ -20,15 +20,25 @@ function message(id: number, topic: string, number: number): StoredMessage {
 export function changesOf(number: number): Change[] {
   if (number === 0) {
     const rest = { clientId: 's', principal: null, expirySeconds: 60, will: null, closedAtClock: 1 };
-    const kept: Change = { kind: 'retained', topic: 'kept', message: message(5, 'kept', 0) };
+    const kept: Change = {
+      kind: 'retained',
+      topic: 'kept',
+      message: message(5, 'kept', 0),
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    };
     return [{ kind: 'session', session: { ...about, ...rest } }, kept];
   }
   const state = { qos: 1, retain: false, identifiers: null, group: null, packetId: 0, released: false } as const;
   const id = 10 + number * 3;
   return [
-    { kind: 'retained', topic: 'one', message: message(id, 'one', number) },
+    { kind: 'retained', topic: 'one', message: message(id, 'one', number), expiresAtClock: Number.POSITIVE_INFINITY },
     { kind: 'queued', ...about, delivery: { sequence: number, message: message(id + 1, 'q', number), ...state } },
     ...(number > waiting ? [{ kind: 'settled', ...about, sequence: number - waiting } as const] : []),
-    { kind: 'retained', topic: 'other', message: message(id + 2, 'other', number) },
+    {
+      kind: 'retained',
+      topic: 'other',
+      message: message(id + 2, 'other', number),
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    },
   ];
 }

@@ -280,7 +280,10 @@ test('what is lost with a session record, or with a message that others name, is
   bench.commit([{ kind: 'subscribed', key: 'gone', subscription: { filter: 'a/#', ...options } }]);
   bench.commit([queued('gone', 1, 1, 20), queued('gone', 1, 2, 21), queued('there', 2, 1, 22)]);
   const shared = bench.disk.bytes;
-  bench.commit([queued('there', 2, 2, 10), { kind: 'retained', topic: 'shared', message }]);
+  bench.commit([
+    queued('there', 2, 2, 10),
+    { kind: 'retained', topic: 'shared', message, expiresAtClock: Number.POSITIVE_INFINITY },
+  ]);
   bench.commit([queued('there', 2, 3, 30)]);
   bench.disk.kill();
   const name = segmentFile(1);

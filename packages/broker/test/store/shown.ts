@@ -30,8 +30,14 @@ export function show({ sessions, retained }: KeptState): Shown {
         waiting: all.filter(({ packetId }) => packetId === 0),
       };
     }),
-    [...retained].map(([topic, message]) => ({ topic, message })),
+    [...retained].map(([topic, kept]) => ({ topic, ...kept })),
   );
+}
+
+interface ShownRetained {
+  readonly topic: string;
+  readonly message: StoredMessage;
+  readonly expiresAtClock: number;
 }
 
 interface ShownSession {
@@ -42,10 +48,7 @@ interface ShownSession {
   readonly waiting: readonly StoredDelivery[];
 }
 
-function sorted(
-  sessions: readonly ShownSession[],
-  retained: readonly { topic: string; message: StoredMessage }[],
-): Shown {
+function sorted(sessions: readonly ShownSession[], retained: readonly ShownRetained[]): Shown {
   return {
     sessions: sessions
       .map(({ subscriptions, received, ...rest }) => ({
@@ -61,16 +64,13 @@ function sorted(
 }
 
 /** What is retained, with its messages; what was said of each without reading it is right. */
-function fetched(state: StoredState, reader: Reader): { topic: string; message: StoredMessage }[] {
+function fetched(state: StoredState, reader: Reader): ShownRetained[] {
   const wanted = [...state.retained];
   const messages = reader.fetchAll(wanted);
   return wanted.map(({ topic, id, cost, expiresAtClock }, index) => {
     const message = messages[index] as StoredMessage;
-    assert.deepEqual(
-      { id, cost, expiresAtClock },
-      { id: message.id, cost: storedCost(message), expiresAtClock: message.expiresAtClock },
-    );
-    return { topic, message };
+    assert.deepEqual({ id, cost }, { id: message.id, cost: storedCost(message) });
+    return { topic, message, expiresAtClock };
   });
 }
 
