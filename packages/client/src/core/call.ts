@@ -3,6 +3,7 @@
  * the caller's. `resolve` and `reject` belong to whoever made the call.
  */
 import type { PublishProperties, QoS, UserProperty } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
 import type { MqttError } from './failure.ts';
 
 function nothing(): void {}
@@ -53,6 +54,10 @@ export class Outgoing extends Call<PublishResult> {
   attempts = 0;
   /** It waits in the outbox. */
   isQueued = false;
+  /** What the server has to answer next, when it was sent: a packet type. */
+  awaited: typeof PacketType.Puback | typeof PacketType.Pubrec | typeof PacketType.Pubcomp;
+  /** It is not sent again on another connection. */
+  isGivenUp = false;
 
   constructor(topic: string, payload: Uint8Array, qos: QoS, retain: boolean, properties: PublishProperties | null) {
     super();
@@ -61,6 +66,7 @@ export class Outgoing extends Call<PublishResult> {
     this.qos = qos;
     this.retain = retain;
     this.properties = properties;
+    this.awaited = qos === 2 ? PacketType.Pubrec : PacketType.Puback;
   }
 }
 

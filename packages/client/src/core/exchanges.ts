@@ -1,5 +1,5 @@
 /** The packets of an accepted connection: messages either way and their acknowledgements, SUBACK, UNSUBACK. */
-import { FlightState, type Framer } from '@pipit/protocol';
+import type { Framer } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { writeAcknowledgement } from './client-packet.ts';
@@ -49,17 +49,17 @@ export class Exchanges {
     }
     if (first !== pubackByte || end - start !== pubackLength) return false;
     const packetId = view.getUint16(start + 2);
-    return this.#sender.answered(packetId, FlightState.AwaitPuback, 0, undefined);
+    return this.#sender.answered(packetId, PacketType.Puback, 0, null);
   }
 
   /** Throws DecodeError for what a server may not send now. An acknowledgement of nothing is passed over. */
   packet(packet: ServerPacket): void {
     switch (packet.type) {
       case PacketType.Puback:
-        this.#sender.answered(packet.packetId, FlightState.AwaitPuback, packet.reasonCode, packet.properties);
+        this.#sender.answered(packet.packetId, PacketType.Puback, packet.reasonCode, packet.properties);
         return;
       case PacketType.Pubcomp:
-        this.#sender.answered(packet.packetId, FlightState.AwaitPubcomp, 0, undefined);
+        this.#sender.answered(packet.packetId, PacketType.Pubcomp, 0, null);
         return;
       case PacketType.Pubrec:
         if (this.#sender.taken(packet.packetId, packet.reasonCode, packet.properties)) return;

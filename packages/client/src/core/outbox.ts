@@ -4,10 +4,8 @@
  * A message that was settled while it waited (aborted) stays in its place until it is reached, but counts no longer.
  */
 import type { Outgoing } from './call.ts';
+import { Fifo } from './fifo.ts';
 import type { ClientLimits } from './options.ts';
-
-/** Forgotten places in front of the array before they are cut off. */
-const slackMax = 1024;
 
 function bytesOf(message: Outgoing): number {
   return message.topic.length + message.payload.length;
@@ -18,8 +16,7 @@ export class Outbox {
   count = 0;
   bytes = 0;
   readonly #limits: ClientLimits;
-  #messages: Outgoing[] = [];
-  #head = 0;
+  readonly #messages = new Fifo<Outgoing>();
 
   constructor(limits: ClientLimits) {
     this.#limits = limits;
@@ -43,25 +40,21 @@ export class Outbox {
 
   /** Puts messages in front of all others, in their order. Limits do not apply: they have been accepted before. */
   putBack(messages: readonly Outgoing[]): void {
-    this.#messages = [...messages, ...this.#messages.slice(this.#head)];
-    this.#head = 0;
+    this.#messages.items = [...messages, ...this.#messages.items];
     for (const message of messages) this.#count(message);
   }
 
-  /** The message whose turn it is; null when none waits. */
-  peek(): Outgoing | null {
-    while (this.#head < this.#messages.length) {
-      const message = this.#messages[this.#head] as Outgoing;
-      if (!message.isSettled) return message;
-      this.#advance();
-    }
-    return null;
+  /** The message whose turn it is; undefined when none waits. */
+  peek(): Outgoing | undefined {
+    const messages = this.#messages;
+    while (messages.peek()?.isSettled) messages.shift();
+    return messages.peek();
   }
 
   /** Takes the message that peek returned. */
   shift(): void {
-    this.forget(this.#messages[this.#head] as Outgoing);
-    this.#advance();
+    this.forget(this.#messages.peek() as Outgoing);
+    this.#messages.shift();
   }
 
   /** A message that waits here is settled, and counts no longer. */
@@ -73,9 +66,8 @@ export class Outbox {
 
   /** Takes all of them, in their order. */
   clear(): Outgoing[] {
-    const messages = this.#messages.slice(this.#head).filter((message) => !message.isSettled);
-    this.#messages = [];
-    this.#head = 0;
+    const messages = this.#messages.items.filter((message) => !message.isSettled);
+    this.#messages.items = [];
     this.count = 0;
     this.bytes = 0;
     return messages;
@@ -85,16 +77,5 @@ export class Outbox {
     message.isQueued = true;
     this.count++;
     this.bytes += bytesOf(message);
-  }
-
-  #advance(): void {
-    this.#head++;
-    if (this.#head === this.#messages.length) {
-      this.#messages = [];
-      this.#head = 0;
-    } else if (this.#head >= slackMax && this.#head * 2 >= this.#messages.length) {
-      this.#messages = this.#messages.slice(this.#head);
-      this.#head = 0;
-    }
   }
 }

@@ -6,15 +6,15 @@
  * our Receive Maximum; everything by not reading on (`isFull`); and when we must read, because an answer to us is among what
  * comes, QoS 0 beyond the limit is dropped and counted.
  */
-import { noBytes, ReceiveIds } from '@pipit/protocol';
+import { noBytes } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
+import { Fifo } from './fifo.ts';
 import { Message } from './message.ts';
 import type { ClientLimits } from './options.ts';
 import type { Output } from './output.ts';
 
 const pubackByte = PacketType.Puback << 4;
 const pubrecByte = PacketType.Pubrec << 4;
-const slackMax = 1024;
 /** What a message weighs beside its payload, roughly. */
 export const messageOverheadBytes = 200;
 
@@ -35,13 +35,13 @@ export class Receipts {
   /** Messages and bytes handed out and not consumed. */
   unconsumed = 0;
   unconsumedBytes = 0;
-  /** QoS 2: the PUBLISH was taken, and its PUBREL has not come. Part of the session. */
-  #ids = new ReceiveIds();
-  /** QoS 2 messages that the application still has, by identifier: one that is sent again is the same. Made when needed. */
-  #held: Map<number, Message> | null = null;
+  /**
+   * QoS 2 identifiers whose PUBLISH was taken and whose PUBREL has not come, part of the session; with the message while the
+   * application has it, since one that is sent again is the same, and null after that.
+   */
+  readonly #taken = new Map<number, Message | null>();
   /** Messages of this connection whose acknowledgement is due, in the order of arrival. */
-  #due: Message[] = [];
-  #head = 0;
+  readonly #due = new Fifo<Message>();
   #connection = 1;
   readonly #limits: ClientLimits;
   readonly #output: Output;
@@ -61,20 +61,18 @@ export class Receipts {
   /** The connection is gone: what was not acknowledged on it will come again, or not. */
   lost(): void {
     this.#connection++;
-    this.#due = [];
-    this.#head = 0;
+    this.#due.items = [];
   }
 
   connected(sessionPresent: boolean): void {
-    if (sessionPresent) return;
-    this.#ids = new ReceiveIds();
-    this.#held = null;
+    if (!sessionPresent) this.#taken.clear();
   }
 
   /** A QoS 2 PUBLISH arrived: whether it is new. One that is not is acknowledged as it was, or will be [MQTT-4.3.3-10]. */
   isNew(packetId: number): boolean {
-    if (!this.#ids.has(packetId)) return true;
-    const held = this.#held?.get(packetId) ?? repeated(packetId);
+    const taken = this.#taken.get(packetId);
+    if (taken === undefined) return true;
+    const held = taken ?? repeated(packetId);
     if (held.connection === this.#connection) return false;
     held.connection = this.#connection;
     this.#due.push(held);
@@ -90,10 +88,7 @@ export class Receipts {
     this.unconsumedBytes += message.size;
     if (message.qos === 0) return;
     this.#due.push(message);
-    if (message.qos === 1) return;
-    this.#ids.add(message.packetId);
-    this.#held ??= new Map();
-    this.#held.set(message.packetId, message);
+    if (message.qos === 2) this.#taken.set(message.packetId, message);
   }
 
   /** The application has dealt with it; a second time does nothing. */
@@ -104,33 +99,24 @@ export class Receipts {
     this.unconsumed--;
     this.unconsumedBytes -= message.size;
     if (message.qos === 0) return;
-    if (message.qos === 2 && this.#held?.get(message.packetId) === message) this.#held.delete(message.packetId);
+    if (message.qos === 2 && this.#taken.get(message.packetId) === message) this.#taken.set(message.packetId, null);
     if (message.connection === this.#connection) this.#acknowledge();
   }
 
   /** PUBREL: whether its identifier was known. */
   released(packetId: number): boolean {
-    return this.#ids.delete(packetId);
+    return this.#taken.delete(packetId);
   }
 
   /** Writes what is due, in the order of arrival [MQTT-4.6.0-2] [MQTT-4.6.0-3]. */
   #acknowledge(): void {
     const due = this.#due;
-    while (this.#head < due.length) {
-      const message = due[this.#head] as Message;
-      if (!message.isConsumed) break;
-      this.#head++;
+    for (let message = due.peek(); message?.isConsumed; message = due.peek()) {
+      due.shift();
       if (message.reasonCode !== 0) {
         this.#refuse(message);
-        if (message.qos === 2 && message.reasonCode >= 0x80) this.#ids.delete(message.packetId);
+        if (message.qos === 2 && message.reasonCode >= 0x80) this.#taken.delete(message.packetId);
       } else this.#output.acknowledge(message.qos === 1 ? pubackByte : pubrecByte, message.packetId);
-    }
-    if (this.#head === due.length) {
-      due.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= slackMax) {
-      this.#due = due.slice(this.#head);
-      this.#head = 0;
     }
   }
 }

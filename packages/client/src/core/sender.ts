@@ -1,26 +1,30 @@
 /**
  * Messages from the call to the server's answer, over any number of connections.
  *
- * A message is in the outbox, or in the window under a packet identifier, or settled. Messages leave in the order of the calls.
- * After a reconnect with the session what is in the window goes out again first, in its order; without it QoS 1 goes back to
+ * A message is in the outbox, or in flight under a packet identifier, or settled. Messages leave in the order of the calls.
+ * After a reconnect with the session what is in flight goes out again first, in its order; without it QoS 1 goes back to
  * the front of the outbox, and QoS 2 fails unless the server had taken it: nobody can know whether it arrived.
  *
  * A message over which connection after connection is lost is found by sending one at a time, and set aside.
  */
-import { FlightState, type PublishProperties, SendWindow } from '@pipit/protocol';
+import type { PublishProperties } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
 import { writePublish } from './client-packet.ts';
 import { MqttError, notAllowed, refusal } from './failure.ts';
+import type { Interest, UnsubscribeCall } from './interests.ts';
 import type { ClientLimits, CoreOptions, OutboxOverflow } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { lengthBytes, type Output } from './output.ts';
-import type { Request } from './request.ts';
 import { type SentTopic, SentTopics } from './sent-topics.ts';
 import type { Server } from './server.ts';
 
+/** A message; the filters of a SUBSCRIBE; an UNSUBSCRIBE. */
+export type Flight = Outgoing | readonly Interest[] | UnsubscribeCall;
+
+const packetIdMax = 0xffff;
 /** What an alias adds to a packet, its longer length included. */
 const aliasBytes = 4;
 const pubrelByte = (PacketType.Pubrel << 4) | 2;
@@ -31,7 +35,11 @@ export class Sender {
   readonly outbox: Outbox;
   /** Messages of QoS 0 in the output that has not been written. */
   unwritten: Outgoing[] = [];
-  window = new SendWindow<Outgoing | Request>();
+  /**
+   * What the packet identifiers in use stand for, in the order of sending: a message, or a request of requests.ts. A message that is
+   * settled may still be here: its identifier is in use until the server has answered.
+   */
+  readonly flights = new Map<number, Flight>();
   readonly #version: 4 | 5;
   readonly #limits: ClientLimits;
   readonly #overflow: OutboxOverflow;
@@ -43,8 +51,10 @@ export class Sender {
   /** PUBLISH packets of QoS 1 and 2 sent on this connection and not answered [MQTT-3.3.4-7]. */
   #open = 0;
   #openMax = 0;
-  /** Identifiers of an earlier connection up to this one have been sent again; -1: all of them. */
-  #resumedTo = -1;
+  /** The identifier that was given last. */
+  #lastId = 0;
+  /** Identifiers of an earlier connection whose messages have to be sent again, in their order. */
+  #again: number[] = [];
   /** Something of ours was acknowledged on this connection. */
   #hasProgress = false;
 
@@ -59,12 +69,12 @@ export class Sender {
 
   /** No message waits for anything. */
   get isIdle(): boolean {
-    return this.outbox.count === 0 && this.#open === 0 && this.window.inUse === 0;
+    return this.outbox.count === 0 && this.#open === 0 && this.flights.size === 0;
   }
 
   /** An answer to something sent on this connection is awaited. */
   get awaitsAnswer(): boolean {
-    return this.window.inUse > 0;
+    return this.flights.size > 0;
   }
 
   /** Messages sent and not answered. */
@@ -72,12 +82,25 @@ export class Sender {
     return this.#open;
   }
 
+  /** No identifier is free. */
+  get isFull(): boolean {
+    return this.flights.size >= packetIdMax;
+  }
+
+  /** Takes the next identifier: not 0 and not in use [MQTT-2.2.1-4]. There must be one. */
+  open(flight: Flight): number {
+    do this.#lastId = (this.#lastId % packetIdMax) + 1;
+    while (this.flights.has(this.#lastId));
+    this.flights.set(this.#lastId, flight);
+    return this.#lastId;
+  }
+
   /**
    * Appends a QoS 0 message without properties, if it may leave at once; false: make it a call. Throws MqttError when the
    * server does not take it.
    */
   sendAtOnce(topic: string, payload: Uint8Array, retain: boolean, unsentBytes: number): boolean {
-    if (this.#server === null || this.outbox.count > 0 || this.#resumedTo >= 0) return false;
+    if (this.#server === null || this.outbox.count > 0 || this.#again.length > 0) return false;
     if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
     this.#write(this.#topics.get(topic), payload, 0, retain, false, 0);
     return true;
@@ -92,7 +115,7 @@ export class Sender {
       return this.#answers.fail(message, failureOf(error));
     }
     const makesRoom = this.#overflow === 'drop-oldest' && this.outbox.couldTake(message);
-    for (let oldest = this.outbox.peek(); makesRoom && oldest !== null && !this.outbox.takes(message); ) {
+    for (let oldest = this.outbox.peek(); makesRoom && oldest !== undefined && !this.outbox.takes(message); ) {
       this.outbox.shift();
       this.#answers.fail(oldest, full());
       oldest = this.outbox.peek();
@@ -119,9 +142,9 @@ export class Sender {
     this.#open = 0;
     this.#hasProgress = false;
     if (!sessionPresent) this.#forgetSession();
-    this.#resumedTo = this.window.inUse > 0 ? 0 : -1;
-    const first = this.#oldest();
-    const isSuspicious = first !== null && first.attempts >= cautiousFrom;
+    this.#again = [...this.flights.keys()];
+    const first = this.#oldest() ?? this.outbox.peek();
+    const isSuspicious = first !== undefined && first.attempts >= cautiousFrom;
     this.#openMax = isSuspicious ? 1 : Math.min(this.#limits.sendMaximum, server.receiveMaximum);
   }
 
@@ -129,9 +152,6 @@ export class Sender {
   lost(byServer: boolean): void {
     const wasConnected = this.#server !== null;
     this.#server = null;
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      if (this.window.stateOf(id) === FlightState.AwaitAnswer) this.window.close(id);
-    }
     const failure = new MqttError('connection', 'The connection was lost');
     for (const message of this.unwritten.splice(0)) this.#answers.fail(message, failure);
     if (wasConnected && byServer && this.#open > 0 && !this.#hasProgress) this.#suspect();
@@ -141,9 +161,9 @@ export class Sender {
   /** Sends what may be sent: first what has to be repeated, then what waits. */
   pump(now: number, unsentBytes: number): void {
     if (this.#server === null) return;
-    if (this.#resumedTo >= 0) this.#resume(unsentBytes);
-    if (this.#resumedTo >= 0) return;
-    for (let message = this.outbox.peek(); message !== null; message = this.outbox.peek()) {
+    this.#resume(unsentBytes);
+    if (this.#again.length > 0) return;
+    for (let message = this.outbox.peek(); message !== undefined; message = this.outbox.peek()) {
       if (message.expiresAt <= now) {
         this.outbox.shift();
         this.#answers.fail(message, new MqttError('timed-out', 'The message has expired'));
@@ -159,42 +179,38 @@ export class Sender {
     }
   }
 
-  /** PUBACK, or PUBCOMP. False: nothing of this kind was awaited under the identifier. */
+  /** PUBACK, PUBCOMP, or a PUBREC that refuses. False: the identifier awaits nothing of this kind. */
   answered(
     packetId: number,
-    awaited: FlightState,
+    type: Outgoing['awaited'],
     reasonCode: number,
-    words: Omit<PublishResult, 'reasonCode'> | undefined,
+    words: Omit<PublishResult, 'reasonCode'> | null,
   ): boolean {
-    if (this.window.stateOf(packetId) !== awaited) return false;
-    const message = this.window.itemOf(packetId);
-    this.#close(packetId);
-    // Null: it was set aside, and only its identifier was still in use.
-    if (!(message instanceof Outgoing)) return true;
-    if (awaited === FlightState.AwaitPubcomp) this.#answers.succeed(message, message.result ?? acknowledged);
-    else if (reasonCode >= ReasonCode.UnspecifiedError)
-      this.#answers.fail(message, refusal('The message', reasonCode, words));
-    else if (reasonCode === 0 && words === undefined) this.#answers.succeed(message, acknowledged);
-    else this.#answers.succeed(message, { reasonCode, ...words });
+    const message = this.flights.get(packetId);
+    if (!(message instanceof Outgoing) || message.awaited !== type) return false;
+    this.flights.delete(packetId);
+    this.#open--;
+    this.#hasProgress = true;
+    if (this.#openMax === 1 && this.#server !== null) {
+      this.#openMax = Math.min(this.#limits.sendMaximum, this.#server.receiveMaximum);
+    }
+    if (reasonCode >= ReasonCode.UnspecifiedError)
+      this.#answers.fail(message, refusal('The message', reasonCode, words ?? {}));
+    else this.#answers.succeed(message, message.result ?? (words === null ? acknowledged : { reasonCode, ...words }));
     return true;
   }
 
   /** PUBREC. False: none was awaited; the server should be told that the identifier is not in use. */
-  taken(packetId: number, reasonCode: number, words: Omit<PublishResult, 'reasonCode'> | undefined): boolean {
-    const state = this.window.stateOf(packetId);
-    if (state === FlightState.AwaitPubcomp) {
-      this.#output.acknowledge(pubrelByte, packetId);
-      return true;
-    }
-    if (state !== FlightState.AwaitPubrec) return false;
-    if (reasonCode >= ReasonCode.UnspecifiedError) {
-      return this.answered(packetId, FlightState.AwaitPubrec, reasonCode, words);
-    }
-    const message = this.window.itemOf(packetId);
-    if (message instanceof Outgoing && (reasonCode !== 0 || words !== undefined))
+  taken(packetId: number, reasonCode: number, words: Omit<PublishResult, 'reasonCode'>): boolean {
+    const message = this.flights.get(packetId);
+    if (!(message instanceof Outgoing) || message.qos !== 2) return false;
+    if (message.awaited === PacketType.Pubrec) {
+      if (reasonCode >= ReasonCode.UnspecifiedError)
+        return this.answered(packetId, PacketType.Pubrec, reasonCode, words);
+      message.awaited = PacketType.Pubcomp;
       message.result = { reasonCode, ...words };
-    this.window.advance(packetId, FlightState.AwaitPubcomp, message);
-    this.#hasProgress = true;
+      this.#hasProgress = true;
+    }
     this.#output.acknowledge(pubrelByte, packetId); // [MQTT-4.6.0-4]
     return true;
   }
@@ -206,21 +222,28 @@ export class Sender {
 
   /** Everything unsettled, in order, at the end: taken out and left to the caller to settle. */
   clear(): Outgoing[] {
-    const messages: Outgoing[] = [...this.unwritten.splice(0)];
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      const item = this.window.itemOf(id);
-      if (item instanceof Outgoing && !item.isSettled) messages.push(item);
-    }
-    this.window = new SendWindow();
+    const sent = this.#messages().filter(([, { isSettled }]) => !isSettled);
+    this.#forget();
     this.#open = 0;
     this.#server = null;
-    return [...messages, ...this.outbox.clear()];
+    return [...this.unwritten.splice(0), ...sent.map(([, message]) => message), ...this.outbox.clear()];
+  }
+
+  /** The messages in flight, in the order of sending. */
+  #messages(): [packetId: number, message: Outgoing][] {
+    return [...this.flights].filter((flight): flight is [number, Outgoing] => flight[1] instanceof Outgoing);
+  }
+
+  #forget(): void {
+    this.flights.clear();
+    this.#again = [];
+    this.#lastId = 0;
   }
 
   #maySend({ qos }: Outgoing, unsentBytes: number): boolean {
-    if (this.#server === null || this.#resumedTo >= 0) return false;
+    if (this.#server === null || this.#again.length > 0) return false;
     if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
-    return qos === 0 || (this.#open < this.#openMax && !this.window.isFull);
+    return qos === 0 || (this.#open < this.#openMax && !this.isFull);
   }
 
   /** Throws MqttError for what may not be sent here, and then has sent nothing. */
@@ -231,12 +254,12 @@ export class Sender {
       this.unwritten.push(message);
       return;
     }
-    const packetId = this.window.open(qos === 1 ? FlightState.AwaitPuback : FlightState.AwaitPubrec, message);
+    const packetId = this.open(message);
     this.#open++;
     try {
       this.#encode(message, packetId, false, now);
     } catch (error) {
-      this.window.close(packetId);
+      this.flights.delete(packetId);
       this.#open--;
       throw error;
     }
@@ -282,82 +305,64 @@ export class Sender {
 
   /** Goes on with what has to be sent again, within the window of the server. */
   #resume(unsentBytes: number): void {
-    const { window } = this;
-    for (let id = window.nextAfter(this.#resumedTo); id !== 0; id = window.nextAfter(id)) {
+    for (const again = this.#again; again.length > 0; again.shift()) {
       if (this.#open >= this.#openMax || unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return;
-      const item = window.itemOf(id);
-      const state = window.stateOf(id);
-      this.#resumedTo = id;
-      if (state === FlightState.AwaitPubcomp) {
-        this.#output.acknowledge(pubrelByte, id); // [MQTT-4.3.3-5] the PUBREL, never the PUBLISH
+      const [packetId = 0] = again;
+      const message = this.flights.get(packetId);
+      if (!(message instanceof Outgoing)) continue;
+      if (message.awaited === PacketType.Pubcomp) {
+        this.#output.acknowledge(pubrelByte, packetId); // [MQTT-4.3.3-5] the PUBREL, never the PUBLISH
         this.#open++;
-      } else if (item instanceof Outgoing) this.#repeat(id, item);
+      } else if (!message.isGivenUp) this.#repeat(packetId, message);
     }
-    this.#resumedTo = -1;
   }
 
   /** [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1] */
-  #repeat(id: number, message: Outgoing): void {
+  #repeat(packetId: number, message: Outgoing): void {
     try {
-      this.#encode(message, id, true, 0);
+      this.#encode(message, packetId, true, 0);
       this.#open++;
     } catch (error) {
-      // The server takes less than it did. Its identifier stays in use: the server may know it.
-      this.#answers.fail(message, failureOf(error));
-      this.window.advance(id, this.window.stateOf(id), null);
+      // The server takes less than it did.
+      this.#giveUp(message, failureOf(error));
     }
+  }
+
+  /** It is not sent again, but its identifier stays in use: the server may know it, or have half of it. */
+  #giveUp(message: Outgoing, failure: MqttError): void {
+    message.isGivenUp = true;
+    this.#answers.fail(message, failure);
   }
 
   /** The server has no session: what it may have of ours is unknown. */
   #forgetSession(): void {
     const again: Outgoing[] = [];
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      const message = this.window.itemOf(id);
-      if (!(message instanceof Outgoing) || message.isSettled) continue;
-      const state = this.window.stateOf(id);
-      if (state === FlightState.AwaitPuback) again.push(message);
-      else if (state === FlightState.AwaitPubcomp) this.#answers.succeed(message, message.result ?? acknowledged);
-      else
-        this.#answers.fail(
-          message,
-          new MqttError('session-lost', 'The server forgot the session: the message arrived, or not'),
-        );
+    for (const [, message] of this.#messages()) {
+      if (message.isSettled) continue;
+      if (message.awaited === PacketType.Puback) again.push(message);
+      else if (message.awaited === PacketType.Pubcomp) this.#answers.succeed(message, message.result ?? acknowledged);
+      else {
+        const words = 'The server forgot the session: the message arrived, or not';
+        this.#answers.fail(message, new MqttError('session-lost', words));
+      }
     }
-    this.window = new SendWindow();
+    this.#forget();
     this.outbox.putBack(again);
   }
 
-  /** The oldest message that was sent and has no answer. */
-  #oldest(): Outgoing | null {
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      const item = this.window.itemOf(id);
-      if (item instanceof Outgoing) return item;
-    }
-    return this.outbox.peek();
+  /** The message that was sent first of those that have no answer. */
+  #oldest(): Outgoing | undefined {
+    return this.#messages().find(([, { isGivenUp }]) => !isGivenUp)?.[1];
   }
 
   /** The server closed the connection with this message unanswered: once is bad luck. */
   #suspect(): void {
-    for (let id = this.window.nextAfter(0); id !== 0; id = this.window.nextAfter(id)) {
-      const message = this.window.itemOf(id);
-      if (!(message instanceof Outgoing)) continue;
-      message.attempts++;
-      if (message.attempts < this.#limits.attemptsMax) return;
-      const words = `The server ended ${message.attempts} connections over this message`;
-      this.#answers.fail(message, new MqttError('set-aside', words));
-      // Its identifier stays in use: the server may have half of it.
-      this.window.advance(id, this.window.stateOf(id), null);
-      return;
-    }
-  }
-
-  #close(packetId: number): void {
-    this.window.close(packetId);
-    this.#open--;
-    this.#hasProgress = true;
-    if (this.#openMax === 1 && this.#server !== null) {
-      this.#openMax = Math.min(this.#limits.sendMaximum, this.#server.receiveMaximum);
-    }
+    const message = this.#oldest();
+    if (message === undefined) return;
+    message.attempts++;
+    if (message.attempts < this.#limits.attemptsMax) return;
+    const words = `The server ended ${message.attempts} connections over this message`;
+    this.#giveUp(message, new MqttError('set-aside', words));
   }
 }
 

@@ -4,7 +4,7 @@
  * Which of them have an alias is known per connection: a topic gets one when it is used a second time, so that a topic used
  * once (a request's own) takes none away.
  */
-import { SentAliases, topicNameProblem, viewOf } from '@pipit/protocol';
+import { topicNameProblem, viewOf } from '@pipit/protocol';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { notAllowed } from './failure.ts';
 import { encodeText } from './text.ts';
@@ -31,7 +31,9 @@ export class SentTopic {
 export class SentTopics {
   readonly #topics = new Map<string, SentTopic>();
   #last: SentTopic | null = null;
-  #aliases = new SentAliases<SentTopic>(0);
+  /** Those the server knows on this connection; the first topics that ask for one keep it. */
+  readonly #aliases = new Map<SentTopic, number>();
+  #aliasMaximum = 0;
   #connection = 1;
 
   /** Throws MqttError for what is no topic name. */
@@ -52,18 +54,21 @@ export class SentTopics {
   /** A new connection, whose server takes this many aliases: those of the last one are void. */
   connected(aliasMaximum: number): void {
     this.#connection++;
-    this.#aliases = new SentAliases(aliasMaximum);
+    this.#aliases.clear();
+    this.#aliasMaximum = aliasMaximum;
   }
 
   /** The alias the server knows this topic by; 0: none. */
   alias(topic: SentTopic): number {
-    return this.#aliases.known(topic);
+    return this.#aliases.get(topic) ?? 0;
   }
 
   /** A new alias, to be sent with the name; 0 when the topic is new here or the server allows no more [MQTT-3.2.2-17]. */
   newAlias(topic: SentTopic): number {
-    if (topic.usedOn === this.#connection) return this.#aliases.assign(topic);
+    const isFirst = topic.usedOn !== this.#connection;
     topic.usedOn = this.#connection;
-    return 0;
+    if (isFirst || this.#aliases.size >= this.#aliasMaximum) return 0;
+    this.#aliases.set(topic, this.#aliases.size + 1);
+    return this.#aliases.size;
   }
 }
