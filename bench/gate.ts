@@ -51,7 +51,7 @@ export interface GateRow extends Verdict {
   readonly isBroken: boolean;
 }
 
-export function describeRow({ name, unit, base, here, change, spread, outcome, isBroken }: GateRow): string {
+function describeRow({ name, unit, base, here, change, spread, outcome, isBroken }: GateRow): string {
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   const figures = `${base.toFixed(3)} → ${here.toFixed(3)} ${unit}  ${percent(change)}  (base ±${percent(spread)})`;
   return `${name.padEnd(50)}${figures}  ${outcome}${isBroken ? ', MESSAGES LOST OR OUT OF ORDER' : ''}`;
@@ -94,7 +94,7 @@ export async function runGate(
 }
 
 /** The core's own cost of a message in both checkouts, in turn: much steadier than anything with sockets. */
-export function judgeCore(baseFolder: string, rounds: number): GateRow[] {
+function judgeCore(baseFolder: string, rounds: number): GateRow[] {
   const costs = new Map<string, { base: number[]; here: number[] }>();
   for (let round = 0; round < rounds; round++) {
     for (const side of ['base', 'here'] as const) {
@@ -111,13 +111,13 @@ export function judgeCore(baseFolder: string, rounds: number): GateRow[] {
   });
 }
 
-export interface Checkout {
+interface Checkout {
   readonly folder: string;
   remove(): void;
 }
 
 /** A commit beside this one, installed and built as on a fresh machine, with the benchmarks of this one. Throws when git or npm fails. */
-export function checkOut(commit: string): Checkout {
+function checkOut(commit: string): Checkout {
   const root = resolve(import.meta.dirname, '..');
   const parent = mkdtempSync(join(tmpdir(), 'pipit-gate-'));
   const folder = join(parent, 'pipit');

@@ -8,7 +8,7 @@ const ID = /\bMQTT3?-\d[\w.]*-\d+\w*/g;
 const TABLES = ['spec/mqtt5.tsv', 'spec/mqtt311.tsv'];
 
 /** The ids of both tables, in their order. */
-export function specIds(tree: SourceTree): Set<string> {
+function specIds(tree: SourceTree): Set<string> {
   const ids = TABLES.flatMap((table) => (tree.texts.get(table) ?? '').trimEnd().split('\n').slice(1));
   return new Set(ids.map((row) => row.slice(0, row.indexOf('\t'))));
 }

@@ -11,7 +11,7 @@ import { MqttPeer } from '../../packages/broker/test/node/mqtt-peer.ts';
 import type { Prng } from '../../packages/broker/test/sim/prng.ts';
 
 export const segmentBytes = 32 * 1024;
-export const sessionCount = 10;
+const sessionCount = 10;
 
 /** What a store says, in a form that compares. */
 export interface Content {

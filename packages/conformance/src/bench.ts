@@ -405,7 +405,7 @@ export function connectBytes(
 }
 
 /** Reason codes for a packet that cannot be read: Malformed Packet, Protocol Error, or unspecified. */
-export function isMalformedCode(code: number): boolean {
+function isMalformedCode(code: number): boolean {
   return (
     code === ReasonCode.MalformedPacket || code === ReasonCode.ProtocolError || code === ReasonCode.UnspecifiedError
   );

@@ -14,7 +14,7 @@ import { type Claims, type JwtOptions, TokenError, type Verify } from './jwt-opt
 import type { Identification } from './permitting.ts';
 import { ruleSchema } from './rule-schema.ts';
 
-export const jwtMethod = 'JWT';
+const jwtMethod = 'JWT';
 
 const tokenBytesMax = 16 * 1024;
 const principalLengthMax = 1_024;

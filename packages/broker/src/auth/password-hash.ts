@@ -133,7 +133,7 @@ async function derive({ kind, salt, hash, iterations, cost }: PasswordHash, pass
 }
 
 /** As SCRAM's clients do it: compatibility forms are folded (the part of SASLprep that changes what people type). */
-export function prepared(password: Uint8Array): Uint8Array {
+function prepared(password: Uint8Array): Uint8Array {
   return Buffer.from(Buffer.from(password).toString().normalize('NFKC'));
 }
 

@@ -1,5 +1,5 @@
 /**
- * Retained messages, and the cursor that goes through those that match a filter.
+ * Retained messages: which there are, where their values are, and what they may take. retained-cursor.ts goes through them.
  *
  * An entry is a number: its topic is a place in a tree (retained-tree.ts), its value is a message in memory or, when there is a
  * store, one that is only there: *cold*. What was restored is cold until somebody asks for it, and what was published goes cold,

@@ -1,8 +1,8 @@
 /**
  * A client id's state: what outlives a network connection, or ends with it.
  *
- * Every table here is null until first needed: an idle session is one object. Behaviour lives with the roles: delivery.ts sends
- * and settles, sessions.ts creates, resumes and ends, subscribe.ts changes subscriptions.
+ * Every table here is null until first needed: an idle session is one object. Behaviour lives with the roles: sessions.ts creates,
+ * resumes and ends, delivery.ts hands it messages, line.ts keeps those that wait, sending.ts sends, subscribe.ts changes subscriptions.
  */
 
 import type { ReceiveIds, SendWindow } from '@pipit/protocol';

@@ -14,8 +14,8 @@ import type { Acceptance } from './ports.ts';
 import type { State } from './state.ts';
 
 /** From these on nobody is limited: more than a connection can carry. */
-export const unlimitedPublishes = 1_000_000_000;
-export const unlimitedBytes = 2 ** 40;
+const unlimitedPublishes = 1_000_000_000;
+const unlimitedBytes = 2 ** 40;
 
 const burstSeconds = 2;
 

@@ -24,7 +24,7 @@ const placeInMark = Int8Array.from({ length: 256 }, (_, value) =>
 const maskBytes = 4;
 const longBodyBytes = 256 * 1024;
 export const headerBytes = 16;
-export const formatVersion = 1;
+const formatVersion = 1;
 
 /** Begins a record; `finishFrame` with what this returns ends it. */
 export function startFrame(writer: ByteWriter, type: number): number {

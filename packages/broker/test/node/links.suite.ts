@@ -79,7 +79,7 @@ export function pattern(length: number, from = 0): Uint8Array {
   return bytes;
 }
 
-export function slabOf(bytes: Uint8Array, room = bytes.length): Slab {
+function slabOf(bytes: Uint8Array, room = bytes.length): Slab {
   const memory = new Uint8Array(room);
   memory.set(bytes);
   const slab = new Slab(memory, new DataView(memory.buffer));
