@@ -260,6 +260,38 @@ for (const store of storeKinds) {
     world.end();
   });
 
+  test(`a right that goes while shared messages move on takes what waited by it when they have moved, ${store}`, () => {
+    const office = new Office(everything);
+    const world = office.world({ store, limits: { queuePrefixMessages: 1 } });
+    const properties = { sessionExpiryInterval: 3600, receiveMaximum: 1 };
+    const client = world.connect({ clientId: 'c', username: 'ada', cleanStart: false, properties });
+    client.send(subscribe(1, { filter: '$share/g/jobs/#', qos: 1 }, { filter: 'own/#', qos: 1 }));
+    client.expect(suback(1, 1, 1));
+    for (const topic of ['own/0', 'own/1', 'jobs/2', 'own/3', 'jobs/4']) world.publish(topic, 'waits', { qos: 1 });
+    client.expect(publish({ topic: 'own/0', qos: 1, packetId: 1, payload: 'waits' }));
+    const member = world.connect({ clientId: 'member', username: 'eve' });
+    member.send(subscribe(1, { filter: '$share/g/jobs/#', qos: 1 }));
+    member.expect(suback(1, 1));
+    const double = world.store;
+    assert.ok(double !== null);
+    double.isPagingStalled = true;
+    client.drop();
+    const session = world.core.state.sessions.get('c');
+    assert.notEqual(session?.tailReader ?? null, null, 'its shared messages are looked for');
+    office.rules.replace([{ ...everything, effect: 'deny', filter: 'own/3' }, everything]);
+    world.core.reviewed(office.review, world.now);
+    world.settle();
+    double.isPagingStalled = false;
+    world.settle();
+    member.expect(
+      publish({ topic: 'jobs/2', qos: 1, packetId: 1, payload: 'waits' }),
+      publish({ topic: 'jobs/4', qos: 1, packetId: 2, payload: 'waits' }),
+    );
+    assert.equal(session?.queue?.count, 1, 'own/1');
+    assert.equal(world.core.metrics.drops.get('not-authorized'), 1);
+    world.end();
+  });
+
   test(`after a restart a session is held to what it was let in as, by the rules of now, ${store}`, () => {
     const office = new Office(
       { effect: 'allow', action: 'all', filter: 'sites/${site}/#', groups: ['staff'] },
