@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -108,6 +108,51 @@ test('record, replay and retained work with Mosquitto, by either version', async
     const expected = [1, 2, 3].map((i) => `back/m${version}/${i} of ${i}`);
     assert.deepEqual(listed.stdout.trimEnd().split('\n').sort(), expected);
   }
+});
+
+test('record and replay keep the quality of service of every message of Mosquitto, 2 too', async () => {
+  const broker = await startMosquitto(['allow_anonymous true']);
+  for (const version of ['5', '311']) {
+    const common = ['-p', broker.port, '-V', version];
+    const topic = `qos-${version}`;
+    const file = join(scratch, `${topic}.jsonl`);
+    const record = start('record', `${topic}/#`, ...common, '-o', file, '-C', '4');
+    // Retained, so that it comes whenever the recording begins to listen.
+    await run(['pub', ...common, '-t', `${topic}/first`, '-m', 'first', '-r', '-q', '2']);
+    while (!existsSync(file) || readFileSync(file, 'utf8') === '') await sleep(50);
+    for (const qos of ['0', '1', '2']) {
+      await run(['pub', ...common, '-t', `${topic}/${qos}`, '-m', `of ${qos}`, '-q', qos]);
+    }
+    const recorded = await record.outcome();
+    assert.equal(recorded.exitCode, 0, recorded.stderr);
+
+    const sub = start(
+      'sub',
+      '-d',
+      ...common,
+      '-t',
+      `back/${topic}/#`,
+      '-q',
+      '2',
+      '-C',
+      '4',
+      '-W',
+      '20',
+      '-F',
+      '%q %t %p',
+    );
+    await sub.until('stderr', /received SUBACK/);
+    const replayed = await run(['replay', file, ...common, '--prefix', 'back/', '--speed', 'max', '--no-retain']);
+    assert.deepEqual([replayed.exitCode, replayed.stderr.split(' in ')[0]], [0, '4 messages']);
+    const { stdout } = await sub.outcome();
+    assert.deepEqual(stdout.trimEnd().split('\n').sort(), [
+      `0 back/${topic}/0 of 0`,
+      `1 back/${topic}/1 of 1`,
+      `2 back/${topic}/2 of 2`,
+      `2 back/${topic}/first first`,
+    ]);
+  }
+  await broker.stop();
 });
 
 test('sub goes on when the broker is back, like mosquitto_sub beside it', async () => {

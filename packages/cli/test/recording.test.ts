@@ -141,6 +141,27 @@ describe('pipit record, replay and retained', () => {
     assert.match((await run(['replay', '/nowhere', '-L', url])).stderr, /^Error: \/nowhere cannot be read: .*\.\n$/);
   });
 
+  for (const [signal, input] of [
+    ['SIGINT', 'a file, in a pause'],
+    ['SIGTERM', 'stdin that is silent'],
+  ] as const) {
+    test(`replay of ${input} ends at ${signal} with DISCONNECT, and says how far it came`, async () => {
+      const id = `stopped-${signal}`;
+      const line = '{"topic":"stop/1","payload":"x","qos":1,"at":0}\n';
+      const file = join(scratch, 'stopped.jsonl');
+      writeFileSync(file, `${line}{"topic":"stop/2","qos":1,"at":3600000}\n`);
+      const sub = await startSub('-L', url, '-t', 'stop/#', '-C', '1');
+      const replay = start('replay', signal === 'SIGINT' ? file : '-', '-L', url, '-i', id);
+      if (signal === 'SIGTERM') replay.process.stdin.write(line);
+      assert.equal((await sub.outcome()).stdout, 'x\n');
+      replay.process.kill(signal);
+      const { exitCode, stderr } = await replay.outcome();
+      assert.match(stderr, /^Stopped: 1 message in \d+\.\d s/);
+      assert.equal(exitCode, 1);
+      await serve.until('stderr', new RegExp(`"clientId":"${id}","by":"client","reasonCode":0,.*"msg":"disconnected"`));
+    });
+  }
+
   test('retained list shows what is retained; clear leaves the rest alone', async () => {
     for (const topic of ['keep/1', 'drop/1', 'drop/2/x']) await pub('-t', topic, '-m', `of ${topic}`, '-r', '-q', '1');
     const list = (...args: readonly string[]) => run(['retained', 'list', ...args, '-L', url, '-W', '0.5']);

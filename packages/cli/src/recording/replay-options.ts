@@ -18,7 +18,7 @@ const notes = `
 The pauses between messages are those of the recording, divided by --speed. Lines need 'at' or 'time': those of 'pipit record'
 have both, those of 'pipit sub --json' the latter.
 
-Exit codes: 0 the broker has taken every message, 1 it has not, 2 wrong usage.
+Exit codes: 0 the broker has taken every message, 1 it has not, or it was stopped, 2 wrong usage.
 
 Examples:
   pipit replay home.jsonl

@@ -20,17 +20,19 @@ const windowMax = 1000;
 export async function replayCommand(file: string, options: ReplayArguments): Promise<number> {
   if (file === '-' && options.repeat > 1) throw usageError('--repeat needs a file.');
   const bytes = file === '-' ? null : await bytesOf(file);
+  const stopped = Promise.withResolvers<true>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.resolve(true));
   const client = await connectedClient(options);
   const replay = new Replay(client, options);
+  let isStopped = false;
   try {
-    for (let i = 0; i < options.repeat; i++) await replay.play(file, bytes);
-    await replay.answered();
+    isStopped = await Promise.race([replay.playAll(file, bytes), stopped.promise]);
   } finally {
-    replay.clear();
+    replay.stop();
     await client.end();
   }
-  console.error(replay.summary);
-  return replay.refused === 0 ? 0 : exitCodes.failure;
+  console.error(`${isStopped ? 'Stopped: ' : ''}${replay.summary}`);
+  return isStopped || replay.refused > 0 ? exitCodes.failure : 0;
 }
 
 async function bytesOf(file: string): Promise<number> {
@@ -52,6 +54,7 @@ class Replay {
   #lateMs = 0;
   /** The client has given up. */
   #failure: CommandError | null = null;
+  #isStopped = false;
 
   constructor(client: Client, options: ReplayArguments) {
     this.#client = client;
@@ -62,11 +65,26 @@ class Replay {
     const seconds = ((performance.now() - this.#startAt) / 1000).toFixed(1);
     const refused = this.refused === 0 ? '' : `, ${this.refused.toLocaleString('en')} of them refused`;
     const late = this.#lateMs < 1 ? '' : `, ${Math.round(this.#lateMs)} ms late at most`;
-    return `${this.#published.toLocaleString('en')} messages in ${seconds} s${refused}${late}`;
+    const count = `${this.#published.toLocaleString('en')} message${this.#published === 1 ? '' : 's'}`;
+    return `${count} in ${seconds} s${refused}${late}`;
+  }
+
+  /** Resolves to false when the broker has answered for everything. */
+  async playAll(file: string, bytes: number | null): Promise<false> {
+    for (let i = 0; i < this.#options.repeat; i++) await this.#play(file, bytes);
+    await Promise.all(this.#open);
+    if (this.#failure !== null) throw this.#failure;
+    return false;
+  }
+
+  /** Nothing more is published. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#progress.clear();
   }
 
   /** Publishes all lines once. `bytes`: how many there are to read; null: nobody knows. */
-  async play(file: string, bytes: number | null): Promise<void> {
+  async #play(file: string, bytes: number | null): Promise<void> {
     const { speed } = this.#options;
     const startAt = performance.now();
     let first: number | null = null;
@@ -81,19 +99,10 @@ class Replay {
       const at = speed === Number.POSITIVE_INFINITY ? 0 : timeOf(text, number);
       first ??= at;
       await this.#pause(startAt + (at - first) / speed);
+      if (this.#isStopped) return;
       await this.#publish(message);
       this.#progress.show(() => `${this.#published.toLocaleString('en')} messages${percent(readBytes, bytes)}`);
     }
-  }
-
-  /** Resolves when the broker has answered for everything. */
-  async answered(): Promise<void> {
-    await Promise.all(this.#open);
-    if (this.#failure !== null) throw this.#failure;
-  }
-
-  clear(): void {
-    this.#progress.clear();
   }
 
   #messageOf(text: string, number: number): OutgoingMessage {
