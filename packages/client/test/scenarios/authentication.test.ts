@@ -66,3 +66,17 @@ test('Without a method there is nothing to authenticate, and an AUTH closes [MQT
   world.expect({ type: PacketType.Disconnect, reasonCode: 0x82 });
   assert.equal(world.statuses.at(-1)?.why.cause, 'protocol-error');
 });
+
+test('Re-authentication that the server refuses ends with its DISCONNECT, and fails with its reason [MQTT-4.12.1-2]', () => {
+  const world = new ClientWorld({ authentication: { method, data } });
+  world.accept();
+  const answer = world.reauthenticate(encodeUtf8('again'));
+  world.expect(auth(0x19, 'again'));
+  world.send({ type: PacketType.Disconnect, reasonCode: 0x87 });
+  assert.equal(world.link, 'closing');
+  const failure = answer();
+  assert.ok(failure instanceof MqttError && failure.kind === 'connection');
+  const status = world.statuses.at(-1);
+  assert.deepEqual([status?.state, status?.why.cause, status?.why.reasonCode], ['ended', 'disconnected', 0x87]);
+  world.expect();
+});

@@ -192,3 +192,17 @@ test('Chunks may end anywhere', () => {
   assert.deepEqual(world.got(), ['t xy', 'u ']);
   world.expect(ack('Puback', 5));
 });
+
+test('After PUBREC with 0x80 or above the identifier is free: a PUBLISH with it is a new message [MQTT-4.3.3-9]', () => {
+  const world = new ClientWorld({ holdsMessages: true });
+  world.accept();
+  world.send(publish({ topic: 't', payload: 'refused', qos: 2, packetId: 5 }));
+  world.consume(0x97);
+  world.expect(ack('Pubrec', 5, 0x97));
+  world.send(publish({ topic: 't', payload: 'another', qos: 2, packetId: 5 }));
+  assert.equal(world.consume().text(), 'another');
+  world.expect(ack('Pubrec', 5));
+  world.send(ack('Pubrel', 5));
+  world.expect(ack('Pubcomp', 5));
+  world.end();
+});

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Packet, PacketType } from '@pipit/protocol';
 import { MqttError } from '../../src/core/failure.ts';
+import { Interest, SubscribeCall } from '../../src/core/interests.ts';
 import { ClientWorld, publish } from './client-world.ts';
 
 function suback(packetId: number, ...reasonCodes: number[]): Packet {
@@ -174,4 +175,16 @@ test('A SUBACK that does not fit closes', () => {
   world.take();
   world.send(suback(1, 0));
   world.expect({ type: PacketType.Disconnect, reasonCode: 0x82 });
+});
+
+test('A shared subscription without what is published here is refused before it is asked for [MQTT-3.8.3-4]', () => {
+  const world = new ClientWorld();
+  world.accept();
+  const request = { filter: '$share/g/t', qos: 0, noLocal: true, retainAsPublished: false, retainHandling: 0 } as const;
+  const call = new SubscribeCall([new Interest(request, null, [], null)]);
+  world.core.subscribe(call, world.now);
+  world.settle();
+  assert.equal(call.failure?.kind, 'not-allowed');
+  assert.match(call.failure?.message ?? '', /No Local/);
+  world.end();
 });
