@@ -23,7 +23,7 @@ export type {
 export type { OutboxStore, StoredMessage } from './client/outbox-store.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
 export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
-export type { MessageHandler, Refusal, SubscribeOptions, Subscription } from './client/subscription.ts';
+export type { MessageHandler, Refusal, SubscribeOptions, Subscription, WaitOptions } from './client/subscription.ts';
 export type { Link, LinkOwner, Transport, Transports } from './client/transport.ts';
 export {
   type SchemaResult,

@@ -22,7 +22,7 @@ import type { Platform } from './platform.ts';
 import type { Requester, RequestOptions, Responder } from './request-response.ts';
 import { settle } from './settling.ts';
 import { Statuses, type StatusListener } from './statuses.ts';
-import { type SubscribeOptions, Subscription } from './subscription.ts';
+import { type SubscribeOptions, Subscription, type WaitOptions } from './subscription.ts';
 import type { Link, LinkOwner, Transports } from './transport.ts';
 
 export type Connected = Extract<Status, { state: 'connected' }>;
@@ -91,7 +91,7 @@ export class Client implements AsyncDisposable {
     return this.#statuses;
   }
 
-  /** Calls the listener for every change of the status; the function returned ends that. */
+  /** Calls the listener for every change of the status; the function returned ends that. What it throws goes to `onError`. */
   onStatus(listener: StatusListener): () => void {
     return this.#statuses.listen(listener);
   }
@@ -138,9 +138,10 @@ export class Client implements AsyncDisposable {
   }
 
   /** 5.0: authenticates again with fresh data, beside all traffic. */
-  reauthenticate(data: Uint8Array | null = null): Promise<void> {
+  reauthenticate(data: Uint8Array | null = null, options: WaitOptions = {}): Promise<void> {
     const call = new Reauthentication();
-    return this.#ask(call, () => this.#core.reauthenticate(data, call));
+    const asked = this.#ask(call, () => this.#core.reauthenticate(data, call));
+    return this.#within(call, asked, options);
   }
 
   /**
@@ -263,10 +264,11 @@ export class Client implements AsyncDisposable {
       this.#finished(message, reasonCode);
     },
     handlerFailed: (error: unknown): void => this.#report(error),
-    unsubscribe: async (subscription: Subscription): Promise<void> => {
+    unsubscribe: (subscription: Subscription, options: WaitOptions): Promise<void> => {
       this.#subscriptions.delete(subscription);
       const call = new UnsubscribeCall();
-      await this.#ask(call, () => this.#core.unsubscribe(subscription.interests, call, this.#platform.now()));
+      const asked = this.#ask(call, () => this.#core.unsubscribe(subscription.interests, call, this.#platform.now()));
+      return this.#within(call, asked, options);
     },
   };
 
@@ -297,11 +299,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** The answer, unless the signal or the time comes first. */
-  #within<Result>(
-    call: Call<Result>,
-    answer: Promise<Result>,
-    { signal, timeoutMs }: { readonly signal?: AbortSignal; readonly timeoutMs?: number },
-  ): Promise<Result> {
+  #within<Result>(call: Call<Result>, answer: Promise<Result>, { signal, timeoutMs }: WaitOptions): Promise<Result> {
     if (signal === undefined && timeoutMs === undefined) return answer;
     const giveUp = (failure: MqttError): void => {
       this.#core.abort(call, failure, this.#platform.now());
@@ -372,7 +370,7 @@ export class Client implements AsyncDisposable {
       for (const subscription of this.#subscriptions) subscription.end(failure);
       this.#subscriptions.clear();
     }
-    this.#statuses.tell(status);
+    this.#statuses.tell(status, (error) => this.#report(error));
     const { birth } = this.#options;
     if (status.state !== 'connected' || birth === undefined) return;
     settle(
@@ -402,15 +400,13 @@ export class Client implements AsyncDisposable {
     });
   }
 
+  /** Not within the turn, which has to go on. An error that nobody asked for ends where uncaught ones end. */
   #report(error: unknown): void {
     const { onError } = this.#options;
-    if (onError !== undefined) onError(error);
-    // An error that nobody asked for must not be swallowed: it ends where uncaught ones end.
-    else {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    queueMicrotask(() => {
+      if (onError === undefined) throw error;
+      onError(error);
+    });
   }
 
   #farewell({ sessionExpirySeconds }: EndOptions): DisconnectProperties {

@@ -69,7 +69,7 @@ export interface ConnectOptions {
   readonly onMessage?: (message: Message) => unknown;
   /** Called on every connection, before anything waiting is known to be sent: publish here what says that we are there. */
   readonly birth?: (client: Client, status: Extract<Status, { state: 'connected' }>) => unknown;
-  /** What a handler, or `birth`, threw. Default: it is thrown where nobody catches it. */
+  /** What a handler, a listener or `birth` threw. Default: it is thrown where nobody catches it. */
   readonly onError?: (error: unknown) => void;
   /** Beside or instead of those that are there by default. */
   readonly transports?: Transports;

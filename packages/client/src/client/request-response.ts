@@ -101,7 +101,9 @@ export class Requester {
   async #subscribe(): Promise<Subscription> {
     const { properties } = await this.#client.connected();
     const prefix = properties.responseInformation ?? 'response';
-    this.#topic = `${prefix}/${this.#client.clientId}/${keyOf(this.#random(4))}`;
+    // A client id may have what a topic may not.
+    const owner = this.#client.clientId.replaceAll(/[+#]/g, '');
+    this.#topic = `${prefix}/${owner}/${keyOf(this.#random(4))}`;
     return this.#client.subscribe(this.#topic, { qos: 1, handler: (message) => this.#answered(message) });
   }
 

@@ -1,7 +1,8 @@
 /** The status of a client for those who watch it: the last one, listeners, iterators, and who waits to be connected. */
 import type { Status } from '../core/status.ts';
+import { settle } from './settling.ts';
 
-export type StatusListener = (status: Status) => void;
+export type StatusListener = (status: Status) => unknown;
 
 export class Statuses {
   current: Status;
@@ -11,9 +12,15 @@ export class Statuses {
     this.current = first;
   }
 
-  tell(status: Status): void {
+  /** `failed`: what a listener threw. */
+  tell(status: Status, failed: (error: unknown) => void): void {
     this.current = status;
-    for (const listener of [...this.#listeners]) listener(status);
+    for (const listener of [...this.#listeners])
+      settle(
+        () => listener(status),
+        () => undefined,
+        failed,
+      );
   }
 
   /** Calls the listener for every change; the function returned ends that. */

@@ -13,7 +13,14 @@ import { settle } from './settling.ts';
 /** What it returns is not looked at, unless it is a promise: then the message is dealt with when that has settled. */
 export type MessageHandler = (message: Message) => unknown;
 
-export interface SubscribeOptions {
+/** How long to wait for the server's answer. Giving up takes back what can still be taken back. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+/** `signal`, `timeoutMs`: given up, the subscription is taken back. */
+export interface SubscribeOptions extends WaitOptions {
   /** The highest QoS at which the server may send; default 0. */
   readonly qos?: QoS;
   /** Gets every message. Without it the subscription is to be iterated over. */
@@ -35,15 +42,13 @@ export interface SubscribeOptions {
    */
   readonly subscriptionIdentifier?: number;
   readonly userProperties?: readonly UserProperty[];
-  /** Gives up waiting for the server's answer, and takes the subscription back. */
-  readonly signal?: AbortSignal;
 }
 
 /** What a subscription needs of its client. */
 export interface SubscriptionOwner extends Acknowledger {
   /** One of those that wanted the message has dealt with it. */
   finished(message: Message, reasonCode: number): void;
-  unsubscribe(subscription: Subscription): Promise<void>;
+  unsubscribe(subscription: Subscription, options: WaitOptions): Promise<void>;
   /** The application's handler failed. */
   handlerFailed(error: unknown, message: Message): void;
 }
@@ -96,10 +101,10 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   }
 
   /** Ends the subscription; resolves when the server has let go of it. What waits for the iterator is still handed out. */
-  async unsubscribe(): Promise<void> {
+  async unsubscribe(options: WaitOptions = {}): Promise<void> {
     if (this.#isOver) return;
     this.end(null);
-    await this.#owner.unsubscribe(this);
+    await this.#owner.unsubscribe(this, options);
   }
 
   async next(): Promise<IteratorResult<Message>> {

@@ -1,5 +1,7 @@
 /** What the application sees, on real sockets against Pipit's broker: promises, iterators, handlers, back-pressure, status. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { Broker } from '@pipit/broker';
 import { type Client, type ConnectOptions, connect, json, type Message, type MqttError } from '@pipit/client';
@@ -237,5 +239,77 @@ test('Ending cleanly leaves no session and no will; destroying leaves the will',
     rude.destroy();
     assert.equal((await wills.next()).value.text(), 'rude');
     await watcher.end();
+  });
+});
+
+test('A listener, handler or birth that throws is told, and stops nothing', async () => {
+  const errors: string[] = [];
+  const onError = (error: unknown): unknown => errors.push((error as Error).message);
+  const fail = (name: string) => (): never => {
+    throw new Error(name);
+  };
+  await withClient({ onError, birth: fail('birth') }, async (client, broker) => {
+    const stop = client.onStatus(fail('status'));
+    const heard: string[] = [];
+    client.onStatus(({ state }) => heard.push(state));
+    const { clientId } = await client.connected();
+    await client.subscribe('t', { handler: fail('handler') });
+    await client.publish('t', 'x', { qos: 1 });
+    assert.ok(broker.disconnect(clientId, 0x8b));
+    await client.publish('t', 'x', { qos: 1 });
+    stop();
+    await client.end();
+    assert.deepEqual(
+      heard.filter((state) => state !== 'waiting'),
+      ['connecting', 'connected', 'connecting', 'connected', 'ended'],
+    );
+  });
+  assert.deepEqual([...new Set(errors)].sort(), ['birth', 'handler', 'status']);
+});
+
+test('A signal or a time gives up whatever waits for the server, and the next call is none the worse', async () => {
+  // A server that takes CONNECT and says nothing afterwards.
+  const sockets = new Set<Socket>();
+  const mute = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('data', () => socket.write(Uint8Array.of(0x20, 3, 0, 0, 0)));
+  }).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const url = `mqtt://127.0.0.1:${(mute.address() as AddressInfo).port}`;
+  const authentication = { method: 'M', answer: () => Uint8Array.of(1) };
+  const client = connect(url, { authentication, reconnect: false });
+  const kind = (call: Promise<unknown>): Promise<unknown> =>
+    call.then(
+      () => 'kept',
+      (error: MqttError) => error.kind,
+    );
+  const timeoutMs = 20;
+  const signal = AbortSignal.timeout(20);
+  await client.connected();
+  assert.deepEqual(
+    await Promise.all([
+      kind(client.subscribe('t', { timeoutMs })),
+      kind(client.subscribe('t', { signal })),
+      kind(client.publish('t', '', { qos: 1, timeoutMs })),
+      kind(client.publish('t', '', { qos: 2, signal })),
+      kind(client.request('t', '', { timeoutMs })),
+      kind(client.request('t', '', { signal })),
+      kind(client.reauthenticate(null, { timeoutMs })),
+    ]),
+    ['timed-out', 'aborted', 'timed-out', 'aborted', 'timed-out', 'aborted', 'timed-out'],
+  );
+  await client.end({ drainMs: 0 });
+  for (const socket of sockets) socket.destroy();
+  mute.close();
+});
+
+test('Waiting for the end of a subscription can be given up; the subscription has ended all the same', async () => {
+  await withClient({}, async (client) => {
+    const subscription = await client.subscribe('t');
+    const given = subscription.unsubscribe({ signal: AbortSignal.abort() });
+    await assert.rejects(given, (error: MqttError) => error.kind === 'aborted');
+    // 0x10: nobody has subscribed.
+    assert.equal((await client.publish('t', 'x', { qos: 1 })).reasonCode, 0x10);
+    assert.deepEqual(await subscription.next(), { done: true, value: undefined });
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Client, connect, json, type MqttError, type StandardSchema, text, topic } from '@pipit/client';
+import * as z from 'zod';
 import { withBroker } from '../../../broker/test/node/running-broker.ts';
 
 async function withPair(
@@ -99,6 +100,67 @@ test('A typed topic publishes what fits, and hands on what fits with its paramet
       temperature.publish(publisher, { site: 'north', room: 'b' }, {} as Reading),
       /does not fit: celsius is missing/,
     );
+  });
+});
+
+test('Schemas of Zod: input on the way out, output on the way in, with transforms and checks that take their time', async () => {
+  const schema = z.object({
+    at: z.iso.datetime().transform((time) => new Date(time)),
+    celsius: z.number().refine(async (value) => Promise.resolve(value > -274), 'colder than cold'),
+    unit: z.string().default('C'),
+  });
+  const measured = topic('measured/{room}').with(schema);
+  await withPair(async (publisher, subscriber) => {
+    const invalid: string[] = [];
+    const subscription = await measured.subscribe(subscriber, {
+      qos: 1,
+      invalid: (error) => invalid.push((error as Error).message),
+    });
+    await publisher.publish('measured/a', '{"at":"2026-01-02T03:04:05Z","celsius":-300}', { qos: 1 });
+    await measured.publish(publisher, { room: 'b' }, { at: '2026-01-02T03:04:05Z', celsius: 21 }, { qos: 1 });
+    for await (const { params, payload } of subscription) {
+      const at: Date = payload.at;
+      const unit: string = payload.unit;
+      assert.deepEqual(
+        [params.room, at.getTime(), payload.celsius, unit],
+        ['b', Date.UTC(2026, 0, 2, 3, 4, 5), 21, 'C'],
+      );
+      break;
+    }
+    assert.deepEqual(invalid, ['The payload does not fit: colder than cold']);
+    // @ts-expect-error: what is published is the input, a text and no Date
+    await assert.rejects(measured.publish(publisher, { room: 'b' }, { at: new Date(), celsius: 1 }), /does not fit/);
+  });
+});
+
+test('A schema may be a function that has the property, as those of other libraries are', async () => {
+  type Even = StandardSchema<number, { readonly half: number }>;
+  const even: Even & ((value: unknown) => boolean) = Object.assign((value: unknown) => Number(value) % 2 === 0, {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: async (value: unknown) =>
+        even(value)
+          ? { value: { half: Number(value) / 2 } }
+          : { issues: [{ message: 'odd', path: ['a', { key: 1 }] }] },
+    },
+  } as const);
+  const counts = topic('count').with(even);
+  await withPair(async (publisher, subscriber) => {
+    const got = Promise.withResolvers<number>();
+    await counts.subscribe(subscriber, { handler: ({ payload }) => got.resolve(payload.half) });
+    await assert.rejects(counts.publish(publisher, {}, 3), (error: MqttError) => /odd/.test(error.message));
+    await counts.publish(publisher, {}, 42);
+    assert.equal(await got.promise, 21);
+  });
+});
+
+test('A client id that no topic may have a level of still gets its answers', async () => {
+  await withBroker({ type: 'tcp', port: 0 }, async (port) => {
+    const client = connect(`mqtt://127.0.0.1:${port}`, { clientId: 'line 1/+#' });
+    await client.respond('echo', (request) => request.payload);
+    assert.equal((await client.request('echo', 'hello')).text(), 'hello');
+    await client.end();
   });
 });
 
