@@ -32,7 +32,7 @@ interface KeptSession {
 
 export class KeptState {
   readonly sessions = new Map<string, KeptSession>();
-  readonly retained = new Map<string, { readonly message: StoredMessage; readonly expiresAtClock: number }>();
+  readonly retained = new Map<string, Omit<Extract<Change, { kind: 'retained' }>, 'kind' | 'topic'>>();
   /** When the last batch was made, by the clock of the world and by that of the records. */
   wall = 0;
   clock = 0;
@@ -100,8 +100,8 @@ export class KeptState {
     }
     const retained = [...state.retained];
     const messages = reader.fetchAll(retained);
-    for (const [index, { topic, expiresAtClock }] of retained.entries())
-      this.retained.set(topic, { message: messages[index] as StoredMessage, expiresAtClock });
+    for (const [index, { topic, expiresAtClock, principal }] of retained.entries())
+      this.retained.set(topic, { message: messages[index] as StoredMessage, expiresAtClock, principal });
     return this;
   }
 
@@ -123,8 +123,8 @@ export class KeptState {
         },
       };
     });
-    const retained = [...this.retained].map(([topic, { message, expiresAtClock }]) => {
-      return { topic, id: message.id, cost: storedCost(message), expiresAtClock };
+    const retained = [...this.retained].map(([topic, { message, expiresAtClock, principal }]) => {
+      return { topic, id: message.id, cost: storedCost(message), expiresAtClock, principal };
     });
     return { wall: this.wall, clock: this.clock, lastId: this.lastId, sessions, retained };
   }
@@ -154,7 +154,7 @@ export class KeptState {
         return;
       case 'retained':
         this.lastId = Math.max(this.lastId, change.message.id);
-        this.retained.set(change.topic, { message: change.message, expiresAtClock: change.expiresAtClock });
+        this.retained.set(change.topic, change);
         return;
       case 'unretained':
         this.retained.delete(change.topic);

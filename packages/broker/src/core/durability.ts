@@ -113,8 +113,8 @@ export function* restore(state: State, stored: StoredState): Generator<void> {
   state.journal?.startAfter(stored.lastId);
   state.startIncarnationsAfter(stored.lastId);
   let done = 0;
-  for (const { topic, id, cost, expiresAtClock } of stored.retained) {
-    restoreRetained(state, topic, id, cost, expiresAtClock - state.recordOffsetMs);
+  for (const each of stored.retained) {
+    restoreRetained(state, each);
     if (++done % restoredAtOnce === 0) yield;
   }
   const loaded = [];

@@ -118,7 +118,7 @@ export interface Limits {
   retainedMessagesMax: number;
   /** Bytes of them, counted as those of a queue and 48 more for each topic level; the same beyond it. */
   retainedBytesMax: number;
-  /** Of them, those that one principal set last since the start; a tenth of all, so that one does not keep the others from retaining. */
+  /** Of them, those that one principal set last; a tenth of all, so that one does not keep the others from retaining. */
   retainedMessagesPerPrincipalMax: number;
   retainedBytesPerPrincipalMax: number;
   /** Bytes of them kept in memory when there is a store, counted so and 1 kB more for each; the others are read when they are asked for. */

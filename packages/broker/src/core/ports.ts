@@ -209,6 +209,8 @@ export type Change =
       readonly message: StoredMessage;
       /** When it is retained no longer, which may be before the message itself expires. */
       readonly expiresAtClock: number;
+      /** Who set it; null: nobody in particular. */
+      readonly principal: string | null;
     }
   | { readonly kind: 'unretained'; readonly topic: string };
 
@@ -278,6 +280,7 @@ export interface StoredState {
     readonly id: number;
     readonly cost: number;
     readonly expiresAtClock: number;
+    readonly principal: string | null;
   }>;
 }
 

@@ -95,7 +95,7 @@ export class RetainedStore {
   /** Stores or replaces: a message that is owned. Returns the entry. */
   put(message: Message, principal: string | null = null): number {
     const entry = this.place(message.topic.name, message.id, message.cost);
-    if (principal !== null) this.rows.set(entry, entryOwner, this.principals.retains(principal, this.cost(entry)));
+    this.own(entry, principal);
     this.values[entry] = message;
     if (this.bytesInMemoryMax !== Number.POSITIVE_INFINITY && !message.topic.isSystem) {
       this.line(entry);
@@ -105,8 +105,10 @@ export class RetainedStore {
   }
 
   /** Notes one that is in the store, under this id; `cost` as of its message. Returns the entry. */
-  restore(topic: string, id: number, cost: number): number {
-    return this.place(topic, id, cost);
+  restore(topic: string, id: number, cost: number, principal: string | null = null): number {
+    const entry = this.place(topic, id, cost);
+    this.own(entry, principal);
+    return entry;
   }
 
   delete(entry: number): void {
@@ -237,6 +239,10 @@ export class RetainedStore {
     this.rows.setWide(entry, entryId, id);
     this.values[entry] = null;
     return entry;
+  }
+
+  private own(entry: number, principal: string | null): void {
+    if (principal !== null) this.rows.set(entry, entryOwner, this.principals.retains(principal, this.cost(entry)));
   }
 
   private disown(entry: number): void {

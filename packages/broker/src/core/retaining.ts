@@ -5,9 +5,12 @@
 import { Deadline } from './deadlines.ts';
 import type { LimitName } from './limits.ts';
 import type { Message } from './message.ts';
+import type { StoredState } from './ports.ts';
 import type { Publication } from './publication.ts';
 import type { State } from './state.ts';
 import { isSystemTopic } from './topic-table.ts';
+
+type RestoredMessage = StoredState['retained'] extends Iterable<infer One> ? One : never;
 
 /** What it costs to retain a message, in deliveries. */
 const retainCost = 20;
@@ -32,10 +35,10 @@ export function retainRefusal(state: State, message: Message, principal: string 
  * [MQTT-3.3.1-6].
  */
 export function retain(state: State, publication: Publication, principal: string | null): void {
-  const { message } = publication;
+  const { topic, payloadLength } = publication.message;
   state.deliveriesLeft -= retainCost;
-  if (message.payloadLength === 0) {
-    unretain(state, message.topic.name);
+  if (payloadLength === 0) {
+    unretain(state, topic.name);
     return;
   }
   const kept = publication.keep();
@@ -46,7 +49,8 @@ export function retain(state: State, publication: Publication, principal: string
   if (!isRecorded) return;
   const { recordOffsetMs } = state;
   const expiresAtClock = lastsUntil(state, kept) + recordOffsetMs;
-  journal.record({ kind: 'retained', topic: kept.topic.name, message: kept.toStored(recordOffsetMs), expiresAtClock });
+  const message = kept.toStored(recordOffsetMs);
+  journal.record({ kind: 'retained', topic: kept.topic.name, message, expiresAtClock, principal });
 }
 
 /** What it says of its own expiry [MQTT-3.3.2-6] is another matter. */
@@ -60,9 +64,11 @@ export function put(state: State, message: Message, principal: string | null = n
 }
 
 /** Notes what an earlier run left in the store. What expired meanwhile goes in the first turns. */
-export function restoreRetained(state: State, topic: string, id: number, cost: number, expiresAt: number): void {
+export function restoreRetained(state: State, stored: RestoredMessage): void {
+  const { topic, id, cost, expiresAtClock, principal } = stored;
   const longest = state.now + state.limits.retainedExpiryMax * 1000;
-  expireAt(state, state.retained.restore(topic, id, cost), Math.min(expiresAt, longest));
+  const entry = state.retained.restore(topic, id, cost, principal);
+  expireAt(state, entry, Math.min(expiresAtClock - state.recordOffsetMs, longest));
 }
 
 function expireAt(state: State, entry: number, at: number): void {

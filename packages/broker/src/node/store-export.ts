@@ -110,7 +110,9 @@ class Export {
     const own = timeOf(message.expiresAtClock, this.#times);
     const isShorter = message.expiryAt >= 0 && own !== expiresAt;
     const messageExpiresAt = isShorter ? { messageExpiresAt: own } : {};
-    return { type: 'retained', topic: message.topic, expiresAt, ...messageExpiresAt, message: said };
+    const principal = this.#reader.principalOf(message.topic);
+    const owned = principal === null ? {} : { principal };
+    return { type: 'retained', topic: message.topic, ...owned, expiresAt, ...messageExpiresAt, message: said };
   }
 }
 

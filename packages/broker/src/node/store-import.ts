@@ -140,13 +140,13 @@ class Import {
       case 'queued':
         return this.#queued(line, this.#times);
       case 'retained': {
-        const { topic, expiresAt, messageExpiresAt = expiresAt } = line;
+        const { topic, principal = null, expiresAt, messageExpiresAt = expiresAt } = line;
         const said = this.#message(line.message);
         const ownExpiry = said.expiryAt < 0 ? null : messageExpiresAt;
         const message = { ...said, expiresAtClock: clockOf(ownExpiry, this.#times) };
         if (message.payload.length === 0) throw new Error('a retained message has a payload');
         if (message.topic !== topic) throw new Error(`the message is of topic ${message.topic}`);
-        this.#add({ kind: 'retained', topic, message, expiresAtClock: clockOf(expiresAt, this.#times) });
+        this.#add({ kind: 'retained', topic, message, expiresAtClock: clockOf(expiresAt, this.#times), principal });
         this.#bytes += storedCost(message);
         this.#counts.retained++;
       }

@@ -100,6 +100,7 @@ const line = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('retained'),
     topic,
+    principal: text.exactOptional(),
     expiresAt: time,
     messageExpiresAt: time.exactOptional(),
     message: messageOrNumber,

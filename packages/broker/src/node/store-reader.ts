@@ -149,6 +149,11 @@ export class StoreReader {
     }
   }
 
+  /** Who set what is retained for this topic; null: nobody in particular, or it is not known. */
+  principalOf(topic: string): string | null {
+    return this.#contents.catalog.retained.principalOf(topic);
+  }
+
   /** The messages for a session, in their order; what is damaged is left out. */
   async *queue(key: string): AsyncGenerator<StoredDelivery> {
     const session = this.#contents.catalog.sessionOf(key);

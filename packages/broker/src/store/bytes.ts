@@ -143,6 +143,17 @@ export class ByteReader {
     throw new RangeError('an integer of more than eight bytes');
   }
 
+  /** Nothing follows. */
+  get isAtEnd(): boolean {
+    return this.at === this.end;
+  }
+
+  skipText(): void {
+    // As in `text`: an even number of bytes, or an odd one, which is of units of two bytes, and one more.
+    const head = this.integer();
+    this.take(head % 2 === 1 ? head - 1 : head / 2);
+  }
+
   text(): string {
     const head = this.integer();
     const isWide = head % 2 === 1;

@@ -133,19 +133,21 @@ test('deliveries come back as they were, with their message or its id', () => {
 
 test('messages and retained messages come back as they were', () => {
   fc.assert(
-    fc.property(message, fc.boolean(), (one, isInline) => {
+    fc.property(message, fc.boolean(), fc.option(text), (one, isInline, principal) => {
       assert.deepEqual(roundTrip((writer) => record.writeMessage(writer, one), record.readMessage).value, one);
-      const { value } = roundTrip(
+      const { value, facts } = roundTrip(
         (writer) =>
           record.writeRetained(
             writer,
-            { kind: 'retained', topic: one.topic, message: one, expiresAtClock: 7 },
+            { kind: 'retained', topic: one.topic, message: one, expiresAtClock: 7, principal },
             isInline,
           ),
         record.readRetained,
       );
       const { topic: name } = one;
       assert.deepEqual(value, { topic: name, expiresAtClock: 7, message: isInline ? one : one.id });
+      const [type, cost, messageId] = [RecordType.Retained, storedCost(one), isInline ? 0 : one.id];
+      assert.deepEqual(facts, { type, topic: name, messageId, expiresAtClock: 7, cost, id: one.id, principal });
     }),
   );
 });

@@ -97,6 +97,7 @@ export interface RetainedFacts {
   readonly expiresAtClock: number;
   readonly cost: number;
   readonly id: number;
+  readonly principal: string | null;
 }
 
 const flagRetain = 4;
@@ -211,8 +212,9 @@ export function writeQueued(
   return { type: RecordType.Queued, incarnation, sequence, packetId, cost, messageId };
 }
 
+/** Whose it is stands last: in older logs nothing does, and then it is nobody's. */
 export function writeRetained(writer: ByteWriter, change: RetainedChange, isInline: boolean): Facts {
-  const { topic, message, expiresAtClock } = change;
+  const { topic, message, expiresAtClock, principal } = change;
   const { id } = message;
   const messageId = isInline ? 0 : id;
   const cost = storedCost(message);
@@ -222,8 +224,9 @@ export function writeRetained(writer: ByteWriter, change: RetainedChange, isInli
   writer.number(expiresAtClock);
   writer.integer(cost);
   if (isInline) writeMessageFields(writer, message);
+  if (principal !== null) writer.text(principal);
   finishFrame(writer, start);
-  return { type: RecordType.Retained, topic, messageId, expiresAtClock, cost, id };
+  return { type: RecordType.Retained, topic, messageId, expiresAtClock, cost, id, principal };
 }
 
 type RetainedChange = Extract<Change, { kind: 'retained' }>;
@@ -384,8 +387,9 @@ function readRetainedFacts(reader: ByteReader): RetainedFacts {
   const messageId = reader.integer();
   const expiresAtClock = reader.number();
   const cost = reader.integer();
-  // A message that stands inside begins with its id.
-  return { type, topic, messageId, expiresAtClock, cost, id: messageId === 0 ? reader.integer() : messageId };
+  const id = messageId === 0 ? skipMessage(reader) : messageId;
+  const principal = reader.isAtEnd ? null : reader.text();
+  return { type, topic, messageId, expiresAtClock, cost, id, principal };
 }
 
 export interface RetainedRecord {
@@ -400,6 +404,19 @@ export function readRetained(reader: ByteReader): RetainedRecord {
   const expiresAtClock = reader.number();
   reader.integer(); // The cost.
   return { topic, expiresAtClock, message: messageId === 0 ? readMessage(reader) : messageId };
+}
+
+/** Passes over the fields of a message; its id. */
+function skipMessage(reader: ByteReader): number {
+  const id = reader.integer();
+  const flags = reader.uint8();
+  reader.skipText();
+  if ((flags & flagExpires) !== 0) reader.number();
+  if ((flags & flagPublisher) !== 0) reader.skipText();
+  reader.integer();
+  reader.run();
+  reader.run();
+  return id;
 }
 
 /** The message with the lifetime it has here. */

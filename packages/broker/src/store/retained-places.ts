@@ -2,7 +2,7 @@
  * Where the retained message of each topic stands: a map of topics to numbers, and the rest in typed arrays.
  *
  * Until the broker has taken over what was read at the start it knows, too, what the broker needs of each message: its id, its
- * cost and when it expires.
+ * cost, when it expires and who set it.
  */
 
 import { Rows, type StoredState } from '../core/index.ts';
@@ -12,6 +12,14 @@ import type { RetainedFacts } from './record.ts';
 export interface RetainedPlace extends Place {
   /** The message the record names; 0: it holds it. */
   readonly messageId: number;
+}
+
+interface Restored {
+  readonly ids: number[];
+  readonly costs: number[];
+  readonly expiries: number[];
+  readonly principals: (string | null)[];
+  readonly names: Map<string, string>;
 }
 
 const segment = 0;
@@ -25,10 +33,13 @@ export class RetainedPlaces {
   private readonly topics = new Map<string, number>();
   private readonly rows = new Rows(columns, wideColumns);
   /** By row. */
-  private restored: { ids: number[]; costs: number[]; expiries: number[] } | null = {
+  private restored: Restored | null = {
     ids: [],
     costs: [],
     expiries: [],
+    principals: [],
+    // One text for all that a principal has set.
+    names: new Map(),
   };
 
   get count(): number {
@@ -54,6 +65,7 @@ export class RetainedPlaces {
     this.restored.ids[row] = facts.id;
     this.restored.costs[row] = facts.cost;
     this.restored.expiries[row] = facts.expiresAtClock;
+    this.restored.principals[row] = nameIn(this.restored.names, facts.principal);
     return old;
   }
 
@@ -74,14 +86,20 @@ export class RetainedPlaces {
     const { restored } = this;
     if (restored === null) throw new Error('what was retained at the start was taken over already');
     for (const [topic, row] of this.topics) {
-      const { ids, costs, expiries } = restored;
+      const { ids, costs, expiries, principals } = restored;
       yield {
         topic,
         id: ids[row] as number,
         cost: costs[row] as number,
         expiresAtClock: expiries[row] as number,
+        principal: principals[row] ?? null,
       };
     }
+  }
+
+  /** Who set what is retained for this topic; only until `takenOver`. */
+  principalOf(topic: string): string | null {
+    return this.restored?.principals[this.topics.get(topic) ?? -1] ?? null;
   }
 
   takenOver(): void {
@@ -97,4 +115,11 @@ export class RetainedPlaces {
       messageId: this.rows.wide(row, messageId),
     };
   }
+}
+
+function nameIn(names: Map<string, string>, name: string | null): string | null {
+  if (name === null) return null;
+  const known = names.get(name);
+  if (known === undefined) names.set(name, name);
+  return known ?? name;
 }

@@ -173,7 +173,13 @@ test(
     let taken = 0;
     function* retained(): StoredState['retained'] extends Iterable<infer One> ? Generator<One> : never {
       for (taken = 0; taken < 100_000; taken++) {
-        yield { topic: `t/${taken}`, id: taken + 1, cost: 200, expiresAtClock: Number.POSITIVE_INFINITY };
+        yield {
+          topic: `t/${taken}`,
+          id: taken + 1,
+          cost: 200,
+          expiresAtClock: Number.POSITIVE_INFINITY,
+          principal: null,
+        };
       }
     }
     const wall = Date.now();

@@ -418,3 +418,49 @@ test('what one user has retained counts for nobody else, moves to who sets it ne
   bob.drop();
   assert.equal(world.core.state.principals.size, 0);
 });
+
+for (const store of ['instant', 'late', 'failing'] as const) {
+  test(`what one user has retained counts for him after a restart, ${store}`, () => {
+    const authority: WorldOptions['authority'] = ({ clientId }) => ({
+      outcome: 'accept',
+      principal: clientId === 'nobody' ? null : clientId,
+    });
+    const limits = { retainedMessagesPerPrincipalMax: 2 };
+    const before = new World({ store, authority, limits });
+    const retain = (client: Client, topic: string, payload: string): number => {
+      client.send(publish({ topic, payload: text(payload), qos: 1, packetId: 1, retain: true }));
+      const answer = client.take('PUBACK');
+      assert.ok(answer.type === PacketType.Puback);
+      return answer.reasonCode;
+    };
+    const connect = (world: World, clientId: string): Client => world.connect({ clientId });
+    const [ada, bob, nobody] = [connect(before, 'ada'), connect(before, 'bob'), connect(before, 'nobody')];
+    for (const topic of ['a', 'b', 'c']) assert.equal(retain(nobody, topic, 'x'), 0x10);
+    assert.deepEqual([retain(ada, 'a', '1'), retain(ada, 'd', 'a longer one')], [0x10, 0x10]);
+    assert.deepEqual([retain(bob, 'b', '1'), retain(bob, 'e', '1'), retain(bob, 'e', '')], [0x10, 0x10, 0x10]);
+    const had = holdingsIn(before);
+    before.end();
+    const world = new World({ store, authority, limits, after: before });
+    assert.deepEqual(holdingsIn(world), had);
+    assert.deepEqual(
+      had.map(([name, messages]) => [name, messages]),
+      [
+        ['ada', 2],
+        ['bob', 1],
+      ],
+    );
+    const again = connect(world, 'ada');
+    assert.equal(retain(again, 'f', '1'), 0x97);
+    assert.equal(retain(again, 'd', ''), 0x10);
+    assert.equal(retain(again, 'f', '1'), 0x10);
+    world.end();
+  });
+}
+
+/** Of who has something retained: name, messages, bytes. */
+function holdingsIn(world: World): (readonly [string, number, number])[] {
+  const all = [...world.core.state.principals].filter(({ retainedMessages }) => retainedMessages > 0);
+  return all
+    .map(({ name, retainedMessages, retainedBytes }) => [name, retainedMessages, retainedBytes] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}

@@ -59,6 +59,7 @@ export class ChangeMaker {
             topic: `retained/${prng.below(8)}`,
             message: this.message(),
             expiresAtClock: 1 + prng.below(1_000_000),
+            principal: prng.chance(50) ? `user ${prng.below(3)}` : null,
           },
         ];
       case 'end':
@@ -119,7 +120,7 @@ export class ChangeMaker {
       changes.push({ kind: 'queued', key, incarnation, delivery });
     }
     if (prng.chance(20)) {
-      const kept = { kind: 'retained', topic: message.topic, message, expiresAtClock: 99 } as const;
+      const kept = { kind: 'retained', topic: message.topic, message, expiresAtClock: 99, principal: 'Zoë ☃' } as const;
       if (prng.chance(50)) changes.push(kept);
       else changes.unshift(kept);
     }

@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { type ConnectPacket, type Packet, PacketType } from '@pipit/protocol';
 import {
   Access,
+  type AuthenticationRequest,
   type Broker,
   type BrokerOptions,
   createBroker,
@@ -30,7 +31,11 @@ async function runBroker<Value>(
 ): Promise<Value> {
   // With rules, so that sessions have rights that are kept.
   const rules = [{ effect: 'allow', action: 'all', filter: '#' }] as const;
-  const access = new Access({ judges: null, rules, groups: {} });
+  const judge = {
+    authenticate: ({ clientId }: AuthenticationRequest) =>
+      ({ outcome: 'accept', principal: `of ${clientId}` }) as const,
+  };
+  const access = new Access({ judges: [{ type: 'names', make: () => judge }], rules, groups: {} });
   const broker = createBroker({ store: openStore(directory), sysIntervalMs: null, access, limits });
   await broker.start();
   return await body(broker).finally(() => broker.stop());
@@ -87,6 +92,8 @@ async function fill(): Promise<void> {
     assert.equal(((await first.next()) as Packet).type, PacketType.Pubrel);
     // A QoS 2 message whose PUBREL has not come.
     second.send(publishPacket('elsewhere', 'x', 2, 77));
+    const whole = { type: PacketType.Publish, packetId: 0, payload: Buffer.from('x'), qos: 0, dup: false } as const;
+    second.send({ ...whole, topic: 'of second', retain: true });
     await drop(broker, first, 'first');
     await drop(broker, second, 'second \u2028 é');
     for (let i = 0; i < 20; i++) await broker.publish(`q/${i % 3}`, `waits ${i}`, { qos: 1 });
@@ -113,14 +120,24 @@ test('an export holds everything, and an import of it gives the same export', as
     types[type] = (types[type] ?? 0) + 1;
   }
   // Those of q/1 wait for both sessions and so stand in lines of their own.
-  assert.deepEqual(types, { store: 1, session: 2, subscription: 3, received: 1, message: 9, queued: 32, retained: 2 });
+  assert.deepEqual(types, { store: 1, session: 2, subscription: 3, received: 1, message: 9, queued: 32, retained: 3 });
   assert.equal(lines.filter((line) => 'rights' in JSON.parse(line)).length, 2, 'what its owners were let in as');
+  const retained = lines.map((line) => JSON.parse(line)).filter(({ type }) => type === 'retained');
+  assert.deepEqual(
+    retained.map(({ topic, principal }) => [topic, principal]).sort(),
+    [
+      ['kept', undefined],
+      ['of second', 'of second \u2028 é'],
+      ['q/1', undefined],
+    ],
+    'who set them',
+  );
   const copy = join(folder, 'copy');
   assert.deepEqual(await importStore(copy, linesOf(lines)), {
     sessions: 2,
     subscriptions: 3,
     queued: 32,
-    retained: 2,
+    retained: 3,
   });
   assert.deepEqual(await exported(copy), lines);
   // Not larger either: what was stored once still is.
@@ -233,7 +250,7 @@ test('an import replaces sessions and retained messages of the same names, and l
     ['other', ['old'], 1],
     ['second \u2028 é', ['jobs/#', 'q/1'], 10],
   ]);
-  assert.deepEqual(reader.topics(), ['kept', 'kept/too', 'q/1']);
+  assert.deepEqual(reader.topics(), ['kept', 'kept/too', 'of second', 'q/1']);
   for await (const { message } of reader.retained(['kept'])) assert.equal(message.payload.length, 5);
   assert.deepEqual(reader.report.damage, []);
   await reader.close();

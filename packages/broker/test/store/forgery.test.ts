@@ -40,7 +40,15 @@ function forgedBatch(): Uint8Array {
   return writer
     .write(
       [],
-      [{ kind: 'retained', topic: 'secret/door', message: forged, expiresAtClock: forged.expiresAtClock }],
+      [
+        {
+          kind: 'retained',
+          principal: null,
+          topic: 'secret/door',
+          message: forged,
+          expiresAtClock: forged.expiresAtClock,
+        },
+      ],
       terms,
     )
     .bytes.slice();
@@ -109,7 +117,7 @@ test('nor does it stand half in the header and half in what a client has chosen'
   const topic = `\u009b\u00e1${'x'.repeat(38)}`;
   const changes = Array.from({ length: 4_000 }, (_, index): Change => {
     const kept = message(10 + index, topic, Buffer.from(`${index}`));
-    return { kind: 'retained', topic, message: kept, expiresAtClock: kept.expiresAtClock };
+    return { kind: 'retained', principal: null, topic, message: kept, expiresAtClock: kept.expiresAtClock };
   });
   const writer = new BatchWriter(new Catalog(new Segments()));
   const terms = { batch: 1, wall: 1, clock: 1, segment: 1, previousSegment: 0, previousEnd: 0 };

@@ -298,7 +298,13 @@ test('what is being read in many places is all there, though cleaning removes th
         const { message } = (kept as Extract<Change, { kind: 'queued' }>).delivery;
         const topic = `kept/${sequence}`;
         bench.commit([
-          { kind: 'retained', topic, message: { ...message, topic }, expiresAtClock: Number.POSITIVE_INFINITY },
+          {
+            kind: 'retained',
+            principal: null,
+            topic,
+            message: { ...message, topic },
+            expiresAtClock: Number.POSITIVE_INFINITY,
+          },
         ]);
         bench.commit(messages(bench, 2, 2 * sequence + 1, 70_000).slice(1));
         asked.push({ topic, id: message.id });
@@ -331,7 +337,13 @@ test('retained messages are fetched by topic and id: not another one, not one th
   const made = ['plain', 'shared', 'replaced', 'cleared', 'damaged'].map((topic, index) => {
     const [queued] = messages(bench, 1, 1 + index, 300) as [Extract<Change, { kind: 'queued' }>];
     const message = { ...queued.delivery.message, topic, payload: new TextEncoder().encode(`of ${topic}`) };
-    const retained = { kind: 'retained', topic, message, expiresAtClock: Number.POSITIVE_INFINITY } as const;
+    const retained = {
+      kind: 'retained',
+      principal: null,
+      topic,
+      message,
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    } as const;
     const delivery = { ...queued.delivery, message };
     // Fills a segment, so that the next one stands elsewhere.
     bench.commit([topic === 'shared' ? { ...queued, delivery } : retained, retained]);
@@ -348,6 +360,7 @@ test('retained messages are fetched by topic and id: not another one, not one th
   bench.commit([
     {
       kind: 'retained',
+      principal: null,
       topic: 'replaced',
       message: { ...rest, id: id + 500 },
       expiresAtClock: Number.POSITIVE_INFINITY,

@@ -22,6 +22,7 @@ export function changesOf(number: number): Change[] {
     const rest = { clientId: 's', principal: null, expirySeconds: 60, will: null, closedAtClock: 1 };
     const kept: Change = {
       kind: 'retained',
+      principal: null,
       topic: 'kept',
       message: message(5, 'kept', 0),
       expiresAtClock: Number.POSITIVE_INFINITY,
@@ -31,11 +32,18 @@ export function changesOf(number: number): Change[] {
   const state = { qos: 1, retain: false, identifiers: null, group: null, packetId: 0, released: false } as const;
   const id = 10 + number * 3;
   return [
-    { kind: 'retained', topic: 'one', message: message(id, 'one', number), expiresAtClock: Number.POSITIVE_INFINITY },
+    {
+      kind: 'retained',
+      principal: null,
+      topic: 'one',
+      message: message(id, 'one', number),
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    },
     { kind: 'queued', ...about, delivery: { sequence: number, message: message(id + 1, 'q', number), ...state } },
     ...(number > waiting ? [{ kind: 'settled', ...about, sequence: number - waiting } as const] : []),
     {
       kind: 'retained',
+      principal: null,
       topic: 'other',
       message: message(id + 2, 'other', number),
       expiresAtClock: Number.POSITIVE_INFINITY,

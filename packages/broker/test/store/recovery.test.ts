@@ -282,7 +282,7 @@ test('what is lost with a session record, or with a message that others name, is
   const shared = bench.disk.bytes;
   bench.commit([
     queued('there', 2, 2, 10),
-    { kind: 'retained', topic: 'shared', message, expiresAtClock: Number.POSITIVE_INFINITY },
+    { kind: 'retained', principal: null, topic: 'shared', message, expiresAtClock: Number.POSITIVE_INFINITY },
   ]);
   bench.commit([queued('there', 2, 3, 30)]);
   bench.disk.kill();

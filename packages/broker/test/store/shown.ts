@@ -30,7 +30,12 @@ export function show({ sessions, retained }: KeptState): Shown {
         waiting: all.filter(({ packetId }) => packetId === 0),
       };
     }),
-    [...retained].map(([topic, kept]) => ({ topic, ...kept })),
+    [...retained].map(([topic, { message, expiresAtClock, principal }]) => ({
+      topic,
+      message,
+      expiresAtClock,
+      principal,
+    })),
   );
 }
 
@@ -38,6 +43,7 @@ interface ShownRetained {
   readonly topic: string;
   readonly message: StoredMessage;
   readonly expiresAtClock: number;
+  readonly principal: string | null;
 }
 
 interface ShownSession {
@@ -67,10 +73,10 @@ function sorted(sessions: readonly ShownSession[], retained: readonly ShownRetai
 function fetched(state: StoredState, reader: Reader): ShownRetained[] {
   const wanted = [...state.retained];
   const messages = reader.fetchAll(wanted);
-  return wanted.map(({ topic, id, cost, expiresAtClock }, index) => {
+  return wanted.map(({ topic, id, cost, expiresAtClock, principal }, index) => {
     const message = messages[index] as StoredMessage;
     assert.deepEqual({ id, cost }, { id: message.id, cost: storedCost(message) });
-    return { topic, message, expiresAtClock };
+    return { topic, message, expiresAtClock, principal };
   });
 }
 

@@ -59,7 +59,13 @@ function* changes(): Generator<Change> {
   let id = 0;
   for (let i = 0; i < retained; i++) {
     const topic = topicOf(i);
-    yield { kind: 'retained', topic, message: message(++id, topic, 1, true), expiresAtClock: Number.POSITIVE_INFINITY };
+    yield {
+      kind: 'retained',
+      principal: null,
+      topic,
+      message: message(++id, topic, 1, true),
+      expiresAtClock: Number.POSITIVE_INFINITY,
+    };
   }
   for (let i = 0; i < sessions; i++) {
     const key = `client-${i}`;
