@@ -2,7 +2,7 @@
 
 import { type Ban, type BanType, banTypes } from '../auth/ban-list.ts';
 import { type PageQuery, pageFor, pageOf, pageQuery } from './paging.ts';
-import { notFound, RequestError } from './request-error.ts';
+import { lasting, notFound, RequestError } from './request-error.ts';
 import type { Service } from './server.ts';
 
 const type = { enum: banTypes };
@@ -21,7 +21,7 @@ export function addBanRoutes({ app, broker, cursors }: Service): void {
     },
     ({ query }) => pageFor(cursors, 'bans', query, () => listed(broker.bans())),
   );
-  app.post<{ Body: Ban }>(
+  app.post<{ Body: Ban & { endSessions: boolean } }>(
     '/api/v1/bans',
     {
       schema: {
@@ -35,14 +35,19 @@ export function addBanRoutes({ app, broker, cursors }: Service): void {
             type,
             value,
             reason: { type: 'string', description: 'The client gets to read it.' },
+            endSessions: {
+              type: 'boolean',
+              default: false,
+              description: 'End the sessions of the client or user, too, with what waits for them.',
+            },
             until: { type: 'string', description: 'ISO 8601 with a time zone; absent: until it is lifted.' },
           },
         },
         response: { 200: { description: 'The ban as it is kept.', type: 'object' } },
       },
     },
-    ({ body }) => {
-      return broker.ban(body).catch((error: unknown) => {
+    ({ body: { endSessions, ...ban } }) => {
+      return lasting(broker.ban(ban, { endSessions })).catch((error: unknown) => {
         if (error instanceof TypeError) throw new RequestError(400, error.message);
         throw error;
       });

@@ -4,7 +4,7 @@ import { filterMatches, parseFilter, ReasonCode } from '@pipit/protocol';
 import type { SessionView, SubscriptionView } from '../core/index.ts';
 import type { PastEvent } from './history.ts';
 import { type PageQuery, pageFor, pageOf, pageQuery } from './paging.ts';
-import { notFound } from './request-error.ts';
+import { lasting, notFound } from './request-error.ts';
 import type { Service } from './server.ts';
 import { whyNot } from './why.ts';
 
@@ -36,9 +36,8 @@ function addLists({ app, broker, cursors }: Service): void {
     },
     ({ query }) => {
       const { prefix: begin = '' } = query;
-      const shows = ({ clientId, connection }: SessionView): boolean =>
-        connection !== null && clientId.startsWith(begin);
-      return pageFor(cursors, `clients ${begin}`, query, () => broker.inspection.sessions(shows));
+      const shows = ({ connection }: SessionView): boolean => connection !== null;
+      return pageFor(cursors, `clients ${begin}`, query, () => broker.inspection.sessions(shows, begin));
     },
   );
   const states = ['connected', 'away', 'waiting'] as const;
@@ -57,8 +56,8 @@ function addLists({ app, broker, cursors }: Service): void {
     },
     ({ query }) => {
       const { prefix: begin = '', state } = query;
-      const shows = (session: SessionView): boolean => session.clientId.startsWith(begin) && isIn(session, state);
-      return pageFor(cursors, `sessions ${state} ${begin}`, query, () => broker.inspection.sessions(shows));
+      const shows = (session: SessionView): boolean => isIn(session, state);
+      return pageFor(cursors, `sessions ${state} ${begin}`, query, () => broker.inspection.sessions(shows, begin));
     },
   );
   app.get<{ Querystring: PageQuery & { filter?: string; topic?: string } }>(
@@ -136,13 +135,14 @@ function addClient({ app, broker }: Service): void {
     {
       schema: {
         tags: ['clients'],
-        summary: 'Ends a session with all that waits for it; its client is disconnected first.',
+        summary:
+          'Ends a session with all that waits for it; its client is disconnected first. Answers once that lasts.',
         params,
         response: gone,
       },
     },
-    ({ params: { clientId } }, reply) => {
-      if (!broker.endSession(clientId)) throw notFound('The session');
+    async ({ params: { clientId } }, reply) => {
+      if (!(await lasting(broker.endSession(clientId)))) throw notFound('The session');
       reply.code(204).send();
     },
   );

@@ -1,5 +1,6 @@
 /**
- * Lists of a million entries, a page at a time: each request does a bounded piece of work and leaves its place behind.
+ * Lists of a million entries, a page at a time: each request does a bounded piece of work, in steps between which everybody else is
+ * served, and leaves its place behind.
  *
  * A cursor is a name for that place; it is good for one request and a minute. There is a bounded number of them: one more
  * takes the place of the one that waits longest.
@@ -27,17 +28,19 @@ const placesMax = 64;
 const placeMs = 60_000;
 /** Entries looked at for one page at most. */
 const stepsMax = 10_000;
+/** And at once: a fraction of what a turn may deliver. */
+const stepsAtOnceMax = 500;
 
 export class Cursors {
   readonly #places = new Map<string, Place>();
 
   /** The first page. */
-  begin<Item>(of: string, listing: Listing<Item>, limit: number): Page<Item> {
+  begin<Item>(of: string, listing: Listing<Item>, limit: number): Promise<Page<Item>> {
     return this.#page(of, listing, limit);
   }
 
   /** The page behind a cursor; null: it is not known any more, or leads on in another list. */
-  resume<Item>(of: string, cursor: string, limit: number): Page<Item> | null {
+  resume<Item>(of: string, cursor: string, limit: number): Promise<Page<Item>> | null {
     const place = this.#places.get(cursor);
     if (place === undefined || place.of !== of) return null;
     this.#places.delete(cursor);
@@ -54,9 +57,10 @@ export class Cursors {
     return this.#places.size;
   }
 
-  #page<Item>(of: string, listing: Listing<Item>, limit: number): Page<Item> {
+  async #page<Item>(of: string, listing: Listing<Item>, limit: number): Promise<Page<Item>> {
     const items: Item[] = [];
     for (let steps = 0; steps < stepsMax && items.length < limit; steps++) {
+      if (steps > 0 && steps % stepsAtOnceMax === 0) await new Promise((done) => setImmediate(done));
       const { value, done } = listing.next();
       if (done === true) return { items, next: null };
       if (value !== null) items.push(value);

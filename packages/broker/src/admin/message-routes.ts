@@ -4,7 +4,7 @@ import { decodeUtf8, type PublishProperties, type QoS, topicFilterProblem, topic
 import type { LocalMessage } from '../core/index.ts';
 import type { Broker } from '../node/broker.ts';
 import { type PageQuery, pageFor, pageOf, pageQuery } from './paging.ts';
-import { notFound, RequestError } from './request-error.ts';
+import { lasting, notFound, RequestError } from './request-error.ts';
 import type { Service } from './server.ts';
 
 interface PublishBody {
@@ -77,7 +77,7 @@ function addPublish({ app, broker }: Service): void {
       }
       const bytes = payloadBase64 === undefined ? (payload ?? '') : Buffer.from(payloadBase64, 'base64');
       const options = { qos, retain, ...(properties !== undefined && { properties }) };
-      const reasonCode = await broker.publish(topic, bytes, options);
+      const reasonCode = await lasting(broker.publish(topic, bytes, options));
       return { matched: reasonCode === 0 };
     },
   );
@@ -139,7 +139,7 @@ function addRetained({ app, broker, cursors }: Service): void {
     },
     async ({ query: { topic } }, reply) => {
       if (broker.inspection.retainedAt(admitted(topic)) === null) throw notFound('The retained message');
-      await broker.publish(topic, '', { qos: 1, retain: true });
+      await lasting(broker.publish(topic, '', { qos: 1, retain: true }));
       reply.code(204).send();
     },
   );

@@ -36,15 +36,15 @@ export function pageOf(what: string): object {
   };
 }
 
-/** Throws a RequestError for a cursor that leads nowhere. `of` names the list with its filters. */
-export function pageFor<Item>(
+/** Rejects with a RequestError for a cursor that leads nowhere. `of` names the list with its filters. */
+export async function pageFor<Item>(
   cursors: Cursors,
   of: string,
   { cursor, limit }: PageQuery,
   begin: () => Listing<Item>,
-): Page<Item> {
+): Promise<Page<Item>> {
   if (cursor === undefined) return cursors.begin(of, begin(), limit);
-  const page = cursors.resume<Item>(of, cursor, limit);
+  const page = await cursors.resume<Item>(of, cursor, limit);
   if (page === null) throw new RequestError(410, 'The cursor is not known any more: begin anew.');
   return page;
 }

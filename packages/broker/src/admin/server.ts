@@ -67,8 +67,9 @@ export async function openServer(
     connectionTimeout: requestTimeoutMs,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: pathPartLengthMax },
-    // What is not known is refused, not left out.
-    ajv: { customOptions: { removeAdditional: false as const } },
+    // What is not known is refused, not left out; and nothing is taken for what it is not.
+    ajv: { customOptions: { removeAdditional: false as const, coerceTypes: false as const } },
+    schemaErrorFormatter: (errors: ValidationError[], part: string) => new RequestError(400, sentenceOf(errors, part)),
   };
   const app: FastifyInstance =
     tls === undefined ? fastify(settings) : fastify({ ...settings, https: secureContextOptions(tls) });
@@ -131,6 +132,14 @@ function guard(app: FastifyInstance, broker: Broker, tokens: Tokens, url: () => 
     const detail = token === null ? 'A valid bearer token is needed.' : 'This token may only read.';
     throw new RequestError(token === null ? 401 : 403, detail);
   });
+  // A query is text: its numbers are read here, and judged by their schema like those of a body.
+  app.addHook('preValidation', async (request) => {
+    const { properties = {} } = (request.routeOptions.schema?.querystring ?? {}) as { properties?: Properties };
+    const query = request.query as Record<string, unknown>;
+    for (const [name, value] of Object.entries(query)) {
+      if (properties[name]?.type === 'integer' && /^\d{1,15}$/.test(String(value))) query[name] = Number(value);
+    }
+  });
   app.addHook('onResponse', async (request, reply) => {
     if (request.tokenName === '' || request.method === 'GET' || request.method === 'HEAD') return;
     const { method, url: path, tokenName: token } = request;
@@ -143,6 +152,25 @@ function guard(app: FastifyInstance, broker: Broker, tokens: Tokens, url: () => 
     sendProblem(reply, status, problem);
   });
   app.setNotFoundHandler((_, reply) => sendProblem(reply, 404, { detail: 'There is no such resource.' }));
+}
+
+type Properties = Readonly<Record<string, { readonly type?: string } | undefined>>;
+
+interface ValidationError {
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly message?: string;
+}
+
+/** `body.properties.userProperties.0 must be array`. */
+function sentenceOf([error]: readonly ValidationError[], part: string): string {
+  if (error === undefined) return `${part} is invalid.`;
+  const { instancePath, keyword, params, message = 'is invalid' } = error;
+  const where = `${part}${instancePath.replaceAll('/', '.')}`;
+  if (keyword === 'additionalProperties') return `${where}.${params['additionalProperty']} is not known.`;
+  const allowed = keyword === 'enum' ? `: ${(params['allowedValues'] as unknown[]).join(', ')}` : '';
+  return `${where} ${message}${allowed}.`;
 }
 
 function sendProblem(reply: FastifyReply, status: number, problem: object): void {

@@ -145,6 +145,15 @@ export class BanList {
   }
 }
 
+/** Which sessions are those of the client or user that a ban is about. Throws a TypeError for an address: it has none. */
+export function ownsSession({
+  type,
+  value,
+}: Ban): (session: { readonly clientId: string; readonly principal: string | null }) => boolean {
+  if (type === 'address') throw new TypeError('an address has no sessions: ban its clients or users with them');
+  return ({ clientId, principal }) => value === (type === 'client' ? clientId : principal);
+}
+
 /** What a banned client is answered, and what the log says of it. */
 export function banSentence({ type, value, reason }: Ban): string {
   const what = type === 'client' ? 'the client id' : type === 'user' ? 'the user' : 'the address';

@@ -11,7 +11,7 @@ import { authenticated } from './connect.ts';
 import { Connection, Phase } from './connection.ts';
 import { Deadline } from './deadlines.ts';
 import { committed, heldDue, restore, sealBatch, storeRoom } from './durability.ts';
-import { expelAll } from './expulsion.ts';
+import { endAll, endByOrder, expelAll } from './expulsion.ts';
 import { Inspection } from './inspection.ts';
 import { connectDue } from './keep-alive.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -295,8 +295,8 @@ export class Core {
     this.answer(token, connection === null ? ReasonCode.NoMatchingSubscribers : 0, before);
   }
 
-  /** Answers in-process code: now, or with the open batch if anything that lasts changed since `before`. */
-  private answer(token: number, reasonCode: number, before: number | undefined): void {
+  /** Answers in-process code: now, or with the open batch if anything that lasts may have changed since `before`. */
+  private answer(token: number, reasonCode: number, before?: number): void {
     const { journal, effects } = this.state;
     if (journal !== null && journal.mark !== before) journal.holdPublish({ token, reasonCode });
     else effects.push({ kind: 'published', token, reasonCode });
@@ -332,17 +332,32 @@ export class Core {
     endTrace(this.state, trace, 'asked');
   }
 
-  /** Ends a session, and disconnects its client first. False when there is none, or when it is in-process code. */
-  endSession(clientId: string, now: number): boolean {
+  /**
+   * Ends a session with all that waits for it, and disconnects its client first. `published` answers once that lasts: 0, or 0x10 when
+   * there is none, or it is in-process code.
+   */
+  endSession(clientId: string, token: number, now: number): void {
     const { state } = this;
     state.now = now;
     const session = state.sessionOf(clientId);
-    if (session === null || session.local !== null) return false;
-    if (session.connection !== null) {
-      disconnect(state, session.connection, ReasonCode.AdministrativeAction, 'an operator ended the session');
+    if (session === null || session.local !== null) {
+      return this.answer(token, ReasonCode.NoMatchingSubscribers, state.journal?.mark);
     }
-    endSession(state, session, 'administrative');
-    return true;
+    endByOrder(state, session, ReasonCode.AdministrativeAction, 'an operator ended the session');
+    this.answer(token, 0);
+  }
+
+  /** The same for all that are meant, in steps; the reason is what their clients are told. */
+  endSessions(
+    isMeant: (session: Session) => boolean,
+    reasonCode: number,
+    reason: string,
+    token: number,
+    now: number,
+  ): void {
+    this.state.now = now;
+    const done = (count: number): void => this.answer(token, count === 0 ? ReasonCode.NoMatchingSubscribers : 0);
+    this.state.wake(endAll(this.state, isMeant, reasonCode, reason, done));
   }
 
   // ── Outputs

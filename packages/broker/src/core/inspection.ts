@@ -104,9 +104,6 @@ export interface RightView {
   readonly rule: Rule | null;
 }
 
-/** Subscriptions of one session that are read at once. */
-const chunk = 256;
-
 export class Inspection {
   private readonly state: State;
 
@@ -143,9 +140,11 @@ export class Inspection {
     return session === null ? null : describe(this.state, session);
   }
 
-  *sessions(shows: (session: SessionView) => boolean): Generator<SessionView | null> {
+  /** Of clients whose ids begin with `prefix`. */
+  *sessions(shows: (session: SessionView) => boolean, prefix = ''): Generator<SessionView | null> {
     for (const session of this.state.sessions.values()) {
-      const view = session.isEstate ? null : describe(this.state, session);
+      const isMeant = !session.isEstate && session.clientId.startsWith(prefix);
+      const view = isMeant ? describe(this.state, session) : null;
       yield view !== null && shows(view) ? view : null;
     }
   }
@@ -153,13 +152,13 @@ export class Inspection {
   *subscriptions(shows: (subscription: SubscriptionView) => boolean): Generator<SubscriptionView | null> {
     for (const session of this.state.sessions.values()) {
       if (session.isEstate || session.subscriptionCount === 0) yield null;
-      else yield* this.chunks(session, shows);
+      else yield* this.listing(session, shows);
     }
   }
 
   *subscriptionsOf(clientId: string): Generator<SubscriptionView | null> {
     const session = this.state.sessionOf(clientId);
-    if (session !== null) yield* this.chunks(session, () => true);
+    if (session !== null) yield* this.listing(session, () => true);
   }
 
   /** Retained messages that match a filter, which must be legal. `return` it, unless it was drawn to its end. */
@@ -213,20 +212,14 @@ export class Inspection {
     };
   }
 
-  private *chunks(
+  private *listing(
     session: Session,
     shows: (subscription: SubscriptionView) => boolean,
   ): Generator<SubscriptionView | null> {
-    const { router } = this.state;
     const { clientId } = session;
-    for (let from = 0; !session.isEnded; from += chunk) {
-      // Copied before anybody may change them: their places in the tree do not outlive this turn.
-      const found = slice(router.subscriptionsOf(session), from, chunk);
-      for (const subscription of found) {
-        const view = { clientId, ...subscription };
-        yield shows(view) ? view : null;
-      }
-      if (found.length < chunk) return;
+    for (const subscription of this.state.router.listing(session)) {
+      const view = subscription === null ? null : { clientId, ...subscription };
+      yield view !== null && shows(view) ? view : null;
     }
   }
 
@@ -239,16 +232,6 @@ export class Inspection {
   private wall(at: number): number | null {
     return at === Number.POSITIVE_INFINITY ? null : at + this.state.wallOffsetMs;
   }
-}
-
-function slice<T>(all: Iterable<T>, from: number, most: number): T[] {
-  const found: T[] = [];
-  let at = 0;
-  for (const each of all) {
-    if (at++ >= from) found.push(each);
-    if (found.length === most) break;
-  }
-  return found;
 }
 
 function describe(state: State, session: Session): SessionView {

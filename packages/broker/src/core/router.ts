@@ -150,6 +150,19 @@ export class Router {
     for (const group of session.groups ?? []) yield describeMember(group, session);
   }
 
+  /** The same for who goes on in later turns: null in the place of what is over by then; what is new is not there. */
+  *listing(session: Session): Generator<Subscription | null> {
+    const { number } = session;
+    const subs: number[] = [];
+    if (number >= 0) for (let sub = this.tree.firstOf(number); sub >= 0; sub = this.tree.nextOf(sub)) subs.push(sub);
+    const groups = [...(session.groups ?? [])];
+    for (const sub of subs) {
+      if (session.isEnded) return;
+      yield this.tree.owner(sub) === number ? this.describe(sub) : null;
+    }
+    for (const group of groups) yield session.groups?.has(group) === true ? describeMember(group, session) : null;
+  }
+
   group(key: string): SharedGroup | undefined {
     return this.groups.get(key);
   }

@@ -78,6 +78,7 @@ export class SubscriptionTree {
     return this.subs.get(sub, subIdentifier);
   }
 
+  /** Of one that was removed, and whose number nobody has now: nobody's. */
   owner(sub: number): number {
     return this.subs.get(sub, subOwner);
   }
@@ -102,6 +103,7 @@ export class SubscriptionTree {
     this.unlink(sub, subOwnerNext, subOwnerPrevious, (next) => {
       this.ownerHeads[owner] = next;
     });
+    subs.set(sub, subOwner, -1);
     subs.give(sub);
     this.count--;
     this.prune(node);

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { ReasonCode } from '@pipit/protocol';
 import type { Access, AccessPlan } from '../auth/access.ts';
 import { anonymousAuthority } from '../auth/anonymous.ts';
-import { type Ban, type BanType, banning, type ListedBan } from '../auth/ban-list.ts';
+import { type Ban, type BanType, banning, banSentence, type ListedBan, ownsSession } from '../auth/ban-list.ts';
 import { permitting } from '../auth/permitting.ts';
 import type {
   Authority,
@@ -298,12 +298,14 @@ export class Broker {
     return isKnown;
   }
 
-  /** Ends a session with all that waits for it, and disconnects its client first. False when there is none. */
-  endSession(clientId: string): boolean {
+  /**
+   * Ends a session with all that waits for it, and disconnects its client first. Resolves once that is on the disk, if there is one; to
+   * false when there is none.
+   */
+  async endSession(clientId: string): Promise<boolean> {
     this.#assertRunning();
-    const isKnown = this.#core.endSession(clientId, performance.now());
-    this.#driver.schedule();
-    return isKnown;
+    const answer = await this.#program.ask((token) => this.#core.endSession(clientId, token, performance.now()));
+    return answer === ReasonCode.Success;
   }
 
   /**
@@ -337,11 +339,20 @@ export class Broker {
    * Keeps somebody out from now on: CONNECT is refused with 0x8A, sockets from a banned address are closed before anything is done
    * for them, and whoever is connected and meant is disconnected. A ban of the same type and value is replaced. Resolves to the ban as
    * it is kept, once it is in `bansFile`, if there is one. Rejects with a TypeError for what cannot be banned, and when it cannot be
-   * written: then it holds until the end of the process.
+   * written: then it holds until the end of the process. With `endSessions` the sessions of the client id or user end, too, with all that
+   * waits for them, before this resolves; without, they stay until they expire, for the ban may be lifted.
    */
-  async ban(ban: Ban): Promise<ListedBan> {
+  async ban(ban: Ban, { endSessions = false }: { readonly endSessions?: boolean } = {}): Promise<ListedBan> {
     this.#assertRunning();
-    return this.#bans.add(ban);
+    const isMeant = endSessions ? ownsSession(ban) : null;
+    const kept = await this.#bans.add(ban);
+    if (isMeant !== null) {
+      const [core, reason] = [this.#core, banSentence(kept)];
+      await this.#program.ask((token) =>
+        core.endSessions(isMeant, ReasonCode.Banned, reason, token, performance.now()),
+      );
+    }
+    return kept;
   }
 
   /** Lets somebody in again. False when there was no such ban, or when it stands in the configuration. Rejects when it cannot be written. */

@@ -37,12 +37,12 @@ export class Program {
   }
 
   publish(topic: string, payload: string | Uint8Array, options: PublishOptions): Promise<number> {
-    return this.#await((token) => this.#core.publish(localPublish(topic, payload, options), token, performance.now()));
+    return this.ask((token) => this.#core.publish(localPublish(topic, payload, options), token, performance.now()));
   }
 
   send(clientId: string, topic: string, payload: string | Uint8Array, options: PublishOptions): Promise<number> {
     const message = (): LocalPublish => localPublish(topic, payload, options);
-    return this.#await((token) => this.#core.send(clientId, message(), token, performance.now()));
+    return this.ask((token) => this.#core.send(clientId, message(), token, performance.now()));
   }
 
   /** Throws a Violation on a filter that is not legal. */
@@ -98,8 +98,8 @@ export class Program {
     this.#published.clear();
   }
 
-  /** `input` throws: nothing was put in. */
-  async #await(input: (token: number) => void): Promise<number> {
+  /** Puts in what the core answers by `published`: its reason code. Rejects with a PublishError, or with what `input` throws: then nothing was put in. */
+  async ask(input: (token: number) => void): Promise<number> {
     const token = ++this.#lastToken;
     const settled = new Promise<number>((done, failed) => {
       this.#published.set(token, { done, failed });

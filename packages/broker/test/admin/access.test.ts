@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { type AnyEvent, createBroker, openAdmin } from '../../src/index.ts';
+import { PacketType } from '@pipit/protocol';
+import type { Batch, StoredPage, StoredState } from '../../src/core/index.ts';
+import { type AnyEvent, createBroker, openAdmin, type Store } from '../../src/index.ts';
+import { MqttPeer, publishedBy } from '../node/mqtt-peer.ts';
 import { withApi } from './api.ts';
 
 const timeout = { timeout: 20_000 };
@@ -210,3 +213,144 @@ test('what changes something is told with the name of the token', timeout, async
     ]);
   });
 });
+
+test('what is sent is taken for nothing else, and what is wrong is named', timeout, async () => {
+  await withApi(async (api) => {
+    const events: AnyEvent[] = [];
+    const peer = await api.client('c');
+    await peer.subscribe('#', 1);
+    api.broker.on('event', (event) => events.push(event));
+    for (const [path, body, detail] of [
+      ['publish', { topic: 't', qos: '1' }, 'body.qos must be equal to one of the allowed values: 0, 1, 2.'],
+      ['publish', { topic: 't', retain: 'true' }, 'body.retain must be boolean.'],
+      ['publish', { topic: 't', retain: 1 }, 'body.retain must be boolean.'],
+      ['publish', { topic: 7 }, 'body.topic must be string.'],
+      ['publish', { topic: null }, 'body.topic must be string.'],
+      ['publish', { topic: 't', payload: 1 }, 'body.payload must be string.'],
+      ['publish', { topic: 't', loud: true }, 'body.loud is not known.'],
+      ['publish', { payload: 'x' }, "body must have required property 'topic'."],
+      ['publish', [], 'body must be object.'],
+      [
+        'publish',
+        { topic: 't', properties: { userProperties: [['a']] } },
+        'body.properties.userProperties.0 must NOT have fewer than 2 items.',
+      ],
+      ['bans', { type: 'client', value: 5 }, 'body.value must be string.'],
+      ['bans', { type: 'client', value: 'c', endSessions: 'yes' }, 'body.endSessions must be boolean.'],
+      [
+        'bans',
+        { type: 'device', value: 'c' },
+        'body.type must be equal to one of the allowed values: client, user, address.',
+      ],
+    ] as const) {
+      const answer = await api.ask('POST', `/api/v1/${path}`, body);
+      assert.deepEqual([answer.status, answer.json.detail], [400, detail]);
+    }
+    for (const [query, detail] of [
+      ['limit=x', 'querystring.limit must be integer.'],
+      ['limit=1&limit=2', 'querystring.limit must be integer.'],
+      ['limit=0', 'querystring.limit must be >= 1.'],
+      ['limit=1.5', 'querystring.limit must be integer.'],
+      ['state=asleep', 'querystring.state must be equal to one of the allowed values: connected, away, waiting.'],
+      ['colour=red', 'querystring.colour is not known.'],
+    ] as const) {
+      const answer = await api.get(`/api/v1/sessions?${query}`);
+      assert.deepEqual([answer.status, answer.json.detail], [400, detail]);
+    }
+    assert.equal((await api.get('/api/v1/sessions?limit=7')).json.items.length, 1);
+    const levels = await api.ask('PATCH', '/api/v1/log-levels', { messages: 5 });
+    assert.deepEqual([levels.status, levels.json.detail], [400, 'body.messages must be string.']);
+    // Nothing of it was done.
+    assert.deepEqual(
+      events.filter(({ type }) => type !== 'administered'),
+      [],
+    );
+    assert.deepEqual((await api.get('/api/v1/bans')).json.items, []);
+    await api.broker.publish('end', 'x');
+    assert.equal(publishedBy(await peer.next()).topic, 'end');
+  });
+});
+
+test('what changes something is answered when it lasts', timeout, async () => {
+  const store = new GatedStore();
+  await withApi(
+    async (api) => {
+      const lasting = { cleanStart: false, properties: { sessionExpiryInterval: 3600 } };
+      const peer = new MqttPeer(api.broker.connect());
+      peer.send({ type: PacketType.Connect, version: 5, clientId: 'c', keepAlive: 0, ...lasting });
+      await peer.next();
+      await peer.subscribe('q', 1);
+      await api.broker.publish('r', 'x', { qos: 1, retain: true });
+      for (const [method, path, body, status, lasts] of [
+        ['POST', 'publish', { topic: 'q', payload: 'x', qos: 1 }, 200, 'queued'],
+        ['POST', 'publish', { topic: 'r2', payload: 'x', retain: true }, 200, 'retained'],
+        ['DELETE', 'retained/message?topic=r', undefined, 204, 'unretained'],
+        ['DELETE', 'sessions/c', undefined, 204, 'session-ended'],
+      ] as const) {
+        store.shut();
+        const kinds = store.kinds.length;
+        let isAnswered = false;
+        const answer = api.ask(method, `/api/v1/${path}`, body).finally(() => {
+          isAnswered = true;
+        });
+        await store.asked;
+        // Time for an answer that does not wait.
+        for (let i = 0; i < 20; i++) await api.get('/health/live');
+        assert.equal(isAnswered, false, path);
+        store.open();
+        assert.equal((await answer).status, status, path);
+        assert.ok(store.kinds.slice(kinds).includes(lasts), `${path}: ${store.kinds.slice(kinds)}`);
+      }
+      assert.equal((await api.ask('DELETE', '/api/v1/sessions/c')).status, 404);
+    },
+    { store },
+  );
+});
+
+/** Makes nothing last while it is shut. */
+class GatedStore implements Store {
+  readonly durability = 'fsync';
+  readonly kinds: string[] = [];
+  #gate = Promise.withResolvers<void>();
+  #asked = Promise.withResolvers<void>();
+
+  constructor() {
+    this.open();
+  }
+
+  /** A commit came since it was shut. */
+  get asked(): Promise<void> {
+    return this.#asked.promise;
+  }
+
+  open(): void {
+    this.#gate.resolve();
+  }
+
+  shut(): void {
+    this.#gate = Promise.withResolvers();
+    this.#asked = Promise.withResolvers();
+  }
+
+  load(): Promise<StoredState> {
+    return Promise.resolve({ wall: Date.now(), clock: Date.now(), lastId: 0, sessions: [], retained: [] });
+  }
+
+  async commit({ changes }: Batch): Promise<void> {
+    this.#asked.resolve();
+    await this.#gate.promise;
+    this.kinds.push(...changes.map(({ kind }) => kind));
+  }
+
+  page(): Promise<StoredPage> {
+    return Promise.resolve({ deliveries: [], lost: [] });
+  }
+
+  fetch(): Promise<readonly null[]> {
+    return Promise.resolve([]);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

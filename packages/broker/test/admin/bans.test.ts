@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PacketType, ReasonCode } from '@pipit/protocol';
+import type { Authority } from '../../src/index.ts';
 import { MqttPeer } from '../node/mqtt-peer.ts';
 import { withApi } from './api.ts';
 
@@ -45,4 +46,46 @@ test('who is banned by HTTP is disconnected and kept out, until the ban is lifte
       403,
     );
   });
+});
+
+test('a ban may end the sessions of whom it is about; without that they wait until it is lifted', timeout, async () => {
+  const authority: Authority = {
+    authenticate: ({ clientId }) => ({ outcome: 'accept', principal: clientId.startsWith('ada') ? 'ada' : 'bob' }),
+  };
+  await withApi(
+    async (api) => {
+      const connect = async (clientId: string): Promise<{ peer: MqttPeer; isPresent: boolean }> => {
+        const peer = new MqttPeer(api.broker.connect());
+        const properties = { sessionExpiryInterval: 3600 };
+        peer.send({ type: PacketType.Connect, version: 5, clientId, cleanStart: false, keepAlive: 0, properties });
+        const connack = await peer.next();
+        assert.ok(connack !== 'end' && connack.type === PacketType.Connack && connack.reasonCode === 0);
+        return { peer, isPresent: connack.sessionPresent };
+      };
+      const sessions = async (): Promise<string[]> =>
+        (await api.all('/api/v1/sessions')).map(({ clientId }) => clientId).sort();
+      for (const clientId of ['ada-1', 'ada-2', 'bob-1', 'bob-2']) await connect(clientId);
+      const gone = (await connect('ada-3')).peer;
+      gone.stream.destroy();
+      const ban = (body: object) => api.ask('POST', '/api/v1/bans', body);
+      assert.equal((await ban({ type: 'client', value: 'bob-1' })).status, 200);
+      assert.ok((await sessions()).includes('bob-1'));
+      assert.equal((await ban({ type: 'user', value: 'ada', endSessions: true })).status, 200);
+      assert.deepEqual(await sessions(), ['bob-1', 'bob-2']);
+      assert.equal((await ban({ type: 'client', value: 'bob-2', endSessions: true })).status, 200);
+      assert.deepEqual(await sessions(), ['bob-1']);
+      const address = await ban({ type: 'address', value: '192.0.2.1', endSessions: true });
+      assert.deepEqual([address.status, address.json.detail.includes('no sessions')], [400, true]);
+      assert.equal((await api.all('/api/v1/bans')).length, 3, 'what was refused is no ban');
+      for (const [type, value] of [
+        ['client', 'bob-1'],
+        ['client', 'bob-2'],
+      ]) {
+        assert.equal((await api.ask('DELETE', `/api/v1/bans?type=${type}&value=${value}`)).status, 204);
+      }
+      assert.equal((await connect('bob-1')).isPresent, true);
+      assert.equal((await connect('bob-2')).isPresent, false);
+    },
+    { authority },
+  );
 });

@@ -22,9 +22,18 @@ const worded = [
   ...['driver', 'listener', 'arrivals', 'client-trust', 'websocket-link', 'admission', 'bans'].map(
     (name) => `packages/broker/src/node/${name}.ts`,
   ),
-  ...['access', 'chain', 'http', 'jwt', 'jwt-verification', 'permitting', 'scram', 'ban-list', 'password-file'].map(
-    (name) => `packages/broker/src/auth/${name}.ts`,
-  ),
+  ...[
+    'access',
+    'gate',
+    'chain',
+    'http',
+    'jwt',
+    'jwt-verification',
+    'permitting',
+    'scram',
+    'ban-list',
+    'password-file',
+  ].map((name) => `packages/broker/src/auth/${name}.ts`),
   ...['server', 'client-routes'].map((name) => `packages/broker/src/admin/${name}.ts`),
 ].filter((path) => !/\.test\.ts$|\/(invariants|sys|event-log|trace|inspection)\.ts$/.test(path));
 
@@ -51,6 +60,8 @@ const details = new Set([
   '… is no …: it cannot be banned',
   '… is no time: write it as ISO 8601',
   'line … …',
+  '… is invalid.',
+  'an address has no sessions: ban its clients or users with them',
   'has no name before a colon',
   'names … again',
 ]);

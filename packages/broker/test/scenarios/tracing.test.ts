@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PacketType } from '@pipit/protocol';
 import type { BrokerEvent, TraceRequest } from '../../src/core/index.ts';
 import { publish, subscribe } from './packets.ts';
 import { World } from './world.ts';
@@ -70,11 +71,32 @@ test('a list goes on over turns: it has all that stays, none twice, and what com
     }
   };
   draw(4);
-  for (const clientId of ['c0', 'c5', 'c6']) world.core.endSession(clientId, world.now);
+  for (const clientId of ['c0', 'c5', 'c6']) world.core.endSession(clientId, 0, world.now);
   world.turn();
   world.connect({ clientId: 'late', ...lasting });
   draw(20);
   assert.deepEqual(seen, ['c0', 'c1', 'c2', 'c3', 'c4', 'c7', 'c8', 'c9', 'late']);
+});
+
+test('a list of subscriptions goes on over turns: all that stay, none twice, none that is over', () => {
+  const world = new World();
+  const client = world.connect({ clientId: 'c', ...lasting });
+  const names = Array.from({ length: 900 }, (_, i) => `t/${i}`);
+  for (let at = 0; at < names.length; at += 100) client.send(subscribe(1, ...names.slice(at, at + 100)));
+  client.send(subscribe(2, '$share/g/s', '$share/g/gone'));
+  const listing = world.core.inspect(world.now).subscriptionsOf('c');
+  const seen: string[] = [];
+  for (let i = 0; i < 300; i++) seen.push(listing.next().value?.filter ?? '');
+  // Some that were shown and some that were not; new ones take their places.
+  const over = [...seen.slice(0, 50), ...names.filter((name) => !seen.includes(name)).slice(0, 50)];
+  client.send({ type: PacketType.Unsubscribe, packetId: 3, filters: [...over, '$share/g/gone'] });
+  client.send(subscribe(4, ...over.map((name) => `new/${name}`)));
+  for (const each of listing) if (each !== null) seen.push(each.filter);
+  const expected = [...names.filter((name) => !over.slice(50).includes(name)), 's'];
+  const isNew = (filter: string): boolean => filter.startsWith('new/');
+  assert.deepEqual(seen.filter((filter) => !isNew(filter)).sort(), expected.sort());
+  assert.equal(new Set(seen).size, seen.length);
+  client.takeAll();
 });
 
 test('a list of retained messages lets go of its place when it is left', () => {
