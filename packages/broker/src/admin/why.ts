@@ -1,12 +1,12 @@
 /**
  * Why did a message not arrive? From what a client has now and what happened to it lately, in sentences.
  *
- * It tells what is known, not what it guesses: the broker remembers no messages. Where nothing explains it, the answer is a
- * trace.
+ * It tells what is known, not what it guesses: the broker remembers no messages, but the topics of those that a client missed. Where
+ * nothing explains it, the answer is a trace.
  */
 
 import { filterMatches, ReasonCode, reasonCodeName } from '@pipit/protocol';
-import type { DropReason, Inspection, SessionView, SubscriptionView } from '../core/index.ts';
+import type { DropReason, Inspection, MissedView, SessionView, SubscriptionView } from '../core/index.ts';
 import type { EventOf, EventType } from '../node/event-hub.ts';
 import type { History, PastEvent } from './history.ts';
 
@@ -67,14 +67,15 @@ const findingsMax = 5;
 export function whyNot(inspection: Inspection, history: History, clientId: string, topic: string | null): Finding[] {
   const session = inspection.session(clientId);
   const events = history.of(clientId);
+  const missed = inspection.missed(clientId);
   const findings = [
     ...(session === null ? absence(events) : presence(inspection, session, topic)),
-    ...drops(events, topic),
+    ...drops(missed, events, topic),
     ...refusals(events, topic),
     ...(topic === null ? [] : publishRefusals(history, clientId, topic)),
     ...throttlings(events),
     ...endings(events),
-    ...(inspection.queuesQos0 ? [] : absences(events)),
+    ...(inspection.queuesQos0 ? [] : absences(events, missed, topic)),
   ];
   if (findings.length > 0) return findings;
   return [{ code: 'nothing-known', text: 'Nothing speaks against it. Was it published? A trace of the topic shows.' }];
@@ -162,13 +163,45 @@ function waits({ queue, inFlight, connection }: SessionView): Finding[] {
   return found;
 }
 
-function drops(events: readonly PastEvent[], topic: string | null): Finding[] {
-  const found = newest(events, 'dropped').map((past): Finding => {
-    const { reason, count, topic: last } = past.event;
-    const which = last === topic || topic === null ? `of ${last}` : `${last} among them`;
-    return { code: 'dropped', text: `${messages(count)} (${which}): ${dropSentences[reason]}.`, at: iso(past) };
+/** The newest first. */
+function drops(missed: MissedView | null, events: readonly PastEvent[], topic: string | null): Finding[] {
+  const known = [...(missed?.topics ?? [])].sort((a, b) => b.lastAt - a.lastAt);
+  const found = known
+    .filter((each) => topic === null || each.topic === topic)
+    .map(({ topic: name, reason, count, firstAt, lastAt }): Finding => {
+      const since = count === 1 ? '' : `, since ${new Date(firstAt).toISOString()}`;
+      const text = `${messages(count)} of ${name}${since}: ${dropSentences[reason]}.`;
+      return { code: codeOf(reason), text, at: new Date(lastAt).toISOString() };
+    });
+  const unnamed = (missed?.others ?? []).map(({ reason, count }): Finding => {
+    const which = topic === null ? 'of other topics' : `of topics that are not remembered, ${topic} may be among them`;
+    return { code: codeOf(reason), text: `${messages(count)} (${which}): ${dropSentences[reason]}.` };
   });
+  return [...found.slice(0, findingsMax), ...unnamed, ...untold(missed, events, topic)];
+}
+
+/** Events and the core have their times from two clocks. */
+const clockSlackMs = 1_000;
+
+/** What events tell that is not remembered otherwise. */
+function untold(missed: MissedView | null, events: readonly PastEvent[], topic: string | null): Finding[] {
+  const isRemembered = (past: PastEvent, reason: DropReason): boolean =>
+    missed !== null && past.time >= missed.since - clockSlackMs && !lostElsewhere.has(reason);
+  const found = newest(events, 'dropped')
+    .filter((past) => !isRemembered(past, past.event.reason))
+    .map((past): Finding => {
+      const { reason, count, topic: last } = past.event;
+      const which = last === topic || topic === null ? `of ${last}` : `${last} among them`;
+      return { code: 'dropped', text: `${messages(count)} (${which}): ${dropSentences[reason]}.`, at: iso(past) };
+    });
   return found.slice(0, findingsMax);
+}
+
+/** Told where it happens, of many messages at once. */
+const lostElsewhere: ReadonlySet<DropReason> = new Set(['store-lost', 'session-ended', 'retained-full']);
+
+function codeOf(reason: DropReason): FindingCode {
+  return reason === 'offline-qos0' ? 'qos0-while-away' : 'dropped';
 }
 
 function refusals(events: readonly PastEvent[], topic: string | null): Finding[] {
@@ -234,11 +267,18 @@ function endings(events: readonly PastEvent[]): Finding[] {
   return [...ended.slice(0, findingsMax), ...refused.slice(0, findingsMax)];
 }
 
-/** While it was away, QoS 0 was not kept; it is too frequent to be told for each message. */
-function absences(events: readonly PastEvent[]): Finding[] {
-  const back = events.findLast(({ event }) => event.type === 'connected' && event.sessionPresent);
+/** While it was away nothing was kept of QoS 0, or nothing at all. Not said where it is known what it missed. */
+function absences(events: readonly PastEvent[], missed: MissedView | null, topic: string | null): Finding[] {
+  const back = newest(events, 'connected')[0];
   const gone = events.findLast(({ event, number }) => event.type === 'disconnected' && number < (back?.number ?? 0));
   if (back === undefined || gone === undefined) return [];
+  if (!back.event.sessionPresent) {
+    const text = `It was away from ${iso(gone)} on, without a session: what was published until it came back did not wait.`;
+    return [{ code: 'away', text, at: iso(back) }];
+  }
+  if (topic !== null && missed !== null && missed.since <= gone.time) return [];
+  const isTold = missed?.topics.some(({ reason }) => reason === 'offline-qos0') === true;
+  if (isTold) return [];
   const text = `It was away from ${iso(gone)} on: what was published at QoS 0 until it came back did not wait.`;
   return [{ code: 'qos0-while-away', text, at: iso(back) }];
 }

@@ -6,6 +6,7 @@ export { type BrokerEvent, type DropReason, dropReasons } from './events.ts';
 export {
   type ConnectionView,
   Inspection,
+  type MissedView,
   type QueueView,
   type RetainedView,
   type RightView,

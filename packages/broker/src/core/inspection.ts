@@ -8,7 +8,9 @@
 
 import type { QoS } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
+import { type DropReason, dropReasons } from './events.ts';
 import { type LocalMessage, toLocalMessage } from './local-message.ts';
+import type { MissedTopic } from './missed.ts';
 import type { Rule } from './permissions.ts';
 import type { Peer } from './ports.ts';
 import type { Subscription } from './router.ts';
@@ -77,6 +79,14 @@ export interface WaitingView {
   readonly payloadBytes: number;
   readonly publisher: string | null;
   readonly expiresAt: number | null;
+}
+
+export interface MissedView {
+  /** Since when this is all of it. */
+  readonly since: number;
+  readonly topics: readonly MissedTopic[];
+  /** How many of topics that are not among them. */
+  readonly others: readonly { readonly reason: DropReason; readonly count: number }[];
 }
 
 export interface Totals {
@@ -200,6 +210,20 @@ export class Inspection {
       });
     }
     return views;
+  }
+
+  /** What a client did not get lately, whether it has a session or not; null: it is not remembered. */
+  missed(clientId: string): MissedView | null {
+    const { missed: all, wallOffsetMs, startedAt } = this.state;
+    const missed = all.find(clientId);
+    if (missed === null) return all.isComplete ? { since: startedAt + wallOffsetMs, topics: [], others: [] } : null;
+    const topics = [...missed].map(({ firstAt, lastAt, ...rest }) => {
+      return { ...rest, firstAt: firstAt + wallOffsetMs, lastAt: lastAt + wallOffsetMs };
+    });
+    const others = dropReasons
+      .map((reason) => ({ reason, count: missed.othersOf(reason) }))
+      .filter(({ count }) => count > 0);
+    return { since: missed.since + wallOffsetMs, topics, others };
   }
 
   /** Whether a session may be sent messages of a topic; null: there is no such session. */

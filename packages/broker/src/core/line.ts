@@ -118,9 +118,10 @@ export function dropDelivery(state: State, session: Session, delivery: Delivery,
 export function drop(state: State, session: Session, message: Message, reason: DropReason): void {
   state.metrics.drop(reason);
   if (state.traces !== null) tracedMessage(state, 'dropped', session, message, message.qos, 0, reason);
-  if (reason === 'offline-qos0') return; // Expected, and as frequent as the publisher likes: the counter is enough.
   const { drops, clientId } = session;
   const topic = message.topic.name;
+  session.missed = state.missed.add(session.missed, clientId, topic, reason, state.now);
+  if (reason === 'offline-qos0') return; // Expected, and as frequent as the publisher likes: no event.
   // A peer that does not read drops all it is sent: that must cost the others less than if it read.
   if (drops?.isPending === true && drops.event.reason === reason) {
     state.events.again(drops, topic);

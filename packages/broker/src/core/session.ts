@@ -12,6 +12,7 @@ import type { CountedKind } from './event-log.ts';
 import type { Dropped } from './events.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { Delivery, Message } from './message.ts';
+import type { Missed } from './missed.ts';
 import type { Permissions } from './permissions.ts';
 import type { Queue, QueueTotal, TailReader } from './queue.ts';
 import type { Replay } from './replay.ts';
@@ -79,6 +80,8 @@ export class Session {
   isResending = false;
   resentId = 0;
   replays: Replay[] | null = null;
+  /** What it missed, as its client is remembered; null until it missed something. */
+  missed: Missed | null = null;
   /** What the last drop was counted as. */
   drops: CountedKind<Dropped> | null = null;
 

@@ -17,6 +17,7 @@ import type { Limits } from './limits.ts';
 import type { LocalSubscriber } from './local.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Metrics } from './metrics.ts';
+import { MissedByClient } from './missed.ts';
 import type { AuthenticationRequest, Batch, Durability, FetchRequest, PageRequest } from './ports.ts';
 import { Principals } from './principals.ts';
 import { Publication } from './publication.ts';
@@ -113,6 +114,8 @@ export class State {
     { readonly session: Session; readonly queue: Queue; readonly reader: TailReader | null }
   >();
   readonly events: EventLog;
+  /** What clients did not get lately. */
+  readonly missed = new MissedByClient();
   claims: Claims | null = null;
   /** What is followed live; null: nothing. */
   traces: Traces | null = null;

@@ -216,7 +216,7 @@ test('why: what is so now, and what happened', timeout, async () => {
       await peer.next();
       assert.deepEqual(await codes('c', 'b'), ['unacknowledged']);
       const second = await durable(api, 'c');
-      assert.deepEqual((await codes('c', 'b')).slice(-2), ['taken-over', 'qos0-while-away']);
+      assert.deepEqual((await codes('c', 'b')).slice(-1), ['taken-over']);
       await left(api, second, 'c');
       assert.deepEqual((await codes('c', 'a')).slice(0, 2), ['away', 'qos0-while-away']);
       for (let i = 0; i < 4; i++) await api.broker.publish('b', `${i}`, { qos: 1 });
@@ -234,3 +234,56 @@ test('why: what is so now, and what happened', timeout, async () => {
     { authority, limits: { queueMessagesMax: 3 } },
   );
 });
+
+test(
+  'why: of each topic how many were dropped, why and when, whatever else was in the same moment',
+  timeout,
+  async () => {
+    await withApi(
+      async (api) => {
+        const why = async (clientId: string, topic: string): Promise<[code: string, text: string][]> => {
+          const { json } = await api.get(`/api/v1/clients/${clientId}/why?topic=${encodeURIComponent(topic)}`);
+          const about = json.findings.filter(({ code }: { code: string }) => /^(dropped|qos0-while-away)$/.test(code));
+          return about.map(({ code, text }: { code: string; text: string }) => [
+            code,
+            text.replace(/, since \S+:/, ', since …:'),
+          ]);
+        };
+        const sleeper = await durable(api, 'sleeper');
+        await sleeper.subscribe('q1/#', 1);
+        await sleeper.subscribe('q0/#', 0);
+        await left(api, sleeper, 'sleeper');
+        for (const topic of ['q1/first', 'q1/a', 'q1/b', 'q1/a', 'q1/c', 'q0/x', 'q0/y', 'q0/x', 'q0/x']) {
+          await api.broker.publish(topic, 'x', { qos: 1 });
+        }
+        const full =
+          'its queue was full (limits.queueMessagesMax, limits.queueBytesMax, or those of all queues together)';
+        assert.deepEqual(await why('sleeper', 'q1/first'), []);
+        assert.deepEqual(await why('sleeper', 'q1/a'), [['dropped', `2 messages of q1/a, since …: ${full}.`]]);
+        assert.deepEqual(await why('sleeper', 'q1/b'), [['dropped', `1 message of q1/b: ${full}.`]]);
+        assert.deepEqual(await why('sleeper', 'q1/c'), [['dropped', `1 message of q1/c: ${full}.`]]);
+        const away = 'it was QoS 0, and the client was away';
+        assert.deepEqual(await why('sleeper', 'q0/x'), [['qos0-while-away', `3 messages of q0/x, since …: ${away}.`]]);
+        assert.deepEqual(await why('sleeper', 'q0/y'), [['qos0-while-away', `1 message of q0/y: ${away}.`]]);
+        // It is known that none was missed of this.
+        const back = await durable(api, 'sleeper');
+        assert.deepEqual(await why('sleeper', 'q0/z'), []);
+        assert.equal((await why('sleeper', 'q0/x')).length, 1);
+        // Also when its session is over.
+        await left(api, back, 'sleeper');
+        await api.ask('DELETE', '/api/v1/sessions/sleeper');
+        assert.equal((await why('sleeper', 'q1/b'))[0]?.[0], 'dropped');
+        // More topics than are remembered: what may be among the others is said to be so.
+        const many = await durable(api, 'many');
+        await many.subscribe('#', 0);
+        await left(api, many, 'many');
+        for (let i = 0; i < 20; i++) await api.broker.publish(`m/${i}`, 'x');
+        assert.deepEqual(await why('many', 'm/0'), [
+          ['qos0-while-away', `4 messages (of topics that are not remembered, m/0 may be among them): ${away}.`],
+        ]);
+        assert.equal((await why('many', 'm/19'))[0]?.[1], `1 message of m/19: ${away}.`);
+      },
+      { limits: { queueMessagesMax: 1 } },
+    );
+  },
+);

@@ -4,6 +4,12 @@ import type { Change, StoredDelivery, StoredMessage, StoredState } from '../../s
 import type { KeptState } from '../kept-state.ts';
 import type { Prng } from '../sim/prng.ts';
 
+/** For ever, by nobody in particular. */
+export function retaining(message: StoredMessage): Extract<Change, { kind: 'retained' }> {
+  const { topic } = message;
+  return { kind: 'retained', topic, message, expiresAtClock: Number.POSITIVE_INFINITY, principal: null };
+}
+
 /** Makes changes that follow from a model, which it changes on the way. */
 export class ChangeMaker {
   private readonly prng: Prng;

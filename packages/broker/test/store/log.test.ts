@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../src/core/index.ts';
 import type { Answer } from '../../src/store/log.ts';
 import { KeptState } from '../kept-state.ts';
-import { ChangeMaker } from './change-maker.ts';
+import { ChangeMaker, retaining } from './change-maker.ts';
 import { LogBench } from './log-bench.ts';
 import { show } from './shown.ts';
 
@@ -297,15 +297,7 @@ test('what is being read in many places is all there, though cleaning removes th
         const [kept] = messages(bench, 1, 1_000 + sequence, 100);
         const { message } = (kept as Extract<Change, { kind: 'queued' }>).delivery;
         const topic = `kept/${sequence}`;
-        bench.commit([
-          {
-            kind: 'retained',
-            principal: null,
-            topic,
-            message: { ...message, topic },
-            expiresAtClock: Number.POSITIVE_INFINITY,
-          },
-        ]);
+        bench.commit([retaining({ ...message, topic })]);
         bench.commit(messages(bench, 2, 2 * sequence + 1, 70_000).slice(1));
         asked.push({ topic, id: message.id });
       }
@@ -337,13 +329,7 @@ test('retained messages are fetched by topic and id: not another one, not one th
   const made = ['plain', 'shared', 'replaced', 'cleared', 'damaged'].map((topic, index) => {
     const [queued] = messages(bench, 1, 1 + index, 300) as [Extract<Change, { kind: 'queued' }>];
     const message = { ...queued.delivery.message, topic, payload: new TextEncoder().encode(`of ${topic}`) };
-    const retained = {
-      kind: 'retained',
-      principal: null,
-      topic,
-      message,
-      expiresAtClock: Number.POSITIVE_INFINITY,
-    } as const;
+    const retained = retaining(message);
     const delivery = { ...queued.delivery, message };
     // Fills a segment, so that the next one stands elsewhere.
     bench.commit([topic === 'shared' ? { ...queued, delivery } : retained, retained]);
@@ -357,16 +343,7 @@ test('retained messages are fetched by topic and id: not another one, not one th
   };
   assert.deepEqual(found(), made);
   const { id, ...rest } = made[2] as (typeof made)[number];
-  bench.commit([
-    {
-      kind: 'retained',
-      principal: null,
-      topic: 'replaced',
-      message: { ...rest, id: id + 500 },
-      expiresAtClock: Number.POSITIVE_INFINITY,
-    },
-    { kind: 'unretained', topic: 'cleared' },
-  ]);
+  bench.commit([retaining({ ...rest, topic: 'replaced', id: id + 500 }), { kind: 'unretained', topic: 'cleared' }]);
   for (const [name, { bytes }] of bench.disk.files) {
     const at = Buffer.from(bytes).indexOf('of damaged');
     if (at >= 0) bench.disk.flipBit(name, at, 0);
