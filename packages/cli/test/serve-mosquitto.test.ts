@@ -27,10 +27,40 @@ test('users, their rights and a listener are as in the file, and what is not tak
   const { stdout, exitCode } = await serve.stop();
   assert.deepEqual(stdout.split('\n').slice(0, 3), [
     `configuration of Mosquitto's: ${conf}`,
-    `not taken over: ${conf}:1: user`,
+    `not taken over: ${conf}:1: user: it runs as whoever starts it: User= of the service manager`,
     'memory: nothing survives a restart',
   ]);
   assert.equal(exitCode, 0);
+});
+
+test('per_listener_settings, a mount point and a bridge before the users: each listener as the file says', async () => {
+  const [inner, outer] = [String(await freePort()), String(await freePort())];
+  await run(['passwd', join(folder, 'outer'), 'ada'], 'secret\n');
+  const lines = [
+    'per_listener_settings true',
+    'connection other',
+    'address 127.0.0.1:1',
+    `listener ${inner} 127.0.0.1`,
+    'allow_anonymous true',
+    `listener ${outer} 127.0.0.1`,
+    'password_file outer',
+    'mount_point tenants/a/',
+    'max_qos 1',
+  ];
+  writeFileSync(conf, `${lines.join('\n')}\n`);
+  const printed = await run(['serve', '-c', conf, '--print-config']);
+  writeFileSync(join(folder, 'printed.yaml'), printed.stdout);
+  for (const file of [conf, join(folder, 'printed.yaml')]) {
+    const serve = await startServe('-c', file);
+    const login = ['-p', outer, '-u', 'ada', '-P', 'secret', '-V', '5'];
+    assert.notEqual((await run(['pub', '-p', outer, '-t', 't', '-m', 'x'])).exitCode, 0);
+    assert.equal((await run(['pub', ...login, '-r', '-q', '1', '-t', 't', '-m', 'on'])).exitCode, 0);
+    const seen = await run(['sub', '-p', inner, '-t', '#', '-C', '1', '-W', '10', '-F', '%t %p']);
+    assert.equal(seen.stdout, 'tenants/a/t on\n');
+    const own = await run(['sub', ...login, '-t', '#', '-C', '1', '-W', '10', '-F', '%t %p']);
+    assert.equal(own.stdout, 't on\n');
+    assert.equal((await serve.stop()).exitCode, 0);
+  }
 });
 
 test('-p and -v are as there; -d says what to do instead', async () => {

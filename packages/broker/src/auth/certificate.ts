@@ -1,13 +1,13 @@
 /** Whoever shows a client certificate that the listener has verified is who the certificate says. */
 
-import { hasUnwantedCharacters } from '@pipit/protocol';
+import { encodeUtf8, hasUnwantedCharacters } from '@pipit/protocol';
 import type { Peer } from '../core/index.ts';
 import { type Judge, pass } from './chain.ts';
 
 /** Which part of the certificate is the principal. Of names of which there are several, the first. */
 export type CertificateIdentity = (typeof certificateIdentities)[number];
 
-export const certificateIdentities = ['commonName', 'dns', 'uri', 'email', 'fingerprint'] as const;
+export const certificateIdentities = ['commonName', 'dns', 'uri', 'email', 'fingerprint', 'subject'] as const;
 
 const nameLengthMax = 1_024;
 
@@ -34,6 +34,19 @@ function identityOf(certificate: NonNullable<Peer['certificate']>, identity: Cer
 
 function partOf(certificate: NonNullable<Peer['certificate']>, identity: CertificateIdentity): string {
   if (identity === 'commonName' || identity === 'fingerprint') return certificate[identity];
+  if (identity === 'subject') return distinguishedName(certificate.subject);
   const prefix = { dns: 'DNS:', uri: 'URI:', email: 'email:' }[identity];
   return certificate.alternativeNames.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? '';
+}
+
+/** As RFC 2253 writes it: the last part first, and of what is not ASCII its bytes, as `\\C3`. What is no separator is escaped already. */
+function distinguishedName(subject: string): string {
+  const parts = subject.match(/(?:\\.|[^,\\])+/gs) ?? [];
+  return parts
+    .map((part) => part.split(' + ').reverse().join('+'))
+    .reverse()
+    .join(',')
+    .replace(/[^\0-\x7f]+/g, (text) =>
+      Array.from(encodeUtf8(text), (byte) => `\\${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    );
 }

@@ -113,6 +113,16 @@ test('a certificate says who somebody is by the part that was chosen', async () 
     assert.deepEqual(await judge.authenticate(request('c', { certificate })), { outcome: 'accept', principal });
     assert.deepEqual(await judge.authenticate(request('c')), { outcome: 'pass' });
   }
+  // The right side is what `openssl x509 -subject -nameopt RFC2253` prints, and Mosquitto's use_subject_as_username says.
+  for (const [subject, principal] of [
+    ['C=GB,O=Server,OU=Production,CN=test client', 'CN=test client,OU=Production,O=Server,C=GB'],
+    ['C=GB,serialNumber=7 + O=Sm\\, ith \\\\,CN=ada=x\\ ', 'CN=ada=x\\ ,O=Sm\\, ith \\\\+serialNumber=7,C=GB'],
+    ['CN=Zü', 'CN=Z\\C3\\BC'],
+  ] as const) {
+    const peer = { certificate: { ...certificate, subject } };
+    const verdict = await certificateJudge('subject').authenticate(request('c', peer));
+    assert.deepEqual(verdict, { outcome: 'accept', principal });
+  }
   const bare = { ...certificate, alternativeNames: [], commonName: '' };
   for (const identity of ['commonName', 'dns'] as const) {
     assert.deepEqual(await certificateJudge(identity).authenticate(request('c', { certificate: bare })), {

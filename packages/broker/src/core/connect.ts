@@ -79,8 +79,13 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
   let { clientId } = connect;
   limitDecodedProperties(state.limits, properties?.userProperties);
   limitDecodedProperties(state.limits, will?.properties?.userProperties);
-  if (clientId === '') {
-    const { allowEmptyClientId = true, assignedClientIdPrefix = 'auto-' } = connection.peer.terms ?? {};
+  const { terms = {} } = connection.peer;
+  if (terms.usernameAsClientId === true) {
+    if (!connect.username)
+      throw new Violation(ReasonCode.NotAuthorized, 'the user name is the client id, and there is none');
+    clientId = connect.username;
+  } else if (clientId === '') {
+    const { allowEmptyClientId = true, assignedClientIdPrefix = 'auto-' } = terms;
     // 3.1 knows no empty id; 3.1.1 only with Clean Session [MQTT3-3.1.3-8].
     if (!allowEmptyClientId || version === 3 || (version === 4 && !connect.cleanStart)) {
       throw new Violation(ReasonCode.ClientIdentifierNotValid, 'the client id is empty');
@@ -150,7 +155,8 @@ function obey(state: State, connection: Connection, verdict: Verdict): void {
 function accept(state: State, connection: Connection, verdict: Acceptance): void {
   const connect = connection.connect as ConnectPacket;
   connection.connect = null;
-  if (connect.clientId === '' && verdict.assignedClientId !== undefined) connection.clientId = verdict.assignedClientId;
+  const isAssigned = connect.clientId === '' && connection.peer.terms?.usernameAsClientId !== true;
+  if (isAssigned && verdict.assignedClientId !== undefined) connection.clientId = verdict.assignedClientId;
   const problem = prepare(state, connection, connect, verdict);
   if (problem !== null) {
     refuse(state, connection, problem);

@@ -38,6 +38,8 @@ export interface Terms {
   readonly allowEmptyClientId?: boolean;
   /** What such an id begins with. Default: `auto-`. */
   readonly assignedClientIdPrefix?: string;
+  /** The user name takes the place of the client id; without one there is no getting in (0x87). Default: false. */
+  readonly usernameAsClientId?: boolean;
   /** Whose users and rules count, where there are several sets of them. For authorities: the core does not look at it. */
   readonly access?: string;
 }

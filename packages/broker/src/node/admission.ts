@@ -17,6 +17,11 @@ export interface Host {
   readonly rate: TokenBucket;
 }
 
+/** Connections that came by one listener, and sockets that are to become some; it goes over to what takes its place. */
+export interface Places {
+  taken: number;
+}
+
 /** Why a socket was turned away. */
 export interface TurnedAway {
   readonly reason: string;

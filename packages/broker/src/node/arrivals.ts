@@ -19,7 +19,7 @@ import type { WebSocketServer } from 'ws';
 import { AddressRanges, withoutPort } from '../auth/network-address.ts';
 import type { Limits, Peer, Terms } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
-import type { Admission, Host, TurnedAway } from './admission.ts';
+import type { Admission, Host, Places, TurnedAway } from './admission.ts';
 import type { ClientTrust } from './client-trust.ts';
 import { forwardedAddress, isForeignOrigin, type OriginRule, originRuleOf } from './handshake-rules.ts';
 import type { Link } from './link.ts';
@@ -71,6 +71,7 @@ export class Arrivals {
   readonly #type: ListenerOptions['type'];
   readonly #options: ListenerOptions;
   readonly #terms: Terms | undefined;
+  readonly #places: Places;
   readonly #reception: Reception;
   readonly #tls: TlsServer | null;
   /** Whose client certificates count; null: none are asked for. */
@@ -87,13 +88,14 @@ export class Arrivals {
   readonly #forwarders: AddressRanges | null;
   readonly #origins: OriginRule;
 
-  /** Reads certificates. Throws ListenError. */
-  constructor(options: ListenerOptions, reception: Reception) {
+  /** Reads certificates. Throws ListenError. `previous`: those that came before, and count as its own. */
+  constructor(options: ListenerOptions, reception: Reception, previous?: Arrivals) {
     const { limits } = reception;
     this.#type = options.type;
     this.url = listenerUrl(options, null);
     this.#options = options;
     this.#terms = termsOf(options);
+    this.#places = previous === undefined ? { taken: 0 } : previous.#places;
     this.#reception = reception;
     this.#handshakes = new UniformTimeout(limits.handshakeTimeoutMs, (arrival) => this.#timedOut(arrival));
     this.#proxies = rangesOf(options, 'proxyProtocol');
@@ -128,7 +130,7 @@ export class Arrivals {
   drop(): void {
     this.#handshakes.dropAll(({ socket, host }) => {
       socket.destroy();
-      this.#reception.admission.left(host);
+      this.#left(host);
     });
   }
 
@@ -140,6 +142,14 @@ export class Arrivals {
     if (this.#proxies !== null && !this.#proxies.has(plain)) {
       return this.#turnAway(socket, address, 'not a proxy that is trusted here');
     }
+    if (this.#places.taken >= (this.#options.connectionsMax ?? Number.POSITIVE_INFINITY)) {
+      return this.#turnAway(
+        socket,
+        address,
+        'as many connections as it may have came by this listener',
+        'connectionsMax',
+      );
+    }
     // Those for whom a proxy speaks are counted once it has.
     const isCounted = this.#type !== 'unix' && this.#proxies === null && this.#forwarders?.has(plain) !== true;
     const entered = isCounted ? admission.entered(address) : null;
@@ -149,6 +159,7 @@ export class Arrivals {
       admission.left(entered);
       return this.#turnAway(socket, address, refusal.reason, refusal.limit);
     }
+    this.#places.taken++;
     if (this.#proxies === null && (this.#type === 'tcp' || this.#type === 'unix')) {
       return this.#openSocket(socket, address, entered, null);
     }
@@ -256,6 +267,7 @@ export class Arrivals {
 
   #arrived(link: Link, host: Host | null, head: Uint8Array | null): void {
     link.host = host;
+    link.places = this.#places;
     const objection = this.judge?.(link) ?? null;
     if (objection === null) return this.#reception.arrived(link, head);
     link.destroy();
@@ -358,7 +370,7 @@ export class Arrivals {
   }
 
   #timedOut({ socket, address, host }: Arrival): void {
-    this.#reception.admission.left(host);
+    this.#left(host);
     this.#turnAway(socket, address, 'no handshake within its time', 'handshakeTimeoutMs');
   }
 
@@ -374,7 +386,12 @@ export class Arrivals {
   /** It has become no link. */
   #forget(key: string): void {
     const arrival = this.#handshakes.delete(key);
-    if (arrival !== undefined) this.#reception.admission.left(arrival.host);
+    if (arrival !== undefined) this.#left(arrival.host);
+  }
+
+  #left(host: Host | null): void {
+    this.#places.taken--;
+    this.#reception.admission.left(host);
   }
 
   #addressOf(socket: Socket): string {

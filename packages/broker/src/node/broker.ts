@@ -122,7 +122,10 @@ export class Broker {
       event: (event) => this.#told(event),
       deliver: (subscriber, token, message) => this.#program.deliver(subscriber, token, message),
       published: (token, reasonCode) => this.#program.published(token, reasonCode),
-      gone: (link) => this.#admission.left(link.host),
+      gone: ({ host, places }) => {
+        this.#admission.left(host);
+        if (places !== null) places.taken--;
+      },
       authorityFailed: (error) => this.#events.fault('authority', error),
     });
     this.#program = new Program(

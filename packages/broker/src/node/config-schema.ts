@@ -122,7 +122,7 @@ const origin = z
   .string('must be an origin')
   .refine(isOrigin, "must be an origin such as https://app.example.com, or '*'");
 
-function isOrigin(value: string): boolean {
+export function isOrigin(value: string): boolean {
   return value === '*' || (URL.canParse(value) && new URL(value).origin === value.toLowerCase());
 }
 
@@ -153,11 +153,13 @@ const terms = {
   retainAvailable: flag.exactOptional(),
   topicAliasMaximum: wholeNumber(0, 65_535).exactOptional(),
   allowEmptyClientId: flag.exactOptional(),
+  connectionsMax: wholeNumber(0, 100_000_000).exactOptional(),
   access: text.exactOptional(),
+  usernameAsClientId: flag.exactOptional(),
   assignedClientIdPrefix: z.string('must be a text').max(50, 'must have no more than 50 characters').exactOptional(),
 };
 
-function isMountPoint(text: string): boolean {
+export function isMountPoint(text: string): boolean {
   return topicNameProblem(`${text}x`, Number.POSITIVE_INFINITY) === undefined && !text.startsWith('$');
 }
 

@@ -8,7 +8,7 @@
 
 import type { X509Certificate } from 'node:crypto';
 import type { Connection, Peer, Slab } from '../core/index.ts';
-import type { Host } from './admission.ts';
+import type { Host, Places } from './admission.ts';
 
 /** Whom a link tells. Calls come from the socket's own events, never from within a method of the link other than `start` and `write`. */
 export interface LinkOwner {
@@ -32,6 +32,8 @@ export interface Link {
   fate: 'open' | 'ended' | 'gone';
   /** For whom it is counted as a connection; the listener's and the broker's. */
   host: Host | null;
+  /** The same for its listener. */
+  places: Places | null;
 
   /** Begins to read; `head` was already read from the peer. Called once, before anything else. */
   start(owner: LinkOwner, head: Uint8Array | null): void;

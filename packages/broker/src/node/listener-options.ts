@@ -38,10 +38,19 @@ const termNames = [
   'topicAliasMaximum',
   'allowEmptyClientId',
   'assignedClientIdPrefix',
+  'usernameAsClientId',
   'access',
 ] as const satisfies readonly (keyof Terms)[];
 
-export type ListenerOptions = Terms & TransportOptions;
+export interface ListenerTerms extends Terms {
+  /**
+   * Connections that came by it, and sockets that are to become some: beyond, they are closed before anything is done for them. Default: as
+   * many as the broker has.
+   */
+  readonly connectionsMax?: number;
+}
+
+export type ListenerOptions = ListenerTerms & TransportOptions;
 
 type TransportOptions =
   | ({ readonly type: 'tcp' } & Port)

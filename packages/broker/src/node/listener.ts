@@ -46,7 +46,7 @@ export class Listener {
     this.url = listenerUrl(options, null);
     this.#options = options;
     this.#reception = reception;
-    this.#arrivals = new Arrivals(options, reception);
+    this.#arrivals = new Arrivals(options, reception, previous === null ? undefined : previous.#arrivals);
     this.#previous = previous;
     const settings = { allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#arrivals.takesPaused };
     this.#server = previous === null ? createServer(settings) : previous.#server;

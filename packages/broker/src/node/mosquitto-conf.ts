@@ -1,13 +1,16 @@
 /**
  * A mosquitto.conf as a configuration: what it says of listeners, TLS, users, rights, persistence and limits is applied, all else is
  * named. What guards access there and would not here is a problem: the broker must not start more open than it was.
+ *
+ * What there is at all, and what becomes of each, is in mosquitto-options.ts.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Limits } from '../core/index.ts';
 import { limitRanges } from './config-schema.ts';
 import {
+  type AccessSettings,
   type AuthenticationSettings,
   type Configuration,
   ConfigurationError,
@@ -15,6 +18,10 @@ import {
   type ListenerSettings,
   type LogLevel,
 } from './config-settings.ts';
+import { type MosquittoLine, mosquittoLines } from './mosquitto-lines.ts';
+import { hasAddress, listenerSettings, type MosquittoListener } from './mosquitto-listener.ts';
+import { fateOf, namedOptions } from './mosquitto-options.ts';
+import { flagOf, MosquittoValues, numberOf } from './mosquitto-values.ts';
 
 export interface MosquittoConfiguration {
   readonly configuration: Configuration;
@@ -22,72 +29,19 @@ export interface MosquittoConfiguration {
   readonly ignored: readonly string[];
 }
 
-interface Line {
-  readonly place: string;
-  readonly name: string;
-  readonly value: string;
-}
-
-/** What holds for one listener there. */
-interface Listening {
-  readonly place: string;
-  readonly port: number;
-  readonly address: string | undefined;
-  readonly options: Map<string, Line>;
-}
-
-/** Settings of a listener; before the first `listener` they are about the default one. */
-const listenerOptions = new Set(
-  'protocol certfile keyfile cafile crlfile ciphers tls_version require_certificate use_identity_as_username max_connections'.split(
-    ' ',
-  ),
-);
-/** With `per_listener_settings` these belong to a listener, too. */
-const accessOptions = new Set(['allow_anonymous', 'password_file', 'acl_file']);
-/** They decide who gets in, or what one may do, in ways that are not Pipit's. */
-const guards = new Set(
-  (
-    'plugin auth_plugin global_plugin plugin_load plugin_use psk_file psk_hint use_subject_as_username use_username_as_clientid ' +
-    'clientid_prefixes mount_point capath bind_interface enable_control_api accept_protocol_versions'
-  ).split(' '),
-);
-/** What is so here anyway, or is somebody else's work. */
-const unneeded = new Set(
-  (
-    'set_tcp_nodelay allow_duplicate_messages autosave_interval autosave_on_changes persistence_file retry_interval store_clean_interval ' +
-    'connection_messages log_timestamp log_timestamp_format upgrade_outgoing_qos websockets_headers_size'
-  ).split(' '),
-);
-/** Known there, and not taken over. */
-const named = new Set(
-  (
-    'user pid_file log_dest log_facility websockets_log_level memory_limit message_size_limit max_inflight_bytes maximum_qos retain_available ' +
-    'retain_expiry_interval check_retain_source allow_zero_length_clientid auto_id_prefix http_dir socket_domain dhparamfile tls_engine ' +
-    'tls_engine_kpass_sha1 tls_keyform ciphers_tls1.3 websockets_origin max_topic_alias max_topic_alias_broker packet_buffer_size ' +
-    'global_max_clients disable_client_cert_date_checks'
-  ).split(' '),
-);
-
-type Convert = (value: string) => Partial<Configuration> | Partial<Limits> | null;
 const unlimited = Number.POSITIVE_INFINITY;
+const defaultPort = 1883;
 
-const limitOptions: Readonly<Record<string, (value: string) => Partial<Limits> | null>> = {
-  max_inflight_messages: numeric((value) => ({ sendMaximum: value || unlimited })),
-  max_queued_messages: numeric((value) => ({ queueMessagesMax: value || unlimited })),
-  max_queued_bytes: numeric((value) => ({ queueBytesMax: value || unlimited })),
-  max_packet_size: numeric((value) => ({ packetBytesMax: value || unlimited })),
-  max_keepalive: numeric((value) => ({ serverKeepAliveMax: value || unlimited })),
-  global_max_connections: numeric((value) => ({ connectionsMax: value < 0 ? unlimited : value })),
-  persistent_client_expiration: (value) => {
-    const [, count = '', unit = ''] = /^(\d+)([hdwmy])$/.exec(value) ?? [];
-    const seconds = { h: 3600, d: 86_400, w: 604_800, m: 2_592_000, y: 31_536_000 }[unit];
-    return seconds === undefined ? null : { sessionExpiryMax: Number(count) * seconds };
-  },
-};
-
-const otherOptions: Readonly<Record<string, Convert>> = {
-  queue_qos0_messages: flag((queueQos0) => ({ queueQos0 })),
-  sys_interval: numeric((seconds) => ({ sys: { intervalSeconds: seconds === 0 ? false : Math.min(seconds, 86_400) } })),
+/** What a number means: 0, or what is below it, is unlimited there. */
+const limitOptions: Readonly<Record<string, (value: number) => Partial<Limits>>> = {
+  max_inflight_messages: (value) => ({ sendMaximum: value || unlimited }),
+  max_queued_messages: (value) => ({ queueMessagesMax: value || unlimited }),
+  max_queued_bytes: (value) => ({ queueBytesMax: value || unlimited }),
+  max_packet_size: (value) => ({ packetBytesMax: value || unlimited }),
+  max_keepalive: (value) => ({ serverKeepAliveMax: value || unlimited }),
+  global_max_connections: (value) => ({ connectionsMax: value < 0 ? unlimited : value }),
+  global_max_clients: (value) => ({ sessionsMax: value < 0 ? unlimited : value }),
+  retain_expiry_interval: (minutes) => ({ retainedExpiryMax: minutes * 60 }),
 };
 
 const logLevels: Readonly<Record<string, LogLevel>> = {
@@ -98,6 +52,7 @@ const logLevels: Readonly<Record<string, LogLevel>> = {
   subscribe: 'debug',
   unsubscribe: 'debug',
   websockets: 'debug',
+  internal: 'debug',
   debug: 'debug',
   all: 'debug',
   none: 'silent',
@@ -106,7 +61,7 @@ const levelOrder: readonly LogLevel[] = ['silent', 'error', 'warn', 'info', 'deb
 
 /** Reads the file and what it includes. Throws a ConfigurationError with every problem. */
 export function readMosquittoConf(path: string): MosquittoConfiguration {
-  return new Conversion(linesOf(path), dirname(path)).result();
+  return new Conversion(mosquittoLines(path), dirname(path)).result();
 }
 
 class Conversion {
@@ -114,144 +69,172 @@ class Conversion {
   readonly #problems: string[] = [];
   readonly #ignored: string[] = [];
   readonly #limits: Partial<Limits> = {};
-  #others: Partial<Configuration> = {};
-  /** The last value of each option that is not of a listener. */
-  readonly #general = new Map<string, Line>();
-  readonly #listeners: Listening[] = [];
+  /** Of the broker; and of the default listener, what stands under none. */
+  readonly #general = new MosquittoValues();
+  readonly #listeners: MosquittoListener[] = [];
   #logLevel: LogLevel | null = null;
   readonly #isPerListener: boolean;
 
-  constructor(lines: readonly Line[], folder: string) {
+  constructor(lines: readonly MosquittoLine[], folder: string) {
     this.#folder = folder;
-    this.#isPerListener = lines.some(({ name, value }) => name === 'per_listener_settings' && value === 'true');
-    let bridge: string | null = null;
-    for (const line of lines) {
-      if (line.name === 'connection') {
-        bridge = line.value;
-        this.#ignored.push(`${line.place}: the bridge ${line.value}: there are no bridges`);
-      } else if (line.name === 'listener') {
-        bridge = null;
-        this.#listen(line);
-      } else if (bridge === null) this.#take(line);
-    }
+    this.#isPerListener = lines.some(({ name, value }) => name === 'per_listener_settings' && flagOf(value) === true);
+    for (const line of lines) this.#take(line);
   }
 
   result(): MosquittoConfiguration {
-    const isDefault = this.#listeners.length === 0;
-    const listeners = isDefault ? this.#defaultListener() : this.#listeners.map((each) => this.#listener(each));
-    const access = this.#access(isDefault && !this.#general.has('port'));
-    const data = this.#data();
-    if (this.#problems.length > 0) throw new ConfigurationError(this.#problems);
-    const limits = { ...defaultConfiguration.limits, ...this.#limits };
-    const logLevel = this.#logLevel ?? defaultConfiguration.logLevel;
-    const configuration = { ...defaultConfiguration, ...this.#others, ...access, data, limits, listeners, logLevel };
-    return { configuration, ignored: this.#ignored };
+    const isLocalOnly = this.#listeners.length === 0 && !this.#hasDefaultListener;
+    const listening = isLocalOnly ? this.#localListeners() : [...this.#defaultListener(), ...this.#listeners];
+    if (!isLocalOnly && !this.#hasDefaultListener) this.#nameStrays();
+    const sets = listening.map((each) => this.#accessOf(each, isLocalOnly));
+    const names = this.#accessNames(listening, sets);
+    const converted = listening.map((each, index) => this.#listenerOf(each, names[index]));
+    const limits = { ...defaultConfiguration.limits, ...this.#limitsOf(listening) };
+    const settings = { ...this.#settings(), ...this.#logging() };
+    for (const values of [this.#general, ...this.#listeners.map((each) => each.values)]) {
+      this.#problems.push(...values.problems);
+    }
+    if (this.#problems.length > 0) throw new ConfigurationError([...new Set(this.#problems)]);
+    const named = sets.flatMap((set, index) => {
+      const name = names[index];
+      return name === undefined ? [] : [[name, set] as const];
+    });
+    const configuration: Configuration = {
+      ...defaultConfiguration,
+      ...settings,
+      ...sets[0],
+      ...(named.length > 0 && { access: Object.fromEntries(named) }),
+      limits,
+      listeners: converted,
+    };
+    return { configuration, ignored: [...new Set(this.#ignored)] };
   }
 
-  #listen({ place, value }: Line): void {
-    const [port = '', address] = value.split(/\s+/);
-    if (!/^\d{1,5}$/.test(port)) this.#problems.push(`${place}: listener needs a port`);
-    this.#listeners.push({ place, port: Number(port), address, options: new Map() });
-  }
+  // ── line by line
 
-  #take(line: Line): void {
+  #take(line: MosquittoLine): void {
     const { place, name, value } = line;
-    const listening = this.#listeners.at(-1);
-    const limit = limitOptions[name];
-    const other = otherOptions[name];
-    if (guards.has(name)) {
-      const what = `${name} ${value}`.trim();
-      this.#problems.push(`${place}: ${what}: decides who gets in or what they may do, and has no counterpart here`);
-    } else if (listenerOptions.has(name) || (this.#isPerListener && accessOptions.has(name))) {
-      if (listening === undefined) this.#general.set(name, line);
-      else listening.options.set(name, line);
-    } else if (limit !== undefined) this.#limit(line, limit(value));
-    else if (other !== undefined) {
-      const found = other(value);
-      if (found === null) this.#problems.push(`${place}: ${name}: ${value} is no value of it`);
-      else this.#others = { ...this.#others, ...(found as Partial<Configuration>) };
-    } else if (name === 'log_type') this.#log(line);
-    else if (named.has(name)) this.#ignored.push(`${place}: ${name}`);
-    else if (generalOptions.has(name)) this.#general.set(name, line);
-    else if (!unneeded.has(name)) this.#problems.push(`${place}: ${name}: there is no such setting`);
+    const values = this.#listeners.at(-1)?.values ?? this.#general;
+    if (name === 'listener') return this.#listen(line);
+    switch (fateOf(name)) {
+      case 'general':
+        if (name === 'log_type') this.#log(line);
+        else if (name === 'log_dest') this.#logTo(line);
+        else this.#general.add(line);
+        return;
+      case 'listener':
+        return values.add(line);
+      case 'access':
+        return (this.#isPerListener ? values : this.#general).add(line);
+      case 'stops': {
+        const what = `${name} ${value}`.trim();
+        this.#problems.push(`${place}: ${what}: decides who gets in or what they may do, and has no counterpart here`);
+        return;
+      }
+      case 'bridge':
+        // The rest of it goes with its name.
+        if (name === 'connection') this.#ignored.push(`${place}: the bridge ${value}: there are no bridges`);
+        return;
+      case 'named': {
+        const { why, unless } = namedOptions[name] as { why: string; unless?: string };
+        if (value !== unless) this.#ignored.push(`${place}: ${name}: ${why}`);
+        return;
+      }
+      case 'unneeded':
+        return;
+      default:
+        this.#problems.push(`${place}: ${name}: there is no such setting`);
+    }
   }
 
-  #limit({ place, name, value }: Line, found: Partial<Limits> | null): void {
-    if (found === null) {
-      this.#problems.push(`${place}: ${name}: ${value} is no value of it`);
-      return;
+  #listen({ place, value }: MosquittoLine): void {
+    // What comes after a # is a remark, here alone.
+    const [port = '', address] = value.replace(/\s*(^|\s)#.*$/, '').split(/\s+/);
+    const isPort = /^\d{1,5}$/.test(port) && Number(port) <= 65_535;
+    if (!isPort) this.#problems.push(`${place}: listener needs a port`);
+    else if (Number(port) === 0 && address === undefined) {
+      this.#problems.push(`${place}: listener 0 needs the path of a Unix socket`);
     }
-    for (const [limit, wanted] of Object.entries(found) as [keyof Limits, number][]) {
-      const [min, max] = limitRanges[limit];
-      this.#limits[limit] = Math.min(max, Math.max(min, wanted));
-    }
+    this.#listeners.push({ place, port: Number(port), address, values: new MosquittoValues() });
   }
 
   /** Mosquitto logs what is listed; here everything from a level on. */
-  #log({ place, name, value }: Line): void {
+  #log({ place, name, value }: MosquittoLine): void {
     const level = logLevels[value];
     if (level === undefined) this.#ignored.push(`${place}: ${name} ${value}`);
     else if (levelOrder.indexOf(level) > levelOrder.indexOf(this.#logLevel ?? 'silent')) this.#logLevel = level;
     else this.#logLevel ??= level;
   }
 
+  #logTo(line: MosquittoLine): void {
+    if (line.value === 'none') this.#general.add(line);
+    else if (line.value !== 'stderr')
+      this.#ignored.push(`${line.place}: log_dest ${line.value}: the log goes to stderr`);
+  }
+
+  // ── what the lines together say
+
+  get #hasDefaultListener(): boolean {
+    return this.#general.has('port') || this.#general.has('bind_address');
+  }
+
   /** As in Mosquitto 2: without a listener only this machine. */
-  #defaultListener(): ListenerSettings[] {
-    const port = Number(this.#general.get('port')?.value ?? 1883);
-    const address = this.#general.get('bind_address')?.value;
-    const isNamed = this.#general.has('port') || address !== undefined;
-    const host = address ?? (isNamed ? '::' : '127.0.0.1');
-    const options = new Map([...this.#general].filter(([name]) => listenerOptions.has(name)));
-    return [this.#listener({ place: 'the default listener', port, address: host, options })];
+  #localListeners(): MosquittoListener[] {
+    const local = { place: 'the default listener', port: defaultPort, values: this.#general };
+    const addresses = hasAddress('::1') ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
+    return addresses.map((address) => ({ ...local, address }));
   }
 
-  #listener({ place, port, address, options }: Listening): ListenerSettings {
-    const value = (name: string): string | undefined => options.get(name)?.value;
-    const path = (name: string): string => resolve(this.#folder, value(name) ?? '');
-    if (port === 0) return { type: 'unix', path: resolve(this.#folder, address ?? '') };
-    if (value('max_connections') !== undefined) {
-      const single = this.#listeners.length < 2;
-      const most = Number(value('max_connections'));
-      if (single) this.#limit(options.get('max_connections') as Line, { connectionsMax: most < 0 ? unlimited : most });
-      else this.#ignored.push(`${options.get('max_connections')?.place}: max_connections of one of several listeners`);
+  /** Beside those that are listed, where a port or an address is given for it. */
+  #defaultListener(): MosquittoListener[] {
+    if (!this.#hasDefaultListener) return [];
+    const port = this.#general.number('port') ?? defaultPort;
+    const address = this.#general.text('bind_address');
+    return [{ place: 'the default listener', port, address, values: this.#general }];
+  }
+
+  /** What stands before all listeners is about the default one, which is not opened. */
+  #nameStrays(): void {
+    for (const { place, name } of this.#general.lines) {
+      const isOfListener = fateOf(name) === 'listener' || (this.#isPerListener && fateOf(name) === 'access');
+      if (isOfListener)
+        this.#ignored.push(`${place}: ${name}: it stands before the first listener, and there is no port`);
     }
-    const isWebSocket = value('protocol') === 'websockets';
-    const place0 = { host: address ?? '::', port };
-    if (value('certfile') === undefined && value('keyfile') === undefined) {
-      if (value('require_certificate') === 'true')
-        this.#problems.push(`${place}: require_certificate without certfile`);
-      return { type: isWebSocket ? 'ws' : 'tcp', ...place0 };
-    }
-    const asked = value('require_certificate') === 'true';
-    return {
-      type: isWebSocket ? 'wss' : 'tls',
-      ...place0,
-      cert: path('certfile'),
-      key: path('keyfile'),
-      ...(value('cafile') !== undefined && { ca: path('cafile') }),
-      ...(value('crlfile') !== undefined && { crl: path('crlfile') }),
-      ...(value('ciphers') !== undefined && { ciphers: value('ciphers') as string }),
-      ...(value('tls_version') === 'tlsv1.3' && { minVersion: 'TLSv1.3' as const }),
-      clientCertificate: asked ? 'require' : 'none',
+  }
+
+  #listenerOf(listening: MosquittoListener, access: string | undefined): ListenerSettings {
+    const own = this.#isPerListener ? listening.values : this.#general;
+    const allowEmptyClientId = own.flag('allow_zero_length_clientid');
+    const assignedClientIdPrefix = listening.values.text('listener_auto_id_prefix') ?? own.text('auto_id_prefix');
+    const retainAvailable = this.#general.flag('retain_available');
+    const terms = {
+      ...(retainAvailable === false && { retainAvailable }),
+      ...(allowEmptyClientId === false && { allowEmptyClientId }),
+      ...(assignedClientIdPrefix !== undefined && { assignedClientIdPrefix }),
+      ...(access !== undefined && { access }),
     };
+    const { settings, problems, ignored } = listenerSettings(listening, this.#folder);
+    this.#problems.push(...problems);
+    this.#ignored.push(...ignored);
+    return { ...settings, ...terms };
   }
 
-  /** Who gets in and what they may do. There, who has a password may do everything unless an acl_file says otherwise. */
-  #access(isLocalOnly: boolean): Partial<Configuration> {
-    const value = (name: string): string | undefined => this.#shared(name);
-    const allowAnonymous = (value('allow_anonymous') ?? String(isLocalOnly)) === 'true';
-    const passwordFile = value('password_file');
-    const aclFile = value('acl_file');
+  /** Who gets in by a listener and what they may do. There, who has a password may do everything unless an acl_file says otherwise. */
+  #accessOf({ values }: MosquittoListener, isLocalOnly: boolean): AccessSettings {
+    const own = this.#isPerListener ? values : this.#general;
+    const allowAnonymous = values.flag('listener_allow_anonymous') ?? own.flag('allow_anonymous') ?? isLocalOnly;
+    const aclFile = own.path('acl_file', this.#folder);
+    const file = own.path('password_file', this.#folder);
+    const identity = this.#identityOf(values);
     const judges: AuthenticationSettings[] = [];
-    if (this.#identity()) judges.push({ type: 'certificate', identity: 'commonName' });
-    if (passwordFile !== undefined) judges.push({ type: 'passwords', file: resolve(this.#folder, passwordFile) });
+    if (identity !== null) judges.push({ type: 'certificate', identity });
+    else if (file !== undefined) judges.push({ type: 'passwords', file });
     const isOpen = judges.length === 0 && allowAnonymous;
-    if (!isOpen && allowAnonymous) judges.push({ type: 'anonymous' });
+    if (!isOpen && allowAnonymous && identity === null) judges.push({ type: 'anonymous' });
     return {
-      allowAnonymous,
+      allowAnonymous: allowAnonymous && identity === null,
       // Nobody in the list: nobody gets in, as there.
       ...(!isOpen && { authentication: judges }),
-      ...(aclFile !== undefined && { aclFile: resolve(this.#folder, aclFile) }),
+      ...(aclFile !== undefined && { aclFile }),
       ...(aclFile === undefined &&
         !isOpen && {
           permissions: [
@@ -262,79 +245,85 @@ class Conversion {
     };
   }
 
-  /** A setting that may be a listener's there, and is the broker's here: all listeners must agree. */
-  #shared(name: string): string | undefined {
-    if (!this.#isPerListener || this.#listeners.length === 0) return this.#general.get(name)?.value;
-    const values = new Set(this.#listeners.map(({ options }) => options.get(name)?.value));
-    if (values.size > 1) {
-      this.#problems.push(`per_listener_settings: the listeners differ in ${name}, and here it is the same for all`);
-    }
-    return [...values][0];
+  /** Then nothing but the certificate counts, and no password. */
+  #identityOf(values: MosquittoValues): 'commonName' | 'subject' | null {
+    if (!values.has('certfile')) return null;
+    if (values.flag('use_identity_as_username') === true) return 'commonName';
+    return values.flag('use_subject_as_username') === true ? 'subject' : null;
   }
 
-  #identity(): boolean {
-    const options = this.#listeners.length > 0 ? this.#listeners.map((each) => each.options) : [this.#general];
-    const secured = options.filter((each) => each.get('require_certificate')?.value === 'true');
-    const named = secured.filter((each) => each.get('use_identity_as_username')?.value === 'true');
-    if (named.length > 0 && named.length < secured.length) {
-      this.#problems.push(
-        'use_identity_as_username: the listeners with certificates differ in it, and here it is the same for all',
-      );
+  /** The first set is the broker's own; each that differs from it has the name of the first listener that has it. */
+  #accessNames(listening: readonly MosquittoListener[], sets: readonly AccessSettings[]): (string | undefined)[] {
+    const names: (string | undefined)[] = [];
+    for (const [index, set] of sets.entries()) {
+      const same = sets.findIndex((each) => isDeepStrictEqual(each, set));
+      if (same < index) names.push(names[same]);
+      else names.push(index === 0 ? undefined : accessName(listening[index] as MosquittoListener, names));
     }
-    return named.length > 0;
+    return names;
+  }
+
+  #limitsOf(listening: readonly MosquittoListener[]): Partial<Limits> {
+    for (const [name, make] of Object.entries(limitOptions)) {
+      const value = this.#general.number(name);
+      if (value !== undefined) this.#limit(make(value));
+    }
+    const expiry = this.#general.value('persistent_client_expiration', secondsOf);
+    if (expiry !== undefined) this.#limit({ sessionExpiryMax: expiry });
+    // A listener can only have less than the broker.
+    const aliases = listening.flatMap(({ values }) => values.number('max_topic_alias') ?? []);
+    if (aliases.length > 0) {
+      this.#limit({ topicAliasMaximum: Math.max(defaultConfiguration.limits.topicAliasMaximum, ...aliases) });
+    }
+    const sent = listening.flatMap(({ values }) => values.number('max_topic_alias_broker') ?? []);
+    if (sent.length > 0) this.#limit({ sentTopicAliasMaximum: Math.min(...sent) });
+    return this.#limits;
+  }
+
+  #limit(found: Partial<Limits>): void {
+    for (const [limit, wanted] of Object.entries(found) as [keyof Limits, number][]) {
+      const [min, max] = limitRanges[limit];
+      this.#limits[limit] = Math.min(max, Math.max(min, wanted));
+    }
+  }
+
+  #settings(): Pick<Configuration, 'data'> & Partial<Configuration> {
+    const queueQos0 = this.#general.flag('queue_qos0_messages');
+    const sys = this.#general.number('sys_interval');
+    return {
+      data: this.#data(),
+      ...(queueQos0 !== undefined && { queueQos0 }),
+      ...(sys !== undefined && { sys: { intervalSeconds: sys <= 0 ? false : Math.min(sys, 86_400) } }),
+    };
+  }
+
+  #logging(): Pick<Configuration, 'logLevel' | 'logLevels'> {
+    const isSilent = this.#general.has('log_dest');
+    const logLevel = isSilent ? 'silent' : (this.#logLevel ?? defaultConfiguration.logLevel);
+    const isQuiet = this.#general.flag('connection_messages') === false;
+    return { logLevel, logLevels: isQuiet && !isSilent ? { connections: 'warn' } : {} };
   }
 
   #data(): Configuration['data'] {
-    if (this.#general.get('persistence')?.value !== 'true') return { durability: 'memory' };
-    const location = this.#general.get('persistence_location');
-    const directory = resolve(this.#folder, location?.value ?? '.', 'pipit-data');
-    const kept = `${location?.place ?? 'persistence true'}: messages in mosquitto.db are not read; data is kept in ${directory}`;
-    this.#ignored.push(kept);
+    const isKept = this.#general.flag('persistence') ?? this.#general.flag('retained_persistence') ?? false;
+    if (!isKept) return { durability: 'memory' };
+    const location = this.#general.text('persistence_location') ?? '.';
+    const directory = resolve(this.#folder, location, 'pipit-data');
+    const place = this.#general.placeOf('persistence_location') ?? 'persistence true';
+    this.#ignored.push(`${place}: messages in mosquitto.db are not read; data is kept in ${directory}`);
     const { bytesMax } = defaultConfiguration.data as { bytesMax: number };
     return { durability: 'fsync', directory, bytesMax };
   }
 }
 
-const generalOptions = new Set([
-  ...accessOptions,
-  'port',
-  'bind_address',
-  'persistence',
-  'persistence_location',
-  'per_listener_settings',
-]);
-
-function numeric<Result>(make: (value: number) => Result): (value: string) => Result | null {
-  return (value) => (/^-?\d+$/.test(value) ? make(Number(value)) : null);
+function accessName({ port, address }: MosquittoListener, taken: readonly (string | undefined)[]): string {
+  const name = port === 0 ? `${address}` : `${port}`;
+  return taken.includes(name) ? `${address ?? ''}:${port}` : name;
 }
 
-function flag<Result>(make: (value: boolean) => Result): (value: string) => Result | null {
-  return (value) => (value === 'true' || value === 'false' ? make(value === 'true') : null);
-}
-
-/** Comments are lines; a value goes on to the end of its line. */
-function linesOf(path: string): Line[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new ConfigurationError([`${path}: cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`]);
-  }
-  return text.split(/\r?\n/).flatMap((line, at) => {
-    const [, name = '', value = ''] = /^\s*([^\s#]\S*)\s*(.*?)\s*$/.exec(line) ?? [];
-    if (name === '') return [];
-    if (name !== 'include_dir') return [{ place: `${path}:${at + 1}`, name, value }];
-    return included(resolve(dirname(path), value)).flatMap(linesOf);
-  });
-}
-
-/** Files whose names end in `.conf`, in order. */
-function included(folder: string): string[] {
-  try {
-    const names = readdirSync(folder).filter((name) => name.endsWith('.conf'));
-    return names.sort().map((name) => join(folder, name));
-  } catch (error) {
-    throw new ConfigurationError([`include_dir ${folder}: cannot be read: ${(error as Error).message}`]);
-  }
+/** `2d`: hours, days, weeks, months, years. */
+function secondsOf(value: string): number | undefined {
+  const [, count = '', unit = ''] = /^(\d+)([shdwmy])$/.exec(value) ?? [];
+  const seconds = { s: 1, h: 3600, d: 86_400, w: 604_800, m: 2_592_000, y: 31_536_000 }[unit];
+  return seconds === undefined || numberOf(count) === 0 ? undefined : Number(count) * seconds;
 }

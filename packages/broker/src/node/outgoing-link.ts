@@ -13,7 +13,7 @@ import { TLSSocket } from 'node:tls';
 import { viewOf } from '@pipit/protocol';
 import type { Connection, Peer } from '../core/index.ts';
 import { Slab } from '../core/index.ts';
-import type { Host } from './admission.ts';
+import type { Host, Places } from './admission.ts';
 import type { Link, LinkOwner } from './link.ts';
 
 /** Bytes handed to the stream at once, the largest slab: progress of a slow reader is seen in steps of this. */
@@ -29,6 +29,7 @@ export abstract class OutgoingLink implements Link {
   isPaused = false;
   fate: 'open' | 'ended' | 'gone' = 'open';
   host: Host | null = null;
+  places: Places | null = null;
   protected owner: LinkOwner | null = null;
   /** Where the bytes leave: corked, looked at for what it could not pass on, and asked when it has. */
   protected readonly stream: Duplex;

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
-import { PacketType, ReasonCode } from '@pipit/protocol';
+import { type Packet, PacketType, ReasonCode } from '@pipit/protocol';
 import { brokerOptions, createBroker } from '../../src/index.ts';
 import { parseConfiguration } from '../../src/node/config-file.ts';
 import { certificateFile, dialTcp, dialTls, dialUnix, dialWebSocket } from './dial.ts';
-import { MqttPeer, publishedBy } from './mqtt-peer.ts';
+import { connectPacket, MqttPeer, publishedBy } from './mqtt-peer.ts';
+import { nextEvent } from './running-broker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pipit-terms-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -88,6 +89,62 @@ test('another mount point counts for who connects from then on', { timeout: 20_0
     await broker.publish('out/y', 'new');
     assert.equal(publishedBy(await before.next()).topic, 'x');
     assert.equal(publishedBy(await later.next()).topic, 'y');
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('no more connections than a listener may have, also after a reload; others are not touched by it', {
+  timeout: 20_000,
+}, async () => {
+  const few = { type: 'tcp', port: 0, connectionsMax: 2 } as const;
+  const many = { type: 'tcp', host: '127.0.0.2', port: 0 } as const;
+  const broker = createBroker({ listeners: [few, many] });
+  await broker.start();
+  try {
+    const [port = 0, otherPort = 0] = broker.listeners.map((each) => each.port ?? 0);
+    const first = new MqttPeer(await dialTcp(port));
+    const second = new MqttPeer(await dialTcp(port));
+    for (const peer of [first, second]) assert.notEqual(await peer.connect(`${peer === first}`), 'end');
+    const turnedAway = nextEvent(broker, 'turned-away');
+    assert.equal(await new MqttPeer(await dialTcp(port)).next(), 'end');
+    assert.deepEqual(
+      [(await turnedAway).limit, (await turnedAway).listener],
+      ['connectionsMax', `mqtt://127.0.0.1:${port}`],
+    );
+    for (let i = 0; i < 3; i++) {
+      assert.notEqual(await new MqttPeer(await dialTcp(otherPort, '127.0.0.2')).connect(`other${i}`), 'end');
+    }
+    const gone = nextEvent(broker, 'disconnected');
+    first.stream.destroy();
+    await gone;
+    assert.notEqual(await new MqttPeer(await dialTcp(port)).connect('in its place'), 'end');
+    await broker.reload({ listeners: [{ ...few, connectionsMax: 3 }, many] });
+    assert.notEqual(await new MqttPeer(await dialTcp(port)).connect('third'), 'end');
+    assert.equal(await new MqttPeer(await dialTcp(port)).next(), 'end');
+    await broker.reload({ listeners: [{ type: 'tcp', port: 0 }, many] });
+    assert.notEqual(await new MqttPeer(await dialTcp(port)).connect('fourth'), 'end');
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('the user name in place of the client id', { timeout: 20_000 }, async () => {
+  const broker = createBroker({ listeners: [{ type: 'tcp', port: 0, usernameAsClientId: true }] });
+  await broker.start();
+  try {
+    const port = broker.listeners[0]?.port ?? 0;
+    for (const clientId of ['claimed', '']) {
+      const peer = new MqttPeer(await dialTcp(port));
+      peer.send({ ...connectPacket(clientId, 5), username: 'ada' } as Packet);
+      const connack = await peer.next();
+      assert.ok(connack !== 'end' && connack.type === PacketType.Connack);
+      assert.deepEqual([connack.reasonCode, broker.inspection.session('ada')?.clientId], [0, 'ada']);
+      assert.equal(broker.inspection.session('claimed'), null);
+    }
+    const nameless = await new MqttPeer(await dialTcp(port)).connect('ada');
+    assert.ok(nameless !== 'end' && 'reasonCode' in nameless);
+    assert.equal(nameless.reasonCode, ReasonCode.NotAuthorized);
   } finally {
     await broker.stop();
   }
