@@ -7,6 +7,8 @@ const mappedBits = 96;
 const addressBits = 128;
 /** What one household or server has of IPv6: changing an address for another of one's own changes nothing before. */
 const networkBits = 64;
+/** Numbers without leading zeros: elsewhere they would be octal. */
+const dottedFour = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 
 interface Range {
   readonly bytes: Uint8Array;
@@ -74,6 +76,9 @@ export function normalRange(text: string): string | null {
 
 /** `192.0.2.1:50123` → `192.0.2.1`, `[2001:db8::1]:50123` → `2001:db8::1`; what has no port is as it was. */
 export function withoutPort(address: string): string {
+  const colon = address.indexOf(':');
+  // No IPv6 address has one colon: whether it is one need not be asked.
+  if (colon === address.lastIndexOf(':')) return colon < 0 ? address : address.replace(/:\d+$/, '');
   const bracketed = /^\[([^\]]+)\](:\d+)?$/.exec(address)?.[1];
   if (bracketed !== undefined) return bracketed;
   return isIP(address) === 0 ? address.replace(/:\d+$/, '') : address;
@@ -84,7 +89,7 @@ export function hostOf(address: string): string {
   const plain = withoutPort(address);
   const bytes = bytesOf(plain);
   if (bytes === null) return plain;
-  if (isIPv4(bytes)) return bytes.subarray(12).join('.');
+  if (isIPv4(bytes)) return plain.includes(':') ? bytes.subarray(12).join('.') : plain;
   return `${groupsOf(bytes)
     .slice(0, networkBits / 16)
     .join(':')}::/${networkBits}`;
@@ -92,20 +97,21 @@ export function hostOf(address: string): string {
 
 /** Whether only this machine has it. */
 export function isLoopbackAddress(address: string): boolean {
-  return loopback.has(address);
+  const bytes = bytesOf(address);
+  if (bytes === null) return false;
+  return isIPv4(bytes) ? bytes[12] === 127 : bytes[15] === 1 && bytes.subarray(0, 15).every((byte) => byte === 0);
 }
 
 /** The sixteen bytes of an address, IPv4 ones mapped; null when it is none. A zone (`%eth0`) is left out. */
 function bytesOf(address: string): Uint8Array | null {
+  const four = dottedFour.exec(address);
+  if (four !== null) return mapped(four);
   const [plain = ''] = address.split('%');
   const family = isIP(plain);
   if (family === 0) return null;
+  // With a zone, which no IPv4 address needs.
+  if (family === 4) return mapped(dottedFour.exec(plain) as RegExpExecArray);
   const bytes = new Uint8Array(16);
-  if (family === 4) {
-    bytes.fill(0xff, 10, 12);
-    bytes.set(plain.split('.').map(Number), 12);
-    return bytes;
-  }
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(plain);
   const text =
     dotted === null
@@ -120,6 +126,19 @@ function bytesOf(address: string): Uint8Array | null {
     bytes[at * 2] = value >> 8;
     bytes[at * 2 + 1] = value & 255;
   });
+  return bytes;
+}
+
+/** An IPv4 address as IPv6 has it; null: one of its four numbers is none. */
+function mapped(four: RegExpExecArray): Uint8Array | null {
+  const bytes = new Uint8Array(16);
+  bytes[10] = 0xff;
+  bytes[11] = 0xff;
+  for (let i = 1; i <= 4; i++) {
+    const number = Number(four[i]);
+    if (number > 255) return null;
+    bytes[11 + i] = number;
+  }
   return bytes;
 }
 
@@ -164,5 +183,3 @@ function groupsOf(bytes: Uint8Array): string[] {
     ((bytes[at * 2] as number) * 256 + (bytes[at * 2 + 1] as number)).toString(16),
   );
 }
-
-const loopback = new AddressRanges(['127.0.0.0/8', '::1']);

@@ -121,6 +121,12 @@ export class Arrivals {
     return isDirect || this.#proxies !== null;
   }
 
+  /** What its sockets are to read into from the first byte on; null: that is not how they begin. */
+  get sharedBuffer(): ReadBuffer | null {
+    const isDirect = this.#type === 'tcp' || this.#type === 'unix';
+    return isDirect && this.#proxies === null ? this.#reception.readBuffer : null;
+  }
+
   /** Sockets that are not links yet. */
   get pending(): number {
     return this.#handshakes.size;

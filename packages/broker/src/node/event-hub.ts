@@ -1,12 +1,11 @@
 /**
  * The events of a broker, handed to whoever asked for them: the core's, and what only the driver sees.
  *
- * Handlers are called one by one; what one throws is a `fault` and reaches neither the others nor the broker. It is a Node
- * EventEmitter inside, not an EventTarget: no object is made per event, and an EventTarget would end the process for a handler
- * that throws.
+ * Handlers are called one by one, those that were there when the event was told; what one throws is a `fault` and reaches neither the
+ * others nor the broker. Neither an EventEmitter, which copies its handlers to say them, nor an EventTarget, which makes an object of
+ * each event and ends the process for a handler that throws: events come with every connection.
  */
 
-import { EventEmitter } from 'node:events';
 import type { AccessFailure } from '../auth/access.ts';
 import type { BanType } from '../auth/ban-list.ts';
 import type { BrokerEvent } from '../core/index.ts';
@@ -42,7 +41,8 @@ type CountedEvent = Extract<ServiceEvent, { count: number }>;
 const reasonsMax = 1_000;
 
 export class EventHub {
-  readonly #emitter = new EventEmitter();
+  /** An array is never changed: who is being called may come and go meanwhile. */
+  readonly #handlers = new Map<EventType | 'event', readonly ((event: never) => unknown)[]>();
   /** Milliseconds in which events of one kind and reason are counted into one. */
   intervalMs: number;
   readonly #counted = new Map<string, { event: CountedEvent; more: number }>();
@@ -50,15 +50,16 @@ export class EventHub {
 
   constructor(intervalMs: number) {
     this.intervalMs = intervalMs;
-    this.#emitter.setMaxListeners(0);
   }
 
   on<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): void {
-    this.#emitter.on(type, handler);
+    this.#handlers.set(type, [...(this.#handlers.get(type) ?? []), handler]);
   }
 
   off<T extends EventType | 'event'>(type: T, handler: EventHandler<T>): void {
-    this.#emitter.off(type, handler);
+    const handlers = this.#handlers.get(type) ?? [];
+    const at = handlers.lastIndexOf(handler);
+    if (at >= 0) this.#handlers.set(type, handlers.toSpliced(at, 1));
   }
 
   tell(event: AnyEvent): void {
@@ -68,7 +69,7 @@ export class EventHub {
 
   /** Where nobody listens, a fault becomes a warning of the process: code that fails must not do so in silence. */
   fault(where: Extract<ServiceEvent, { type: 'fault' }>['where'], error: unknown): void {
-    if (this.#emitter.listenerCount('fault') === 0) warn(error);
+    if ((this.#handlers.get('fault') ?? []).length === 0) warn(error);
     this.tell({ type: 'fault', where, error });
   }
 
@@ -103,9 +104,11 @@ export class EventHub {
   }
 
   #call(type: EventType | 'event', event: AnyEvent): void {
-    for (const handler of this.#emitter.listeners(type)) {
+    const handlers = this.#handlers.get(type);
+    if (handlers === undefined) return;
+    for (const handler of handlers) {
       try {
-        const result: unknown = handler(event);
+        const result: unknown = handler(event as never);
         if (result instanceof Promise) result.catch((error: unknown) => this.#handlerFailed(event, error));
       } catch (error) {
         this.#handlerFailed(event, error);

@@ -13,6 +13,7 @@ import { listenError } from './listen-error.ts';
 import type { ListenerOptions } from './listener-options.ts';
 import { defaultHost, hostAndPort, listenerUrl } from './listener-options.ts';
 import { removeStale } from './socket-file.ts';
+import { shareReads } from './stream-link.ts';
 
 export class Listener {
   readonly type: ListenerOptions['type'];
@@ -24,6 +25,8 @@ export class Listener {
   readonly #reception: Reception;
   readonly #server: Server;
   readonly #arrivals: Arrivals;
+  /** Undoes what was done to the server for the sake of shared reads. */
+  #unshare: () => void = () => {};
 
   #isOpen = false;
   /** Sockets that wait until it is released; null: none has to. */
@@ -80,6 +83,7 @@ export class Listener {
     // Node looks at it for every socket.
     server.pauseOnConnect = this.#arrivals.takesPaused;
     server.on('connection', (socket) => this.#accepted(socket));
+    previous.#unshare();
     this.port = previous.port;
     previous.#isOpen = false;
     previous.#hasServer = false;
@@ -126,6 +130,8 @@ export class Listener {
   #opened(): void {
     this.url = listenerUrl(this.#options, this.port);
     this.#arrivals.url = this.url;
+    const { sharedBuffer } = this.#arrivals;
+    if (sharedBuffer !== null) this.#unshare = shareReads(this.#server, sharedBuffer);
     this.#isOpen = true;
     this.#server.on('error', (error) => this.#reception.turnedAway(this.url, '', `accept failed: ${error.message}`));
   }

@@ -5,12 +5,12 @@
  * chunks by 'data' events. One object a socket: the event handlers are shared functions that find their link at the socket.
  */
 
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { viewOf } from '@pipit/protocol';
 import type { Peer } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
-import { readInto } from './accepted-socket.ts';
+import { readAccepted, readInto } from './accepted-socket.ts';
 import type { Link, LinkOwner } from './link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 
@@ -24,6 +24,11 @@ type Linked = Duplex & { [linkOf]: StreamLink };
 export function socketLink(peer: Peer, socket: Socket, readBuffer: ReadBuffer | null): Link {
   const taken = readBuffer === null ? null : readInto(socket, readBuffer, receivedShared);
   return new StreamLink(peer, taken ?? socket, readBuffer, taken !== null, true);
+}
+
+/** Makes ready for `socketLink` what a listening server accepts from now on, if this Node allows it. Returns what undoes it. */
+export function shareReads(server: Server, readBuffer: ReadBuffer): () => void {
+  return readAccepted(server, readBuffer, receivedShared);
 }
 
 /** A link over a TLS socket: what is written is taken only after it was encrypted, never within the call. */
