@@ -30,7 +30,7 @@ export class Requests {
   /** A connection is there, or gone (`sessionPresent` true: what the server knows is unchanged). */
   reset(sessionPresent: boolean): void {
     const { flights } = this.#sender;
-    for (const [packetId, flight] of flights) {
+    for (const [packetId, flight] of flights.entries()) {
       if (flight instanceof Outgoing) continue;
       flights.delete(packetId);
       if (flight instanceof UnsubscribeCall) this.#interests.unanswered(flight);
@@ -42,7 +42,7 @@ export class Requests {
   pump(server: Server): void {
     const sender = this.#sender;
     let most = this.#options.limits.filtersPerSubscribeMax;
-    while (!sender.isFull) {
+    while (!sender.flights.isFull) {
       const batch = this.#interests.nextToAsk(most, server);
       if (batch.length === 0) break;
       if (this.#subscribe(batch, server)) continue;
@@ -50,10 +50,10 @@ export class Requests {
       else for (const interest of batch) this.#interests.again(interest);
       most = Math.max(1, batch.length >> 1);
     }
-    while (!sender.isFull) {
+    while (!sender.flights.isFull) {
       const call = this.#interests.nextToUnsubscribe();
       if (call === null) break;
-      writeUnsubscribe(this.#output, call.filters, sender.open(call), this.#options.version);
+      writeUnsubscribe(this.#output, call.filters, sender.flights.open(call), this.#options.version);
     }
   }
 
@@ -81,7 +81,7 @@ export class Requests {
 
   /** False: the server takes no packet that large, and nothing was sent. */
   #subscribe(batch: Interest[], server: Server): boolean {
-    const packetId = this.#sender.open(batch);
+    const packetId = this.#sender.flights.open(batch);
     const isSent = writeSubscribe(this.#output, batch, packetId, this.#options.version, server.packetBytesMax);
     if (!isSent) this.#sender.flights.delete(packetId);
     return isSent;

@@ -14,6 +14,7 @@ import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
 import { writePublish } from './client-packet.ts';
 import { MqttError, notAllowed, refusal } from './failure.ts';
+import { Flights } from './flights.ts';
 import type { Interest, UnsubscribeCall } from './interests.ts';
 import type { ClientLimits, CoreOptions, OutboxOverflow } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -24,7 +25,6 @@ import type { Server } from './server.ts';
 /** A message; the filters of a SUBSCRIBE; an UNSUBSCRIBE. */
 export type Flight = Outgoing | readonly Interest[] | UnsubscribeCall;
 
-const packetIdMax = 0xffff;
 /** What an alias adds to a packet, its longer length included. */
 const aliasBytes = 4;
 const pubrelByte = (PacketType.Pubrel << 4) | 2;
@@ -39,7 +39,7 @@ export class Sender {
    * What the packet identifiers in use stand for, in the order of sending: a message, or a request of requests.ts. A message that is
    * settled may still be here: its identifier is in use until the server has answered.
    */
-  readonly flights = new Map<number, Flight>();
+  readonly flights = new Flights<Flight>();
   readonly #version: 4 | 5;
   readonly #limits: ClientLimits;
   readonly #overflow: OutboxOverflow;
@@ -51,8 +51,6 @@ export class Sender {
   /** PUBLISH packets of QoS 1 and 2 sent on this connection and not answered [MQTT-3.3.4-7]. */
   #open = 0;
   #openMax = 0;
-  /** The identifier that was given last. */
-  #lastId = 0;
   /** Identifiers of an earlier connection whose messages have to be sent again, in their order. */
   #again: number[] = [];
   /** Something of ours was acknowledged on this connection. */
@@ -80,19 +78,6 @@ export class Sender {
   /** Messages sent and not answered. */
   get inFlight(): number {
     return this.#open;
-  }
-
-  /** No identifier is free. */
-  get isFull(): boolean {
-    return this.flights.size >= packetIdMax;
-  }
-
-  /** Takes the next identifier: not 0 and not in use [MQTT-2.2.1-4]. There must be one. */
-  open(flight: Flight): number {
-    do this.#lastId = (this.#lastId % packetIdMax) + 1;
-    while (this.flights.has(this.#lastId));
-    this.flights.set(this.#lastId, flight);
-    return this.#lastId;
   }
 
   /**
@@ -142,7 +127,7 @@ export class Sender {
     this.#open = 0;
     this.#hasProgress = false;
     if (!sessionPresent) this.#forgetSession();
-    this.#again = [...this.flights.keys()];
+    this.#again = this.flights.entries().map(([packetId]) => packetId);
     const first = this.#oldest() ?? this.outbox.peek();
     const isSuspicious = first !== undefined && first.attempts >= cautiousFrom;
     this.#openMax = isSuspicious ? 1 : Math.min(this.#limits.sendMaximum, server.receiveMaximum);
@@ -231,19 +216,18 @@ export class Sender {
 
   /** The messages in flight, in the order of sending. */
   #messages(): [packetId: number, message: Outgoing][] {
-    return [...this.flights].filter((flight): flight is [number, Outgoing] => flight[1] instanceof Outgoing);
+    return this.flights.entries().filter((flight): flight is [number, Outgoing] => flight[1] instanceof Outgoing);
   }
 
   #forget(): void {
     this.flights.clear();
     this.#again = [];
-    this.#lastId = 0;
   }
 
   #maySend({ qos }: Outgoing, unsentBytes: number): boolean {
     if (this.#server === null || this.#again.length > 0) return false;
     if (unsentBytes + this.#output.length >= this.#limits.unsentBytesMax) return false;
-    return qos === 0 || (this.#open < this.#openMax && !this.isFull);
+    return qos === 0 || (this.#open < this.#openMax && !this.flights.isFull);
   }
 
   /** Throws MqttError for what may not be sent here, and then has sent nothing. */
@@ -254,7 +238,7 @@ export class Sender {
       this.unwritten.push(message);
       return;
     }
-    const packetId = this.open(message);
+    const packetId = this.flights.open(message);
     this.#open++;
     try {
       this.#encode(message, packetId, false, now);
