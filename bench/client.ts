@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import type { WorkerOptions, WorkerResult } from './client/worker.ts';
+import type { Memory, WorkerOptions, WorkerResult } from './client/worker.ts';
 import { pipit } from './contenders.ts';
 import { scenarios } from './scenarios.ts';
 
@@ -25,6 +25,8 @@ const { values } = parseArgs({
 const window = 100;
 const sourceWindow = 1_000;
 const workerMsMax = 600_000;
+/** Over many messages a look at the memory after each tenth. */
+const looks = values.alone ? 10 : 1;
 const version = values.version === '4' ? 4 : 5;
 /** Enough for compiled code; at QoS 1 less than a broker keeps for a receiver that is behind. */
 function countsOf(role: 'publish' | 'receive', qos: 0 | 1): { messages: number; warmUp: number } {
@@ -101,10 +103,11 @@ try {
     const cost = new Map<string, number[]>();
     for (let round = 0; round < Number(values.rounds); round++) {
       for (const library of libraries) {
-        const result = await measure({ library, role, url, version, qos, window, ...countsOf(role, qos) });
-        const { cpuMicrosPerMessage, memoryBefore, memoryAfter } = result;
+        const result = await measure({ library, role, url, version, qos, window, looks, ...countsOf(role, qos) });
+        const { cpuMicrosPerMessage, memories } = result;
         cost.set(library, [...(cost.get(library) ?? []), cpuMicrosPerMessage]);
-        const memory = `live ${memoryBefore.live} → ${memoryAfter.live} MB, resident ${memoryBefore.resident} → ${memoryAfter.resident}`;
+        const series = (name: keyof Memory): string => memories.map((memory) => memory[name]).join(' → ');
+        const memory = `live ${series('live')} MB, resident ${series('resident')}`;
         console.log(
           `${name.padEnd(14)} ${library.padEnd(8)} ${cpuMicrosPerMessage.toFixed(2).padStart(7)} µs a message  ${memory}`,
         );

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   readonly window: number;
   readonly warmUp: number;
   readonly messages: number;
+  /** Looks at the memory so many times on the way, the end included. */
+  readonly looks: number;
 }
 
 /** In megabytes. `live`: what the program holds. `resident`: with what the engine keeps for its young generation. */
@@ -26,9 +28,8 @@ export interface Memory {
 export interface WorkerResult {
   readonly cpuMicrosPerMessage: number;
   readonly messages: number;
-  /** After the warm-up and at the end, with all garbage collected. */
-  readonly memoryBefore: Memory;
-  readonly memoryAfter: Memory;
+  /** After the warm-up and at each look, with all garbage collected. */
+  readonly memories: readonly Memory[];
 }
 
 const payload = new Uint8Array(64).fill(0x78);
@@ -44,21 +45,22 @@ function memory(): Memory {
 /** CPU and memory from the end of the warm-up on. */
 class Meter {
   #cpu = process.cpuUsage();
-  #memory = memory();
+  readonly #memories: Memory[] = [];
 
   begin(): void {
-    this.#memory = memory();
+    this.look();
     this.#cpu = process.cpuUsage();
   }
 
+  look(): void {
+    this.#memories.push(memory());
+  }
+
+  /** The last look is part of it. */
   end(messages: number): WorkerResult {
     const { user, system } = process.cpuUsage(this.#cpu);
-    return {
-      cpuMicrosPerMessage: (user + system) / messages,
-      messages,
-      memoryBefore: this.#memory,
-      memoryAfter: memory(),
-    };
+    this.look();
+    return { cpuMicrosPerMessage: (user + system) / messages, messages, memories: this.#memories };
   }
 }
 
@@ -80,7 +82,8 @@ function publishing(client: Contender, { qos, window }: WorkerOptions, count: nu
 }
 
 async function main(options: WorkerOptions): Promise<WorkerResult> {
-  const { library, role, url, version, qos, warmUp, messages } = options;
+  const { library, role, url, version, qos, warmUp, messages, looks } = options;
+  const each = Math.floor(messages / looks);
   const client = await contender(library, url, version);
   const meter = new Meter();
   if (role === 'publish') {
@@ -88,7 +91,11 @@ async function main(options: WorkerOptions): Promise<WorkerResult> {
     await once(process.stdin, 'data');
     await publishing(client, options, warmUp);
     meter.begin();
-    await publishing(client, options, messages);
+    for (let i = 1; i < looks; i++) {
+      await publishing(client, options, each);
+      meter.look();
+    }
+    await publishing(client, options, messages - each * (looks - 1));
     const result = meter.end(messages);
     await client.end();
     return result;
@@ -98,7 +105,8 @@ async function main(options: WorkerOptions): Promise<WorkerResult> {
   await client.subscribe(topic, qos, () => {
     received++;
     if (received === warmUp) meter.begin();
-    if (received === warmUp + messages) finished.resolve(meter.end(messages));
+    else if (received === warmUp + messages) finished.resolve(meter.end(messages));
+    else if (received > warmUp && (received - warmUp) % each === 0) meter.look();
   });
   console.log('ready');
   const result = await finished.promise;
