@@ -34,6 +34,15 @@ test('of more topics than there is room for the latest are known, and how many w
   assert.equal(missed.othersOf('queue-full'), 2);
 });
 
+test('in one turn topics are looked for 32 times at most; what is beyond is counted', () => {
+  const missed = new Missed(0);
+  for (let i = 0; i < 100; i++) missed.add(`t/${i}`, 'unsent-full', 7);
+  assert.ok([...missed].some(({ topic }) => topic === 't/31'));
+  assert.equal(missed.othersOf('unsent-full'), 100 - missedTopicsMax);
+  missed.add('t/99', 'unsent-full', 8);
+  assert.ok([...missed].some(({ topic, count }) => topic === 't/99' && count === 1));
+});
+
 test('clients are bounded in number: who missed nothing since is forgotten first, one every 10 ms at most', () => {
   const all = new MissedByClient();
   for (let i = 0; i < missedClientsMax; i++) all.add(null, `c${i}`, 't', 'expired', 0);

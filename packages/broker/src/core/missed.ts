@@ -12,9 +12,13 @@ import { type DropReason, dropReasons } from './events.ts';
 export const missedClientsMax = 10_000;
 export const missedTopicsMax = 16;
 const topicLengthMax = 1_024;
+/** Times that a topic is looked for in one turn; what is beyond counts among the others. */
+const looksMax = 2 * missedTopicsMax;
 const charactersMax = 8 * 1024 * 1024;
 /** One client takes the place of another this often at most: a message that a million did not get is no reason to forget them all. */
 const forgetIntervalMs = 10;
+
+const none = Object.fromEntries(dropReasons.map((reason) => [reason, 0])) as Record<DropReason, number>;
 
 /** Times are the core's. */
 export interface MissedTopic {
@@ -33,12 +37,15 @@ export class Missed {
   private readonly counts: number[] = [];
   private readonly firsts: number[] = [];
   private readonly lasts: number[] = [];
-  /** By the place of their reason in `dropReasons`: those of topics that are not remembered. */
-  private others: number[] | null = null;
+  /** Those of topics that are not remembered. */
+  private others: Record<DropReason, number> | null = null;
   /** The one that was counted last: mostly the next is of the same. */
   private current = 0;
   /** The one to give way next. */
   private oldest = 0;
+  /** When a topic was looked for last, and how often at that time. */
+  private lookedAt = -1;
+  private looks = 0;
   /** Since when it knows all. */
   readonly since: number;
   /** Something was added since it was looked at for being forgotten. */
@@ -55,6 +62,15 @@ export class Missed {
     const { topics, reasons } = this;
     let at = this.current;
     if (topics[at] !== topic || reasons[at] !== reason) {
+      if (this.lookedAt !== now) {
+        this.lookedAt = now;
+        this.looks = 0;
+      }
+      // Who misses many topics at once must not cost more than who gets them.
+      if (++this.looks > looksMax) {
+        this.addOthers(reason, 1);
+        return 0;
+      }
       at = this.find(topic, reason);
       if (at < 0) return this.begin(topic, reason, now);
       this.current = at;
@@ -92,9 +108,8 @@ export class Missed {
   }
 
   private addOthers(reason: DropReason, count: number): void {
-    this.others ??= dropReasons.map(() => 0);
-    const place = dropReasons.indexOf(reason);
-    this.others[place] = (this.others[place] as number) + count;
+    this.others ??= { ...none };
+    this.others[reason] += count;
   }
 
   get characters(): number {
@@ -115,7 +130,7 @@ export class Missed {
 
   /** How many of this reason were of topics that are not remembered. */
   othersOf(reason: DropReason): number {
-    return this.others?.[dropReasons.indexOf(reason)] ?? 0;
+    return this.others?.[reason] ?? 0;
   }
 }
 
@@ -127,7 +142,7 @@ export class MissedByClient {
   /** Whoever is not here has missed nothing. */
   isComplete = true;
 
-  /** `known`: what `add` returned for this client before, or null. Null: it is not remembered. */
+  /** `known`: what `find` or `add` returned for this client last. Null: it is not remembered. */
   add(known: Missed | null, clientId: string, topic: string, reason: DropReason, now: number): Missed | null {
     const missed = known === null || known.isForgotten ? this.of(clientId, now) : known;
     if (missed === null) return null;
@@ -147,11 +162,13 @@ export class MissedByClient {
   }
 
   private of(clientId: string, now: number): Missed | null {
+    const isFull = this.clients.size >= missedClientsMax;
+    // Sessions of clients that are here know it from their beginning.
+    if (isFull && now < this.forgetsAt) return null;
     const known = this.clients.get(clientId);
     if (known !== undefined) return known;
-    if (this.clients.size >= missedClientsMax) {
+    if (isFull) {
       this.isComplete = false;
-      if (now < this.forgetsAt) return null;
       this.forgetsAt = now + forgetIntervalMs;
       this.forgetOne();
     }

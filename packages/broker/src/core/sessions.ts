@@ -23,6 +23,7 @@ type EndReason = Extract<BrokerEvent, { type: 'session-ended' }>['reason'];
 export function createSession(state: State, key: string, clientId: string, principal: string | null): Session {
   const session = new Session(key, clientId, principal, state.nextIncarnation(), state.queueTotal);
   state.sessions.set(key, session);
+  session.missed = state.missed.find(clientId);
   if (key !== clientId) state.hasChosenKeys = true;
   state.metrics.count(Counter.SessionsCreated);
   return session;
