@@ -29,6 +29,8 @@ export interface HttpOptions {
   readonly cacheMs?: number;
   /** Answers remembered at most; default 10,000. */
   readonly cacheEntriesMax?: number;
+  /** A yes is good for so long at most, whatever it says of itself; then the client is disconnected (0xA0), to come again. Default: for ever. */
+  readonly expiresInSecondsMax?: number;
   /** Told when there was no answer, with the reason. */
   readonly onFailure?: (reason: string) => void;
   readonly now?: () => number;
@@ -56,6 +58,7 @@ const answerSchema = z.discriminatedUnion('outcome', [
   }),
 ]);
 type HttpAnswer = z.infer<typeof answerSchema>;
+type Accepted = Extract<HttpAnswer, { outcome: 'accept' }>;
 
 const unavailable: Refusal = {
   outcome: 'refuse',
@@ -68,6 +71,7 @@ const busy: Refusal = { outcome: 'refuse', reasonCode: ReasonCode.ServerBusy, re
 /** Decides nothing about enhanced authentication: that passes. */
 export function httpJudge(options: HttpOptions): Judge {
   const { timeoutMs = 5_000, cacheMs = 0, cacheEntriesMax = 10_000, now = () => performance.now() } = options;
+  const { expiresInSecondsMax = Number.POSITIVE_INFINITY } = options;
   const cache = new Map<string, { readonly answer: HttpAnswer; readonly at: number }>();
   const line = new WaitingLine(questionsAtOnce, questionsWaitingMax);
   const remember = (key: string, answer: HttpAnswer): void => {
@@ -86,7 +90,8 @@ export function httpJudge(options: HttpOptions): Judge {
       const ageMs = known === undefined ? 0 : now() - known.at;
       if (known !== undefined && ageMs < Math.min(cacheMs, lifeMs(known.answer))) return verdictOf(known.answer, ageMs);
       try {
-        const answer = await line.run(() => post(options, question, timeoutMs));
+        const said = await line.run(() => post(options, question, timeoutMs));
+        const answer = said?.outcome === 'accept' ? atMost(said, expiresInSecondsMax) : said;
         if (answer === null) return busy;
         if (cacheMs > 0) remember(key, answer);
         return verdictOf(answer, 0);
@@ -133,6 +138,12 @@ async function readText(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
+}
+
+function atMost(answer: Accepted, secondsMax: number): Accepted {
+  const { expiresInSeconds = Number.POSITIVE_INFINITY } = answer;
+  const seconds = Math.min(expiresInSeconds, secondsMax);
+  return seconds === Number.POSITIVE_INFINITY ? answer : { ...answer, expiresInSeconds: seconds };
 }
 
 function lifeMs(answer: HttpAnswer): number {

@@ -240,6 +240,7 @@ const authentication = z.discriminatedUnion('type', [
     timeoutMs: wholeNumber(10, minute).exactOptional(),
     cacheMs: wholeNumber(0, day).exactOptional(),
     cacheEntriesMax: wholeNumber(1, 10_000_000).exactOptional(),
+    expiresInSecondsMax: wholeNumber(1, 31_536_000).exactOptional(),
   }),
   jwt,
   z.strictObject({ type: z.literal('anonymous') }),

@@ -53,7 +53,10 @@ export type AuthenticationSettings =
   /** A password file: Pipit's, Mosquitto's, or both in one. */
   | { readonly type: 'passwords'; readonly file: string }
   | { readonly type: 'certificate'; readonly identity?: CertificateIdentity }
-  | ({ readonly type: 'http' } & Pick<HttpOptions, 'url' | 'headers' | 'timeoutMs' | 'cacheMs' | 'cacheEntriesMax'>)
+  | ({ readonly type: 'http' } & Pick<
+      HttpOptions,
+      'url' | 'headers' | 'timeoutMs' | 'cacheMs' | 'cacheEntriesMax' | 'expiresInSecondsMax'
+    >)
   /** `keys`: files with public keys (PEM, JSON Web Keys); `secretFile`: one whose content is the secret of HS256, HS384, HS512. */
   | ({ readonly type: 'jwt'; readonly keys?: readonly string[]; readonly secretFile?: string } & Omit<
       JwtOptions,

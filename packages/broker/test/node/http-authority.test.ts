@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { type Packet, ReasonCode } from '@pipit/protocol';
+import { type Packet, PacketType, ReasonCode } from '@pipit/protocol';
 import { chain } from '../../src/auth/chain.ts';
 import { type HttpOptions, httpJudge } from '../../src/auth/http.ts';
 import type { AuthenticationRequest, Verdict } from '../../src/core/index.ts';
@@ -221,6 +221,56 @@ test('what is remembered lasts no longer than it was said to', async () => {
       now += 1_000;
       assert.equal(await expiry(), 10_000);
       assert.equal(asked, 2);
+    },
+  );
+});
+
+test('a yes is good for as long as the configuration allows at most, remembered or not', async () => {
+  let now = 0;
+  let said: object = {};
+  await served(
+    (_, response) => void response.end(JSON.stringify({ outcome: 'accept', principal: 'ada', ...said })),
+    async (url) => {
+      const expiries: unknown[] = [];
+      for (const expiresInSeconds of [undefined, 5, 600]) {
+        said = { expiresInSeconds };
+        const judge = httpJudge({ url, cacheMs: 600_000, expiresInSecondsMax: 60, now: () => now });
+        for (const ageMs of [0, 4_000]) {
+          now = ageMs;
+          const answer = await judge.authenticate(login('ada'));
+          expiries.push(answer.outcome === 'accept' && answer.expiresInMs);
+        }
+      }
+      assert.deepEqual(expiries, [60_000, 56_000, 5_000, 1_000, 60_000, 56_000]);
+    },
+  );
+});
+
+test('who was let in has to come again after that, and then the service may say no', { timeout: 20_000 }, async () => {
+  let isKnown = true;
+  await served(
+    (_, response) =>
+      void response.end(JSON.stringify(isKnown ? { outcome: 'accept', principal: 'ada' } : { outcome: 'refuse' })),
+    async (url) => {
+      const text = `authentication: [{ type: http, url: '${url}', expiresInSecondsMax: 1 }]`;
+      const options = { ...brokerOptions(parseConfiguration(text, 'test')), listeners: [] };
+      await withBroker(
+        { type: 'tcp', port: 0 },
+        async (port) => {
+          const peer = new MqttPeer(await dialTcp(port));
+          const connack = await peer.connect('c');
+          assert.ok(connack !== 'end' && connack.type === PacketType.Connack && connack.reasonCode === 0);
+          isKnown = false;
+          const goodbye = await peer.next();
+          assert.ok(goodbye !== 'end' && goodbye.type === PacketType.Disconnect);
+          assert.equal(goodbye.reasonCode, ReasonCode.MaximumConnectTime);
+          assert.equal(await peer.next(), 'end');
+          const again = await new MqttPeer(await dialTcp(port)).connect('c');
+          assert.ok(again !== 'end' && again.type === PacketType.Connack);
+          assert.equal(again.reasonCode, ReasonCode.NotAuthorized);
+        },
+        options,
+      );
     },
   );
 });
