@@ -45,7 +45,8 @@ export class Reloading {
   async reload(): Promise<Reloaded> {
     try {
       const reloaded = await this.#reload();
-      this.#log.logger.info(reloaded, 'reloaded');
+      // What does not count yet should not be overlooked.
+      this.#log.logger[reloaded.needsRestart.length > 0 ? 'warn' : 'info'](reloaded, 'reloaded');
       return reloaded;
     } catch (error) {
       const problems = error instanceof ConfigurationError ? error.problems : [(error as Error).message];

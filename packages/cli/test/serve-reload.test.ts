@@ -61,6 +61,49 @@ describe('pipit serve, reloaded', { concurrency: 2 }, () => {
     sub.process.kill();
   });
 
+  test('what counts from the next start only is named, with a warning, until it is as it was', timeout, async () => {
+    const cwd = mkdtempSync(join(scratch, 'restart-'));
+    const file = join(cwd, 'pipit.yaml');
+    const common = 'listeners: [{ type: tcp, port: 0 }]\n';
+    const before = `${common}data: { directory: here }\nadmin: { port: 0 }\n`;
+    writeFileSync(file, before);
+    const serve = await startServeIn(cwd, '-c', file);
+    const token = await serve.until('stdout', /^token of admin .*: (\S+)$/m);
+    const url = await serve.until('stdout', /^(http:\S+) \(HTTP API\)$/m);
+    const headers = { authorization: `Bearer ${token}` };
+    const reload = async (yaml: string): Promise<{ needsRestart: string[]; limits: string[] }> => {
+      writeFileSync(file, yaml);
+      const answer = await fetch(`${url}/api/v1/reload`, { method: 'POST', headers });
+      assert.equal(answer.status, 200);
+      return (await answer.json()) as { needsRestart: string[]; limits: string[] };
+    };
+    const inEffect = async (): Promise<object> => {
+      const answer = await fetch(`${url}/api/v1/configuration`, { headers });
+      const { data, admin, sys, logFormat } = (await answer.json()) as Record<string, unknown>;
+      return { data, admin, sys, logFormat };
+    };
+    const held = await inEffect();
+    for (const [name, change] of [
+      ['data', before.replace('here', 'elsewhere')],
+      ['data', `${common}data: { durability: memory }\nadmin: { port: 0 }\n`],
+      ['admin', before.replace('admin: { port: 0 }', 'admin: { port: 1 }')],
+      ['admin', `${common}data: { directory: here }\n`],
+      ['sys', `${before}sys: { intervalSeconds: 3 }\n`],
+      ['logFormat', `${before}logFormat: pretty\n`],
+    ] as const) {
+      const { needsRestart, limits } = await reload(`${change}limits: { receiveMaximum: 7 }\n`);
+      assert.deepEqual([needsRestart, limits], [[name], ['receiveMaximum']], change);
+      assert.deepEqual(await inEffect(), held, 'what is shown is what holds');
+      assert.deepEqual((await reload(before)).needsRestart, []);
+    }
+    const { stderr } = await serve.stop();
+    const levels = stderr.match(/^.*"msg":"reloaded".*$/gm)?.map((line) => JSON.parse(line).level);
+    assert.deepEqual(
+      levels,
+      Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? 'warn' : 'info')),
+    );
+  });
+
   test('a bad file is refused whole, told with every problem, and the broker goes on as it was', timeout, async () => {
     const yaml = 'listeners: [{ type: tcp, port: 0 }]\npermissions: [{ effect: allow, action: all, filter: a }]\n';
     const { serve, file, ask } = await served(yaml);
