@@ -1,6 +1,7 @@
 /**
  * A client of the load: one that publishes or one that subscribes. Packets are written from a template and read where they
- * lie; nothing is allocated for a message.
+ * lie; nothing is allocated for a message. It is not the client library, with which `pipit bench` measures: it has to cost less than
+ * the brokers it is to tell apart.
  *
  * The payload says who sent it (4 bytes), its number with that sender (4 bytes) and when, in milliseconds of
  * `performance.now()` (8 bytes). So the two ends must be in one process.

@@ -1,25 +1,8 @@
 /** `pipit conformance`: exit codes, and what it says about brokers that are not there, silent, or gone at once. */
 import assert from 'node:assert/strict';
-import { createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { listening } from '../../conformance/test/unruly-server.ts';
 import { type RunningCommand, run, startServe } from './command.ts';
-
-/** A server that does one thing with every connection; its address and port. */
-async function listening(onSocket: (socket: Socket) => void): Promise<{ url: string; close: () => void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    onSocket(socket);
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  const close = (): void => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  };
-  return { url: `mqtt://127.0.0.1:${port}`, close };
-}
 
 describe('with a broker', () => {
   let broker: RunningCommand;

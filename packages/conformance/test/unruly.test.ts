@@ -1,8 +1,9 @@
 /** Whatever a server does, the suite ends with a result for every case: no exception, no wait without an end. */
 import assert from 'node:assert/strict';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { brokerCases, exitCodeOf, isMeant, reportLines, runSuite } from '@pipit/conformance';
+import { listening } from './unruly-server.ts';
 
 const connack: Readonly<Record<number, readonly number[]>> = {
   5: [0x20, 3, 0, 0, 0],
@@ -17,24 +18,6 @@ const only = [
   '3.1/connect',
   'info/1-overlapping 5.0',
 ];
-
-async function listening(
-  onSocket: (socket: Socket) => void,
-): Promise<{ url: string; server: Server; close: () => void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    onSocket(socket);
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  const close = (): void => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  };
-  return { url: `mqtt://127.0.0.1:${port}`, server, close };
-}
 
 /** Answers CONNECT in its version, then whatever `next` does. */
 function accepting(next: (socket: Socket, bytes: Buffer) => void): (socket: Socket) => void {
