@@ -107,6 +107,8 @@ function checkSession(state: State, session: Session): void {
   );
   // The oldest are being read back to be dropped.
   const times = queue?.isOver === true ? 2 : 1;
+  const isAway = connection === null && local === null;
+  expect(!isAway || queue?.count !== 0 || session.isWaiting, 'an empty queue of a sleeper is no queue', key);
   expect(queue === null || queue.count <= times * limits.queueMessagesMax, 'a queue is within its count', key);
   expect(queue === null || queue.bytes <= times * limits.queueBytesMax, 'a queue is within its bytes', key);
   expect(session.subscriptionCount <= limits.subscriptionsPerSessionMax, 'subscriptions are within their limit', key);

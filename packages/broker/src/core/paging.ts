@@ -3,7 +3,7 @@
  */
 
 import { Deadline } from './deadlines.ts';
-import { dropDelivery, payDebt } from './line.ts';
+import { dropDelivery, payDebt, releaseQueue } from './line.ts';
 import { Delivery, type Message, messageFromStored, storedCost } from './message.ts';
 import type { StoredDelivery, StoredMessage, StoredPage } from './ports.ts';
 import type { Queue, TailReader } from './queue.ts';
@@ -46,6 +46,7 @@ function ask(state: State, session: Session, queue: Queue, after: number, reader
 
 /** What a queue has to do although nobody is there to be sent anything: be looked through, or fetch the oldest, which are to be dropped. */
 export function tend(state: State, session: Session): void {
+  releaseQueue(session);
   const { queue, tailReader } = session;
   const { queuePrefixMessages, queuePrefixBytes } = state.limits;
   if (tailReader !== null) state.wake(tailReader.sweep);
