@@ -23,7 +23,14 @@ export type {
 export type { OutboxStore, StoredMessage } from './client/outbox-store.ts';
 export { type Platform, webPlatform } from './client/platform.ts';
 export type { Answer, RequestOptions, Responder } from './client/request-response.ts';
-export type { MessageHandler, Refusal, SubscribeOptions, Subscription, WaitOptions } from './client/subscription.ts';
+export type {
+  MessageHandler,
+  Refusal,
+  SubscribeOptions,
+  Subscription,
+  UnsubscribeOptions,
+  WaitOptions,
+} from './client/subscription.ts';
 export type { Link, LinkOwner, Transport, Transports } from './client/transport.ts';
 export {
   type SchemaResult,
@@ -38,7 +45,7 @@ export {
 } from './client/typed-topic.ts';
 export type { PublishResult } from './core/call.ts';
 export { type FailureKind, MqttError } from './core/failure.ts';
-export type { Message } from './core/message.ts';
+export type { Message, ReasonProperties } from './core/message.ts';
 export type { ClientLimits, OutboxOverflow, ReconnectPolicy } from './core/options.ts';
 export { defaultLimits, defaultReconnect } from './core/options.ts';
 export type { Cause, Status, Why } from './core/status.ts';

@@ -47,7 +47,7 @@ function connect(output: Output, { properties = {}, ...packet }: ConnectPacket):
     topicAliasMaximum: limits.topicAliasMaximum,
   };
   const { authenticationMethod, authenticationData, sessionExpiryInterval = 0 } = properties;
-  const { requestResponseInformation = false, userProperties = [] } = properties;
+  const { requestResponseInformation = false, requestProblemInformation = true, userProperties = [] } = properties;
   const options = {
     version: packet.version as 4 | 5,
     clientId: packet.clientId,
@@ -60,6 +60,7 @@ function connect(output: Output, { properties = {}, ...packet }: ConnectPacket):
     authentication:
       authenticationMethod === undefined ? null : { method: authenticationMethod, data: authenticationData ?? null },
     requestResponseInformation,
+    requestProblemInformation,
     userProperties,
     limits,
     outboxOverflow: 'refuse' as const,
@@ -70,8 +71,8 @@ function connect(output: Output, { properties = {}, ...packet }: ConnectPacket):
   writeConnect(output, options, packet.clientId, packet.cleanStart);
   const { bridge: _, ...plain } = packet;
   if (packet.version !== 5) return plain;
-  const { requestProblemInformation: __, ...chosen } = properties;
-  const whole: PropertyValues = { ...chosen, ...announced };
+  const whole: PropertyValues = { ...properties, ...announced };
+  if (requestProblemInformation) delete whole.requestProblemInformation;
   if (sessionExpiryInterval === 0) delete whole.sessionExpiryInterval;
   if (!requestResponseInformation) delete whole.requestResponseInformation;
   return { ...plain, properties: whole };
@@ -108,17 +109,17 @@ function write(output: Output, each: Packet, v: 4 | 5): Packet {
     case PacketType.Subscribe:
       return subscribe(output, each, v);
     case PacketType.Unsubscribe: {
-      const { properties: _, ...plain } = each;
-      writeUnsubscribe(output, each.filters, each.packetId, v);
-      return plain;
+      const { filters, packetId, properties: { userProperties = [] } = {} } = each;
+      writeUnsubscribe(output, { filters, userProperties }, packetId, v);
+      return each;
     }
     case PacketType.Puback:
     case PacketType.Pubrec:
     case PacketType.Pubrel:
     case PacketType.Pubcomp: {
-      const { properties: _, ...plain } = each;
-      writeAcknowledgement(output, each.type, each.packetId, each.reasonCode);
-      return plain;
+      const { properties, ...plain } = each;
+      writeAcknowledgement(output, each.type, each.packetId, each.reasonCode, properties);
+      return each.reasonCode === 0 ? plain : each;
     }
     case PacketType.Disconnect:
     case PacketType.Auth:

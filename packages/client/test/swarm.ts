@@ -79,6 +79,7 @@ class SwarmClient {
         will: null,
         authentication: null,
         requestResponseInformation: false,
+        requestProblemInformation: true,
         userProperties: [],
         limits: { ...defaultLimits, receiveMaximum: 5, sendMaximum: 8, attemptsMax: 1_000_000 },
         reconnect: { ...defaultReconnect, minMs: 50, maxMs: 1_000 },

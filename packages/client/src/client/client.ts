@@ -22,7 +22,7 @@ import type { Platform } from './platform.ts';
 import type { Requester, RequestOptions, Responder } from './request-response.ts';
 import { settle } from './settling.ts';
 import { Statuses, type StatusListener } from './statuses.ts';
-import { type SubscribeOptions, Subscription, type WaitOptions } from './subscription.ts';
+import { type SubscribeOptions, Subscription, type UnsubscribeOptions, type WaitOptions } from './subscription.ts';
 import type { Link, LinkOwner, Transports } from './transport.ts';
 
 export type Connected = Extract<Status, { state: 'connected' }>;
@@ -145,14 +145,14 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Sends what was asked for and waits for its answers, for a time; says goodbye; resolves when nothing is left. Never rejects.
-   * What has no answer by then rejects with `ended`.
+   * Sends what was asked for and waits for its answers, for a time; says goodbye; resolves when nothing is left. Rejects
+   * only for what DISCONNECT may not say, and then nothing has ended. What has no answer by then rejects with `ended`.
    */
   async end(options: EndOptions = {}): Promise<void> {
     const { drainMs = defaultDrainMs, reasonCode = 0 } = options;
     if (!this.#isEnding) {
-      this.#isEnding = true;
       this.#core.end(reasonCode, this.#farewell(options), drainMs, this.#platform.now());
+      this.#isEnding = true;
       this.#driver.wake();
     }
     for await (const { state } of this.#statuses) if (state === 'ended') break;
@@ -264,10 +264,10 @@ export class Client implements AsyncDisposable {
       this.#finished(message, reasonCode);
     },
     handlerFailed: (error: unknown): void => this.#report(error),
-    unsubscribe: (subscription: Subscription, options: WaitOptions): Promise<void> => {
-      this.#subscriptions.delete(subscription);
-      const call = new UnsubscribeCall();
+    unsubscribe: (subscription: Subscription, options: UnsubscribeOptions): Promise<void> => {
+      const call = new UnsubscribeCall(options.userProperties);
       const asked = this.#ask(call, () => this.#core.unsubscribe(subscription.interests, call, this.#platform.now()));
+      this.#subscriptions.delete(subscription);
       return this.#within(call, asked, options);
     },
   };
@@ -409,12 +409,12 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  #farewell({ sessionExpirySeconds }: EndOptions): DisconnectProperties {
+  #farewell({ sessionExpirySeconds, properties }: EndOptions): DisconnectProperties {
     const { sessionExpirySeconds: announced, version } = this.#coreOptions;
-    if (version === 4 || announced === 0) return {};
-    if (sessionExpirySeconds !== undefined) return { sessionExpiryInterval: sessionExpirySeconds };
+    if (version === 4 || announced === 0) return { ...properties };
     // A session that nobody asked for is only there for reconnects: it is not left behind.
-    return this.#options.sessionExpirySeconds === undefined ? { sessionExpiryInterval: 0 } : {};
+    const kept = sessionExpirySeconds ?? (this.#options.sessionExpirySeconds === undefined ? 0 : undefined);
+    return { ...properties, ...(kept !== undefined && { sessionExpiryInterval: kept }) };
   }
 }
 

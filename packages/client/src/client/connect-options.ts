@@ -1,6 +1,6 @@
 /** What `connect` takes, and what the core makes of it. */
 import type { PublishProperties, QoS, UserProperty, WillProperties } from '@pipit/protocol';
-import type { Message } from '../core/message.ts';
+import type { Message, ReasonProperties } from '../core/message.ts';
 import {
   type ClientLimits,
   type CoreOptions,
@@ -52,6 +52,8 @@ export interface ConnectOptions {
   readonly authentication?: Authentication;
   /** 5.0: ask the server for its Response Information, which `request` then begins its response topic with. Default false. */
   readonly requestResponseInformation?: boolean;
+  /** 5.0: let the server explain a refusal in more than its reason code. Default true. */
+  readonly requestProblemInformation?: boolean;
   /** 5.0: User Properties of CONNECT. */
   readonly userProperties?: readonly UserProperty[];
   readonly limits?: Partial<ClientLimits>;
@@ -101,6 +103,7 @@ export function coreOptionsOf(urls: readonly URL[], options: ConnectOptions): Co
     authentication:
       authentication === undefined ? null : { method: authentication.method, data: authentication.data ?? null },
     requestResponseInformation: options.requestResponseInformation ?? false,
+    requestProblemInformation: options.requestProblemInformation ?? true,
     userProperties,
     limits: { ...defaultLimits, ...options.limits },
     outboxOverflow: options.outboxOverflow ?? 'refuse',
@@ -149,6 +152,8 @@ export interface EndOptions {
   readonly drainMs?: number;
   /** 5.0: 0x04 has the server publish the will. Default 0. */
   readonly reasonCode?: number;
+  /** 5.0: what else DISCONNECT says. */
+  readonly properties?: ReasonProperties;
   /** 5.0: leaves the session for so long. Default: as `sessionExpirySeconds` of `connect`, or nothing if that was not given. */
   readonly sessionExpirySeconds?: number;
 }

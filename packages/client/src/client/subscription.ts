@@ -19,6 +19,11 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
 }
 
+export interface UnsubscribeOptions extends WaitOptions {
+  /** 5.0. */
+  readonly userProperties?: readonly UserProperty[];
+}
+
 /** `signal`, `timeoutMs`: given up, the subscription is taken back. */
 export interface SubscribeOptions extends WaitOptions {
   /** The highest QoS at which the server may send; default 0. */
@@ -48,7 +53,7 @@ export interface SubscribeOptions extends WaitOptions {
 export interface SubscriptionOwner extends Acknowledger {
   /** One of those that wanted the message has dealt with it. */
   finished(message: Message, reasonCode: number): void;
-  unsubscribe(subscription: Subscription, options: WaitOptions): Promise<void>;
+  unsubscribe(subscription: Subscription, options: UnsubscribeOptions): Promise<void>;
   /** The application's handler failed. */
   handlerFailed(error: unknown, message: Message): void;
 }
@@ -101,10 +106,11 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   }
 
   /** Ends the subscription; resolves when the server has let go of it. What waits for the iterator is still handed out. */
-  async unsubscribe(options: WaitOptions = {}): Promise<void> {
+  async unsubscribe(options: UnsubscribeOptions = {}): Promise<void> {
     if (this.#isOver) return;
+    const answered = this.#owner.unsubscribe(this, options);
     this.end(null);
-    await this.#owner.unsubscribe(this, options);
+    await answered;
   }
 
   async next(): Promise<IteratorResult<Message>> {

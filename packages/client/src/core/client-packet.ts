@@ -16,7 +16,8 @@ import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Outgoing } from './call.ts';
 import { checkedInteger, notAllowed } from './failure.ts';
-import type { Interest } from './interests.ts';
+import type { Interest, UnsubscribeCall } from './interests.ts';
+import type { ReasonProperties } from './message.ts';
 import type { CoreOptions } from './options.ts';
 import { type Output, publishByte } from './output.ts';
 import { writeProperties } from './properties.ts';
@@ -64,13 +65,14 @@ function connectFlags({ username, password, will }: CoreOptions, cleanStart: boo
 }
 
 function connectProperties(options: CoreOptions): ConnectProperties {
-  const { limits, authentication, sessionExpirySeconds, requestResponseInformation, userProperties } = options;
+  const { limits, authentication, sessionExpirySeconds, userProperties } = options;
   return {
     ...(sessionExpirySeconds > 0 && { sessionExpiryInterval: sessionExpirySeconds }),
     receiveMaximum: limits.receiveMaximum,
     maximumPacketSize: limits.packetBytesMax,
     ...(limits.topicAliasMaximum > 0 && { topicAliasMaximum: limits.topicAliasMaximum }),
-    ...(requestResponseInformation && { requestResponseInformation }),
+    ...(options.requestResponseInformation && { requestResponseInformation: true }),
+    ...(!options.requestProblemInformation && { requestProblemInformation: false }),
     userProperties: [...userProperties],
     ...(authentication !== null && { authenticationMethod: authentication.method }),
     ...(authentication?.data != null && { authenticationData: authentication.data }),
@@ -145,22 +147,36 @@ function subscriptionOptions(filter: string, request: Interest['request'], versi
   return options;
 }
 
-export function writeUnsubscribe(output: Output, filters: readonly string[], packetId: number, version: 4 | 5): void {
+export function writeUnsubscribe(
+  output: Output,
+  { filters, userProperties }: Pick<UnsubscribeCall, 'filters' | 'userProperties'>,
+  packetId: number,
+  version: 4 | 5,
+): void {
   output.packet((PacketType.Unsubscribe << 4) | 2, () => {
     output.uint16(packetId);
-    writeProperties(output, version, PacketType.Unsubscribe, {});
+    writeProperties(output, version, PacketType.Unsubscribe, {
+      ...(userProperties.length > 0 && { userProperties: [...userProperties] }),
+    });
     for (const filter of filters) output.string(filter, 'Topic Filter');
   });
 }
 
-/** PUBACK, PUBREC, PUBREL or PUBCOMP. */
-export function writeAcknowledgement(output: Output, type: Type, packetId: number, reasonCode: number): void {
+/** PUBACK, PUBREC, PUBREL or PUBCOMP. `words` go along with a reason code that is not 0. */
+export function writeAcknowledgement(
+  output: Output,
+  type: Type,
+  packetId: number,
+  reasonCode: number,
+  words?: ReasonProperties | null,
+): void {
   const firstByte = (type << 4) | (type === PacketType.Pubrel ? 2 : 0);
   if (reasonCode === 0) return output.acknowledge(firstByte, packetId);
   checkReasonCode(type, reasonCode);
   output.packet(firstByte, () => {
     output.uint16(packetId);
     output.uint8(reasonCode);
+    if (words) writeProperties(output, 5, type, words);
   });
 }
 

@@ -13,7 +13,7 @@ import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { Answers } from './answers.ts';
 import { Authentication } from './authentication.ts';
 import { Outgoing, type Reauthentication, type Settled } from './call.ts';
-import { writeConnect, writeReason, writeSubscribe } from './client-packet.ts';
+import { writeConnect, writeReason, writeSubscribe, writeUnsubscribe } from './client-packet.ts';
 import type { Effect, Phase } from './effect.ts';
 import { Exchanges } from './exchanges.ts';
 import { MqttError, refusal } from './failure.ts';
@@ -174,6 +174,7 @@ export class Core {
 
   unsubscribe(interests: readonly Interest[], call: UnsubscribeCall, now: number): void {
     if (!this.#accepts(call)) return;
+    writeUnsubscribe(new Output(), call, 1, this.#options.version);
     this.#interests.remove(interests, call);
     this.#pump(now);
   }
@@ -207,6 +208,7 @@ export class Core {
   /** Takes nothing more, sends what it has within `drainMs`, says goodbye and is ended. */
   end(reasonCode: number, properties: DisconnectProperties, drainMs: number, now: number): void {
     if (this.#phase === 'ended' || this.#ending !== null) return;
+    writeReason(new Output(), this.#options.version, PacketType.Disconnect, reasonCode, properties);
     this.#ending = { due: now + drainMs, reasonCode, properties };
     this.#pump(now);
   }

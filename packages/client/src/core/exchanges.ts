@@ -80,9 +80,9 @@ export class Exchanges {
   }
 
   /** Acknowledges a message with a reason code that is not 0 (5.0). */
-  refuse({ qos, packetId, reasonCode }: Message): void {
+  refuse({ qos, packetId, reasonCode, words }: Message): void {
     const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    writeAcknowledgement(this.#output, type, packetId, reasonCode);
+    writeAcknowledgement(this.#output, type, packetId, reasonCode, words);
   }
 
   #reply(type: typeof PacketType.Pubrel | typeof PacketType.Pubcomp, packetId: number, reasonCode: number): void {

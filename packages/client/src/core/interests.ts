@@ -86,6 +86,12 @@ export class SubscribeCall extends Call<readonly Interest[]> {
 export class UnsubscribeCall extends Call<void> {
   /** What the server is to let go of: the filters that no other interest has. */
   filters: readonly string[] = [];
+  readonly userProperties: readonly UserProperty[];
+
+  constructor(userProperties: readonly UserProperty[] = []) {
+    super();
+    this.userProperties = userProperties;
+  }
 }
 
 export class Interests {

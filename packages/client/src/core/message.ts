@@ -1,9 +1,18 @@
 /** A message from the server, as the application gets it. Everything in it is a copy of its own. */
-import type { PublishProperties, QoS } from '@pipit/protocol';
+import type { PublishProperties, QoS, UserProperty } from '@pipit/protocol';
+import * as PacketType from '@pipit/protocol/packet-types';
+import { writeAcknowledgement } from './client-packet.ts';
 import type { Interest } from './interests.ts';
+import { Output } from './output.ts';
 import { decodeText } from './text.ts';
 
 export const noProperties: PublishProperties = Object.freeze({});
+
+/** What may go along with a reason code (5.0). */
+export interface ReasonProperties {
+  readonly reasonString?: string;
+  readonly userProperties?: UserProperty[];
+}
 
 /** Where an acknowledgement that is not automatic goes. */
 export interface Acknowledger {
@@ -33,6 +42,7 @@ export class Message {
   size = 0;
   isConsumed = false;
   reasonCode = 0;
+  words: ReasonProperties | null = null;
   acknowledger: Acknowledger | null = null;
 
   constructor(
@@ -63,10 +73,13 @@ export class Message {
 
   /**
    * Says that it is dealt with, where the subscription asks for that (`manualAck`); elsewhere, and a second time, it does
-   * nothing. A reason code of 0x80 or above (5.0 only) says that it will not be.
+   * nothing. A reason code of 0x80 or above (5.0 only) says that it will not be, and `words` why. Throws MqttError for what may not be said.
    */
-  ack(reasonCode = 0): void {
+  ack(reasonCode = 0, words: ReasonProperties | null = null): void {
     const { acknowledger } = this;
+    const type = this.qos === 2 ? PacketType.Pubrec : PacketType.Puback;
+    if (reasonCode !== 0) writeAcknowledgement(new Output(), type, 1, reasonCode, words);
+    this.words = words;
     this.acknowledger = null;
     acknowledger?.acknowledge(this, reasonCode);
   }

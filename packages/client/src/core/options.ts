@@ -17,6 +17,7 @@ export interface CoreOptions {
   readonly will: Will | null;
   readonly authentication: { readonly method: string; readonly data: Uint8Array | null } | null;
   readonly requestResponseInformation: boolean;
+  readonly requestProblemInformation: boolean;
   readonly userProperties: readonly UserProperty[];
   readonly limits: ClientLimits;
   readonly outboxOverflow: OutboxOverflow;

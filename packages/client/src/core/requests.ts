@@ -53,7 +53,7 @@ export class Requests {
     while (!sender.flights.isFull) {
       const call = this.#interests.nextToUnsubscribe();
       if (call === null) break;
-      writeUnsubscribe(this.#output, call.filters, sender.flights.open(call), this.#options.version);
+      writeUnsubscribe(this.#output, call, sender.flights.open(call), this.#options.version);
     }
   }
 

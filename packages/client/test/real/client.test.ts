@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { Broker } from '@pipit/broker';
 import { type Client, type ConnectOptions, connect, json, type Message, type MqttError } from '@pipit/client';
+import { decodePacket, encodePacket, Framer, type Packet, PacketType, viewOf } from '@pipit/protocol';
 import { withBroker } from '../../../broker/test/node/running-broker.ts';
 
 /** A broker and a client of it for the length of a test. */
@@ -311,5 +312,77 @@ test('Waiting for the end of a subscription can be given up; the subscription ha
     // 0x10: nobody has subscribed.
     assert.equal((await client.publish('t', 'x', { qos: 1 })).reasonCode, 0x10);
     assert.deepEqual(await subscription.next(), { done: true, value: undefined });
+  });
+});
+
+test('Reasons and User Properties go along with DISCONNECT, PUBACK, PUBREC and UNSUBSCRIBE, and CONNECT may ask for none', async () => {
+  const said: Packet[] = [];
+  const server = createServer((socket) => {
+    const framer = new Framer(1_000_000);
+    socket.on('data', (chunk) => {
+      const bytes = new Uint8Array(chunk as Buffer);
+      framer.feed(bytes, viewOf(bytes), 0, bytes.length);
+      while (framer.next()) {
+        const packet = decodePacket(framer.bytes, framer.start, framer.end, 5, 'client');
+        said.push(packet);
+        for (const answer of answersTo(packet)) socket.write(encodePacket(answer, 5, 'server'));
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  const answersTo = (packet: Packet): Packet[] => {
+    const message = {
+      type: PacketType.Publish,
+      topic: 't',
+      payload: new Uint8Array(),
+      retain: false,
+      dup: false,
+    } as const;
+    if (packet.type === PacketType.Connect) return [{ type: PacketType.Connack, sessionPresent: false, reasonCode: 0 }];
+    if (packet.type === PacketType.Unsubscribe)
+      return [{ type: PacketType.Unsuback, packetId: packet.packetId, reasonCodes: [0] }];
+    if (packet.type !== PacketType.Subscribe) return [];
+    return [
+      { type: PacketType.Suback, packetId: packet.packetId, reasonCodes: [2] },
+      { ...message, qos: 1, packetId: 7 },
+      { ...message, qos: 2, packetId: 8 },
+    ];
+  };
+  await once(server, 'listening');
+  const client = connect(`mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    requestProblemInformation: false,
+  });
+  const userProperties: [string, string][] = [['k', 'v']];
+  const subscription = await client.subscribe('t', { qos: 2, manualAck: true });
+  for (const reasonString of ['no', 'never'])
+    (await subscription.next()).value.ack(0x83, { reasonString, userProperties });
+  await subscription.unsubscribe({ userProperties });
+  await client.end({ reasonCode: 0x04, properties: { reasonString: 'bye', userProperties } });
+  server.close();
+  const words = said.map((packet) => [packet.type, 'properties' in packet ? packet.properties : undefined] as const);
+  const [[, connectProperties] = []] = words;
+  assert.equal((connectProperties as { requestProblemInformation?: boolean }).requestProblemInformation, false);
+  assert.deepEqual(words.slice(2), [
+    [PacketType.Puback, { reasonString: 'no', userProperties }],
+    [PacketType.Pubrec, { reasonString: 'never', userProperties }],
+    [PacketType.Unsubscribe, { userProperties }],
+    [PacketType.Disconnect, { sessionExpiryInterval: 0, reasonString: 'bye', userProperties }],
+  ]);
+});
+
+test('What no packet may say is refused where it is said, and the client goes on and ends', async () => {
+  await withClient({}, async (client, broker) => {
+    const isRefused = (error: MqttError): boolean => error.kind === 'not-allowed';
+    const subscription = await client.subscribe('t', { qos: 1, manualAck: true });
+    await broker.publish('t', 'x', { qos: 1 });
+    const { value } = await subscription.next();
+    assert.throws(() => value.ack(0x42), isRefused);
+    assert.throws(() => value.ack(0x80, { reasonString: 'a\0b' }), isRefused);
+    value.ack();
+    await assert.rejects(subscription.unsubscribe({ userProperties: [['a\0', 'b']] }), isRefused);
+    await assert.rejects(client.end({ reasonCode: 0x42 }), isRefused);
+    await assert.rejects(client.end({ properties: { reasonString: 'a\0b' } }), isRefused);
+    await client.publish('t', 'still here', { qos: 1 });
+    await client.end();
+    assert.equal(client.status.state, 'ended');
   });
 });

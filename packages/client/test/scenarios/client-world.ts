@@ -85,6 +85,7 @@ export class ClientWorld {
       will: null,
       authentication: null,
       requestResponseInformation: false,
+      requestProblemInformation: true,
       userProperties: [],
       limits: { ...defaultLimits, ...limits },
       reconnect: { ...defaultReconnect, ...reconnect },
