@@ -144,6 +144,23 @@ for (const store of storeKinds) {
       world.end();
     });
 
+    test('while no page comes back a queue has twice its limit at most; then the newest are dropped', () => {
+      // With every other commit failing nothing is acknowledged while no page is answered.
+      if (store === 'none' || store === 'failing') return;
+      const { world, publisher } = full({ queueMessagesMax: 10, queuePrefixMessages: 2 });
+      const session = world.core.state.sessions.get('reader');
+      assert.ok(world.store !== null);
+      world.store.isPagingStalled = true;
+      for (const i of upTo(57)) publisher.publishWhole(message('t', i));
+      assert.equal(session?.queue?.count, 20);
+      assert.equal(world.core.metrics.drops.get('queue-full'), 35);
+      world.store.isPagingStalled = false;
+      world.settle();
+      assert.equal(session?.queue?.count, 10);
+      assert.deepEqual(drain(resumed(world, 'reader')), upTo(22, 13));
+      world.end();
+    });
+
     test('a lower limit after a restart: the oldest go, although they are only in the store', () => {
       if (store === 'none') return;
       const { world, publisher } = full({ queueMessagesMax: 10 });
