@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Contender, RunningBroker } from './contenders.ts';
 import { type LoadOptions, type LoadResult, turnedLine } from './load/load.ts';
+import { NativeLoad } from './load/native.ts';
 import type { Scenario } from './scenarios.ts';
 
 export interface Run {
@@ -68,14 +69,17 @@ export function runAgainst(
 /** Longer than connecting thousands and waiting for what is under way takes: a broker that answers no more must not hold up the rest. */
 const aroundMsMax = 60_000;
 
-function generate(options: LoadOptions, turned = (): void => {}): Promise<LoadResult> {
+const native = new NativeLoad();
+
+/** One load in a process of its own: in C where that is possible. */
+export function generate(options: LoadOptions, turned = (): void => {}): Promise<LoadResult> {
   const script = join(import.meta.dirname, 'load/main.ts');
+  const { program, args } = native.command(options) ?? {
+    program: process.execPath,
+    args: ['--conditions=pipit-source', script, JSON.stringify(options)],
+  };
   const timeout = options.warmUpMs + options.measureMs + aroundMsMax;
-  const child = spawn(process.execPath, ['--conditions=pipit-source', script, JSON.stringify(options)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout,
-    killSignal: 'SIGKILL',
-  });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout, killSignal: 'SIGKILL' });
   let output = '';
   let errors = '';
   createInterface(child.stdout).on('line', (line) => {

@@ -39,7 +39,7 @@ export function describeRun({ scenario, contender, result }: Run): string {
       : `p50 ${whole(latencyUs.p50)}  p99 ${whole(latencyUs.p99)}  p99.9 ${whole(latencyUs.p999)} µs`,
     cpuUsPerMessage === null
       ? ''
-      : `${cpuUsPerMessage.toFixed(3)} µs CPU a message (${(cpuShare as number).toFixed(2)} cores, generator ${result.generatorCpuShare.toFixed(2)})`,
+      : `${cpuUsPerMessage.toFixed(3)} µs CPU a message (${(cpuShare as number).toFixed(2)} cores, generator in ${result.generator} ${result.generatorCpuShare.toFixed(2)})`,
     rssBytes === null ? '' : `${Math.round(rssBytes / megabyte)} MB`,
     isWhole(result)
       ? 'nothing lost, in order'

@@ -43,6 +43,7 @@ export interface LoadResult {
   readonly cpuUsPerMessage: number | null;
   readonly cpuShare: number | null;
   readonly rssBytes: number | null;
+  readonly generator: 'C' | 'TypeScript';
   /** The generator's own, to see whether it was the limit. */
   readonly generatorCpuShare: number;
 }
@@ -171,10 +172,15 @@ class Load implements LoadOwner {
     this.#waiting = [];
     const now = performance.now();
     let mayGoOn = false;
-    for (const publisher of line) {
-      publisher.isWaiting = false;
+    for (const [i, publisher] of line.entries()) {
       const under = this.#sent * this.#perMessage - this.#received;
       const room = this.#perMessage === 0 ? batch : Math.ceil((outstandingMax - under) / this.#perMessage);
+      if (room <= 0) {
+        // Whose turn it would be is first next time: else the first ones would always be.
+        this.#waiting = [...line.slice(i), ...this.#waiting];
+        break;
+      }
+      publisher.isWaiting = false;
       const count = Math.min(batch, room, publisher.room);
       if (count > 0 && publisher.isReady) {
         publisher.publish(count, now);
@@ -287,6 +293,7 @@ class Load implements LoadOwner {
       cpuUsPerMessage: cpu === null || sent + received === 0 ? null : (cpu * 1e6) / (sent + received),
       cpuShare: cpu === null ? null : cpu / seconds,
       rssBytes: after.usage?.rssBytes ?? null,
+      generator: 'TypeScript',
       generatorCpuShare: (after.generatorCpuSeconds - before.generatorCpuSeconds) / seconds,
     };
   }
