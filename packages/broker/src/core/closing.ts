@@ -92,6 +92,7 @@ export function shut(state: State, connection: Connection, linger: boolean): voi
   connection.phase = Phase.Closed;
   connection.dropHeld(state);
   connection.line = null;
+  connection.unfinished = null;
   if (connection.deadline !== null) state.deadlines.disarm(connection.deadline);
   if (connection.expiryDeadline !== null) state.deadlines.disarm(connection.expiryDeadline);
   if (connection.throttle !== null) state.deadlines.disarm(connection.throttle.deadline);

@@ -33,6 +33,7 @@ import {
   welcome,
 } from './connack.ts';
 import { type Connection, Phase } from './connection.ts';
+import { connectCost, readingCost } from './costs.ts';
 import { limitLife, watchKeepAlive } from './keep-alive.ts';
 import type { LimitName } from './limits.ts';
 import { Counter } from './metrics.ts';
@@ -46,8 +47,6 @@ import { limitDecodedProperties, Violation } from './violation.ts';
 import { takeWill } from './will.ts';
 
 const forever = 0xffff_ffff;
-/** What a CONNECT costs, in deliveries. */
-const connectCost = 20;
 
 /** Handles the first packet of a connection. */
 export function connectReceived(state: State, connection: Connection): void {
@@ -104,7 +103,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
     );
   }
   if (state.isStopping) throw new Violation(ReasonCode.ServerUnavailable, 'the server is shutting down');
-  state.deliveriesLeft -= connectCost;
+  state.deliveriesLeft -= connectCost + readingCost(connection.framer.end - connection.framer.start);
   connection.phase = Phase.Authenticating;
   if (connection.deadline !== null) state.deadlines.arm(connection.deadline, state.now + state.limits.connectTimeoutMs);
   connection.packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;

@@ -66,6 +66,8 @@ export class Connection {
   deadline: Deadline | null = null;
   /** Nothing more is parsed until the reason for it is gone: a verdict, a commit, the answer of a claim. */
   isStalled = false;
+  /** Goes on with a packet that is handled in steps, before anything more is parsed; false when there is more to do. */
+  unfinished: (() => boolean) | null = null;
   /** Why it ends as soon as nothing is held any more; it is not read until then. */
   farewell: { readonly reasonCode: number; readonly reason: string } | null = null;
   /** The driver was told to stop reading. */

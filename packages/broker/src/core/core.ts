@@ -27,6 +27,7 @@ import { publishMessage } from './publish.ts';
 import { pump } from './pump.ts';
 import { read, readOn } from './receive.ts';
 import { refusalOf } from './refusal.ts';
+import { firstReplay } from './replay.ts';
 import type { Review } from './rights.ts';
 import { deliverDirect, isClogged } from './sending.ts';
 import type { Session } from './session.ts';
@@ -233,6 +234,11 @@ export class Core {
       if (connection.isHolding) connection.isStalled = true;
       else sayGoodbye(state, connection);
     }
+  }
+
+  /** This turn's budget is used up: whatever can wait for the next one should. */
+  get isSpent(): boolean {
+    return this.state.isSpent;
   }
 
   /** Nothing is left to write, to commit or to do. */
@@ -467,7 +473,7 @@ export class Core {
       return false;
     }
     const isMore = work.local === null ? pump(this.state, work) : pumpLocal(this.state, work.local);
-    if (!isMore) work.replays?.[0]?.stall(this.state);
+    if (!isMore) firstReplay(work)?.stall(this.state);
     return isMore;
   }
 

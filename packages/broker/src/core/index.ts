@@ -59,5 +59,6 @@ export type { Holder, Review, Standing } from './rights.ts';
 export { Rows } from './rows.ts';
 export { Slab } from './slab.ts';
 export type { CoreOptions, Effect, LiveOptions, QueueOverflow } from './state.ts';
+export { TextMap } from './text-map.ts';
 export { type TraceRequest, type TraceStep, traceSteps, tracesMax } from './trace.ts';
 export { Violation } from './violation.ts';

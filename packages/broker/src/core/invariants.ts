@@ -79,7 +79,7 @@ function checkReplays(state: State): void {
   let replays = 0;
   let stalledBytes = 0;
   for (const session of state.sessions.values()) {
-    for (const replay of session.replays ?? []) {
+    for (const replay of session.replays?.values() ?? []) {
       replays++;
       stalledBytes += replay.stalledBytes;
     }

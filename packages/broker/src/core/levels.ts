@@ -2,6 +2,7 @@
 
 import { decodeUtf8, encodeUtf8 } from '@pipit/protocol';
 import { Rows } from './rows.ts';
+import { TextMap } from './text-map.ts';
 
 export const plus = 0;
 export const hash = 1;
@@ -13,11 +14,13 @@ const useCount = 0;
 const levelHead = 1;
 
 export class Levels {
-  private readonly numbers = new Map<string, number>();
+  private readonly numbers: TextMap<number>;
   private readonly names: string[] = [];
   private readonly rows = new Rows(2);
 
-  constructor() {
+  /** `seed`: see TextMap. */
+  constructor(seed: number) {
+    this.numbers = new TextMap(seed);
     this.use('+');
     this.use('#');
   }

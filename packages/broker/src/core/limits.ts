@@ -58,7 +58,10 @@ export interface Limits {
   topicLevelsMax: number;
   /** Subscriptions of one session. */
   subscriptionsPerSessionMax: number;
-  /** Bytes of their filters and share names: ten thousand of the longest would be 640 MB. */
+  /**
+   * Bytes of their filters and share names, and 48 for each level: ten thousand of the longest would be 640 MB, and a topic that leads
+   * to a million places in the tree of filters takes long to route. Ten thousand of ten levels fit.
+   */
   subscriptionBytesPerSessionMax: number;
   /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
   filtersPerPacketMax: number;
@@ -172,7 +175,7 @@ export const defaultLimits: Limits = {
   topicBytesMax: 65_535,
   topicLevelsMax: 128,
   subscriptionsPerSessionMax: 10_000,
-  subscriptionBytesPerSessionMax: 4 * 1024 * 1024,
+  subscriptionBytesPerSessionMax: 8 * 1024 * 1024,
   filtersPerPacketMax: 1_000,
   userPropertiesMax: 128,
   userPropertyBytesMax: 256 * 1024,

@@ -4,7 +4,7 @@
 
 import { parseFilter, ReasonCode, topicFilterProblem } from '@pipit/protocol';
 import { claimFilters, type LocalSubscribe, LocalSubscriber } from './local.ts';
-import { Replay } from './replay.ts';
+import { startReplay } from './replay.ts';
 import { createSession } from './sessions.ts';
 import type { State } from './state.ts';
 import { Violation } from './violation.ts';
@@ -30,9 +30,7 @@ export function subscribeLocal(state: State, options: LocalSubscribe): LocalSubs
     const { shareName, filter } = parseFilter(each);
     state.router.subscribe(session, filter, shareName, { qos, noLocal, retainAsPublished, identifier: 0 });
     if (shareName !== undefined || options.retainHandling === 2) continue;
-    session.replays ??= [];
-    const replay = { qos, identifiers: null, clientId: noLocal ? clientId : null };
-    session.replays.push(new Replay(state, session, filter, replay));
+    startReplay(state, session, filter, { qos, identifiers: null, clientId: noLocal ? clientId : null });
   }
   state.wake(session);
   return subscriber;

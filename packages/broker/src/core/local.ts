@@ -10,6 +10,7 @@ import { answered, type Claimed, Claims } from './claims.ts';
 import { dropDelivery, enqueue, settle } from './line.ts';
 import { toLocalMessage } from './local-message.ts';
 import { Delivery, type Message } from './message.ts';
+import { endReplay, firstReplay } from './replay.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 
@@ -87,25 +88,23 @@ export function pumpLocal(state: State, subscriber: LocalSubscriber): boolean {
   const { session } = subscriber;
   while (subscriber.unsettled.size < subscriber.window) {
     if (state.isSpent) return true;
-    const { queue, replays } = session;
+    const { queue } = session;
+    const replay = firstReplay(session);
     const waiting = queue?.shift();
     if (waiting !== undefined) {
       state.deliveriesLeft--;
       if (waiting.message.expiresAt > state.now) hand(state, subscriber, waiting);
       else dropDelivery(state, session, waiting, 'expired');
     } else if (queue !== null) session.queue = null;
-    else if (replays?.[0] !== undefined) {
+    else if (replay !== null) {
       state.deliveriesLeft--;
-      const step = replays[0].next(state);
-      const { qos } = replays[0].options;
+      const step = replay.next(state);
+      const { qos } = replay.options;
       if (step === 'wait') return false;
-      if (step === 'end') replays.shift()?.close(state);
+      if (step === 'end') endReplay(state, session, replay.filter);
       else if (step !== null)
         hand(state, subscriber, new Delivery(step, step.qos < qos ? step.qos : qos, true, null, null));
-    } else {
-      session.replays = null;
-      return false;
-    }
+    } else return false;
   }
   return false;
 }

@@ -17,6 +17,7 @@ import {
 import { acknowledge } from './acknowledgement.ts';
 import { claimed, lineUp } from './claims.ts';
 import type { Connection } from './connection.ts';
+import { readingCost } from './costs.ts';
 import { deliver } from './delivery.ts';
 import type { Message } from './message.ts';
 import { Counter } from './metrics.ts';
@@ -31,6 +32,9 @@ import type { Topic } from './topic-table.ts';
 import { tracedMessage } from './trace.ts';
 import { limitUserProperties, topicLimit, Violation } from './violation.ts';
 
+/** A topic and properties of up to so many bytes are part of what any message costs. */
+const longHeadBytes = 256;
+
 /** Handles the PUBLISH that the connection's framer shows. Throws DecodeError or Violation when the connection must end. */
 export function publishReceived(state: State, connection: Connection, session: Session): void {
   const { frame, publication } = state;
@@ -39,6 +43,8 @@ export function publishReceived(state: State, connection: Connection, session: S
   frame.read(framer.bytes, framer.view, framer.start, framer.body, framer.end, connection.version, 'client');
   const { qos, packetId } = frame;
   state.metrics.publishesReceived.count(qos, frame.end - frame.payloadStart);
+  if (frame.payloadStart - framer.start > longHeadBytes)
+    state.deliveriesLeft -= readingCost(frame.payloadStart - framer.start);
   if (frame.userProperties > 0) limitUserProperties(state.limits, frame.userProperties, frame.userPropertyBytes);
   const topic = resolveTopic(state, connection);
   if (qos > connection.maximumQoS) throw new Violation(ReasonCode.QoSNotSupported, `QoS ${qos} is not available`);
@@ -131,6 +137,7 @@ function tellUnretained(state: State, message: Message): void {
 export function route(state: State, publication: Publication): number {
   const { message } = publication;
   const plan = state.router.plan(message.topic);
+  if (state.router.planningCost > 0) payForPlans(state);
   const { recipients } = plan;
   let matched = recipients.length;
   for (let i = 0; i < recipients.length; i++) {
@@ -153,6 +160,11 @@ export function route(state: State, publication: Publication): number {
     deliver(state, member.session, publication, member.qos, member.retainAsPublished, member.identifiers, group);
   }
   return matched;
+}
+
+function payForPlans(state: State): void {
+  state.deliveriesLeft -= state.router.planningCost;
+  state.router.planningCost = 0;
 }
 
 /** Topics by name or alias. Interned, so the same topic is the same object. */

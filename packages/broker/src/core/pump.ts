@@ -11,6 +11,7 @@ import { Delivery } from './message.ts';
 import { requestPage, tend } from './paging.ts';
 import { unsendable } from './publication.ts';
 import type { Queue } from './queue.ts';
+import { endReplay, firstReplay, type Replay } from './replay.ts';
 import { isClogged, send, writeAck, writePublish } from './sending.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
@@ -92,18 +93,13 @@ function unwanted(state: State, session: Session, delivery: Delivery): DropReaso
 }
 
 function replayNext(state: State, session: Session, connection: Connection): boolean {
-  const replays = session.replays as NonNullable<Session['replays']>;
-  const replay = replays[0];
-  if (replay === undefined) {
-    session.replays = null;
-    return true;
-  }
+  const replay = firstReplay(session) as Replay;
   // Every message needs a free slot before it is looked for: a step cannot be taken back.
   if (replay.options.qos > 0 && !session.hasSlot) return false;
   const step = replay.next(state);
   state.deliveriesLeft--;
   if (step === 'wait') return false;
-  if (step === 'end') replays.shift()?.close(state);
+  if (step === 'end') endReplay(state, session, replay.filter);
   else if (step !== null && step.expiresAt > state.now && session.mayReceive(step.topic.name)) {
     const { qos, identifiers } = replay.options;
     const delivered = step.qos < qos ? step.qos : qos;

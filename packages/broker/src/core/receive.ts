@@ -20,6 +20,7 @@ import { disconnect, failed, left, refused, shut } from './closing.ts';
 import { reject } from './connack.ts';
 import { connectReceived } from './connect.ts';
 import { type Connection, Phase } from './connection.ts';
+import { readingCost } from './costs.ts';
 import type { Journal } from './journal.ts';
 import type { LimitName } from './limits.ts';
 import { publishReceived, pubrelReceived } from './publish.ts';
@@ -45,10 +46,12 @@ function readPackets(state: State, connection: Connection): boolean {
   const { framer } = connection;
   try {
     while (!connection.isStalled && !state.isSpent) {
-      if (!framer.next()) return true;
+      const { unfinished } = connection;
+      if (unfinished === null && !framer.next()) return true;
       connection.lastReceivedAt = state.now;
       const before = state.journal?.mark;
-      handle(state, connection);
+      if (unfinished === null) handle(state, connection);
+      else if (unfinished()) connection.unfinished = null;
       if (connection.phase === Phase.Closed) return false;
       if (state.journal !== null && state.journal.mark !== before) pauseWhenBehind(state, state.journal, connection);
       // Whatever it asks, its answers wait for the disk: it is not asked anything more until they have left.
@@ -59,7 +62,7 @@ function readPackets(state: State, connection: Connection): boolean {
     fail(state, connection, error);
     return false;
   }
-  if (framer.bufferedBytes === 0) return !connection.isStalled;
+  if (framer.bufferedBytes === 0 && connection.unfinished === null) return !connection.isStalled;
   pause(state, connection);
   if (!connection.isStalled) state.wake(connection);
   return false;
@@ -153,7 +156,7 @@ function handleFirst(state: State, connection: Connection): void {
 }
 
 function handlePacket(state: State, connection: Connection, session: Session, packet: Packet): void {
-  state.deliveriesLeft--;
+  state.deliveriesLeft -= 1 + readingCost(connection.framer.end - connection.framer.start);
   if ('properties' in packet) limitDecodedProperties(state.limits, packet.properties?.userProperties);
   switch (packet.type) {
     case PacketType.Puback:

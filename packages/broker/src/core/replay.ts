@@ -301,12 +301,25 @@ function tryAgain(state: State, replay: Replay): void {
   replay.retryNow(state);
 }
 
-/** Ends the replay to a subscription that is replaced or gone. */
+/** The one whose turn it is; null: there is none. */
+export function firstReplay({ replays }: Session): Replay | null {
+  return replays?.values().next().value ?? null;
+}
+
+/** Begins one behind those that there are, in place of one of the same subscription. */
+export function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
+  endReplay(state, session, filter);
+  session.replays ??= new Map();
+  session.replays.set(filter, new Replay(state, session, filter, options));
+}
+
+/** Ends the replay to a subscription that is replaced or gone, or one that has come to its end. */
 export function endReplay(state: State, session: Session, filter: string): void {
-  if (session.replays === null) return;
-  for (const replay of session.replays) if (replay.filter === filter) replay.close(state);
-  session.replays = session.replays.filter((replay) => replay.filter !== filter);
-  if (session.replays.length === 0) session.replays = null;
+  const { replays } = session;
+  if (replays === null) return;
+  replays.get(filter)?.close(state);
+  replays.delete(filter);
+  if (replays.size === 0) session.replays = null;
   // The next one may have waited for this one, which tells nobody any more.
   else state.wake(session);
 }

@@ -26,12 +26,13 @@ export const none = -1;
 export class RetainedTree {
   private readonly nodes = new Rows(columns);
   private readonly children: PairIndex;
-  private readonly levels = new Levels();
+  private readonly levels: Levels;
   /** How often each node is pinned. */
   private readonly pins = new Map<number, number>();
 
   /** `seed`: see PairIndex. */
   constructor(seed = 0) {
+    this.levels = new Levels(seed);
     this.children = new PairIndex(this.nodes, nodeParent, nodeLevel, seed);
     this.nodes.take();
     this.clear(root, none, none);

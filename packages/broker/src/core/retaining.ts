@@ -2,6 +2,7 @@
  * Retained messages are set, cleared and expire.
  */
 
+import { readingCost, retainCost } from './costs.ts';
 import { Deadline } from './deadlines.ts';
 import type { LimitName } from './limits.ts';
 import type { Message } from './message.ts';
@@ -12,8 +13,6 @@ import { isSystemTopic } from './topic-table.ts';
 
 type RestoredMessage = StoredState['retained'] extends Iterable<infer One> ? One : never;
 
-/** What it costs to retain a message, in deliveries. */
-const retainCost = 20;
 const farMs = 10 * 365 * 24 * 3600 * 1000;
 
 /** The limit that a message of this principal would pass if it were retained; null: none. */
@@ -36,7 +35,8 @@ export function retainRefusal(state: State, message: Message, principal: string 
  */
 export function retain(state: State, publication: Publication, principal: string | null): void {
   const { topic, payloadLength } = publication.message;
-  state.deliveriesLeft -= retainCost;
+  // The way to a topic is looked for thrice, level by level.
+  state.deliveriesLeft -= retainCost + 4 * readingCost(topic.bytes.length);
   if (payloadLength === 0) {
     unretain(state, topic.name);
     return;

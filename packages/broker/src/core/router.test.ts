@@ -4,7 +4,7 @@ import { filterMatches, type QoS } from '@pipit/protocol';
 import fc from 'fast-check';
 import { Permissions } from './permissions.ts';
 import { QueueTotal } from './queue.ts';
-import { Router } from './router.ts';
+import { filterBytes, Router } from './router.ts';
 import { Session } from './session.ts';
 import { type Topic, TopicTable } from './topic-table.ts';
 
@@ -25,6 +25,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('subscribe' as const), who, filter, share, options }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('unsubscribe' as const), who, filter, share }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), who }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('clear' as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('plan' as const), topic: topicName }) },
 );
 
@@ -63,6 +64,8 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
       const topics = new TopicTable(8, 128, 1, () => router.forgetPlans());
       const sessions = [0, 1, 2, 3].map((i) => new Session(`s${i}`, `s${i}`, null, i, new QueueTotal()));
       const model = new Map<string, Held>();
+      /** Sessions that are gone and not out of the tree yet. */
+      const leaving: number[] = [];
       const key = (of: number, name: string | undefined, text: string) => `${of} ${name ?? ''} ${text}`;
       for (const each of steps) {
         if (each.kind === 'subscribe') {
@@ -76,8 +79,12 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
           const at = key(each.who, each.share, each.filter);
           assert.equal(router.unsubscribe(sessions[each.who] as Session, each.filter, each.share), model.delete(at));
         } else if (each.kind === 'forget') {
-          router.forget(sessions[each.who] as Session);
+          const number = router.forget(sessions[each.who] as Session);
+          if (number !== null) leaving.push(number);
           for (const [at, held] of model) if (held.who === each.who) model.delete(at);
+        } else if (each.kind === 'clear') {
+          const [number] = leaving;
+          if (number !== undefined && !router.clear(number)) leaving.shift();
         } else {
           const plan = router.plan(topics.internName(each.topic) as Topic);
           const matching = [...model.values()].filter((held) => filterMatches(held.filter, each.topic));
@@ -104,10 +111,14 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
           const mine = [...model.values()].filter((held) => held.who === i);
           assert.equal(session.subscriptionCount, mine.length);
           assert.equal([...router.subscriptionsOf(session)].length, mine.length);
-          const bytes = mine.reduce((sum, held) => sum + held.filter.length + (held.share?.length ?? 0), 0);
+          const bytes = mine.reduce((sum, held) => sum + filterBytes(held.filter, held.share), 0);
           assert.equal(session.subscriptionBytes, bytes);
         }
       }
+      for (const session of sessions) leaving.push(router.forget(session) ?? -1);
+      for (const number of leaving) while (number >= 0 && router.clear(number));
+      assert.equal(router['tree'].count + router['tree']['nodes'].used + router['tree']['levels'].count, 0 + 1 + 2);
+      assert.ok(router['owners'].every((owner) => owner === null));
     }),
     { numRuns: 300 },
   );

@@ -7,9 +7,11 @@
  */
 
 import { type QoS, utf8Length } from '@pipit/protocol';
+import { planCost, visitCost } from './costs.ts';
 import type { Session } from './session.ts';
 import { SharedGroup, sharedKey } from './shared-group.ts';
 import { SubscriptionTree } from './subscription-tree.ts';
+import { TextMap } from './text-map.ts';
 import type { Topic } from './topic-table.ts';
 
 export interface SubscriptionOptions {
@@ -63,9 +65,17 @@ export interface Plan {
 const noLocalBit = 4;
 const retainAsPublishedBit = 8;
 
-/** What a subscription counts for: the bytes of its filter and share name. */
+/** What each level of a filter may take in the tree. */
+const levelBytes = 48;
+
+/**
+ * What a subscription counts for: the bytes of its filter and share name, and what its levels take. That bounds, too, how many
+ * places of the tree a topic can lead to by the filters of one session.
+ */
 export function filterBytes(filter: string, shareName: string | undefined): number {
-  return utf8Length(filter) + (shareName === undefined ? 0 : utf8Length(shareName));
+  let levels = 1;
+  for (let at = filter.indexOf('/'); at >= 0; at = filter.indexOf('/', at + 1)) levels++;
+  return utf8Length(filter) + (shareName === undefined ? 0 : utf8Length(shareName)) + levels * levelBytes;
 }
 
 function pack(options: SubscriptionOptions): number {
@@ -76,7 +86,7 @@ export class Router {
   private readonly tree: SubscriptionTree;
   private readonly owners: (Session | SharedGroup | null)[] = [];
   private readonly freeNumbers: number[] = [];
-  private readonly groups = new Map<string, SharedGroup>();
+  private readonly groups: TextMap<SharedGroup>;
   private readonly matched: number[] = [];
   private planned: Topic[] = [];
   private plannedRecipients = 0;
@@ -85,16 +95,21 @@ export class Router {
   private memberships = 0;
   /** Plans made at another version are stale. */
   version = 1;
+  /** What making plans has taken of the turn's budget and nobody has paid for yet. */
+  planningCost = 0;
+  /** Subscriptions of sessions that are gone, still in the tree. */
+  private leaving = 0;
 
   /** `seed`: see PairIndex. */
   constructor(plannedRecipientsMax: number, seed = 0) {
     this.tree = new SubscriptionTree(seed);
+    this.groups = new TextMap(seed);
     this.plannedRecipientsMax = plannedRecipientsMax;
   }
 
   /** Subscriptions of all sessions. */
   get count(): number {
-    return this.tree.count - this.groups.size + this.memberships;
+    return this.tree.count - this.leaving - this.groups.size + this.memberships;
   }
 
   /** Memberships in shared groups. */
@@ -123,14 +138,33 @@ export class Router {
     return true;
   }
 
-  /** Ends every subscription of a session that goes. */
-  forget(session: Session): void {
+  /**
+   * Ends every subscription of a session that goes. What is left to do is a number for `clear`, to be called with until it is done;
+   * null: nothing is.
+   */
+  forget(session: Session): number | null {
     for (const group of [...(session.groups ?? [])]) this.leave(session, group.key);
-    if (session.number < 0) return;
-    for (let sub = this.tree.firstOf(session.number); sub >= 0; sub = this.tree.firstOf(session.number))
-      this.drop(session, sub, this.tree.filter(sub));
-    this.release(session.number);
+    const { number } = session;
+    if (number < 0) return null;
+    this.leaving += session.subscriptionCount;
+    session.subscriptionCount = 0;
+    session.subscriptionBytes = 0;
     session.number = -1;
+    this.owners[number] = null;
+    this.version++;
+    return number;
+  }
+
+  /** Takes one subscription of a session that is gone out of the tree. False when it was the last. */
+  clear(number: number): boolean {
+    const sub = this.tree.firstOf(number);
+    if (sub >= 0) {
+      this.tree.remove(sub);
+      this.leaving--;
+    }
+    if (this.tree.firstOf(number) >= 0) return true;
+    this.release(number);
+    return false;
   }
 
   find(session: Session, filter: string, shareName: string | undefined): Subscription | undefined {
@@ -187,9 +221,10 @@ export class Router {
     let groups: SharedGroup[] | null = null;
     this.stamp++;
     matched.length = 0;
-    this.tree.match(topic.name, matched);
+    this.planningCost += planCost + visitCost(this.tree.match(topic.name, matched) + 4 * matched.length);
     for (const sub of matched) {
-      const owner = this.owners[this.tree.owner(sub)] as Session | SharedGroup;
+      const owner = this.owners[this.tree.owner(sub)] as Session | SharedGroup | null;
+      if (owner === null) continue;
       if (owner instanceof SharedGroup) {
         groups ??= [];
         groups.push(owner);

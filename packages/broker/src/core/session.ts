@@ -79,7 +79,8 @@ export class Session {
   /** What was in flight when it was resumed is being sent again; how far that has got. */
   isResending = false;
   resentId = 0;
-  replays: Replay[] | null = null;
+  /** By filter; the first goes first. */
+  replays: Map<string, Replay> | null = null;
   /** What it missed, as its client is remembered; null until it missed something. */
   missed: Missed | null = null;
   /** What the last drop was counted as. */

@@ -7,6 +7,7 @@
 
 import { FlightState } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
+import { forgetCost, visitCost } from './costs.ts';
 import { Deadline } from './deadlines.ts';
 import type { BrokerEvent } from './events.ts';
 import { Counter } from './metrics.ts';
@@ -14,7 +15,7 @@ import { Passing } from './passing.ts';
 import type { Permissions } from './permissions.ts';
 import { revoke } from './revoking.ts';
 import { estateKey, Session, type Will } from './session.ts';
-import type { State } from './state.ts';
+import { type State, Sweep } from './state.ts';
 import { weed } from './weeding.ts';
 import { cancelWill, publishWill, scheduleWill } from './will.ts';
 
@@ -82,7 +83,7 @@ export function detach(state: State, session: Session, keepsWill: boolean): void
     endSession(state, session, 'closed');
     return;
   }
-  for (const replay of session.replays ?? []) replay.leave(state);
+  for (const replay of session.replays?.values() ?? []) replay.leave(state);
   session.deadline ??= Deadline.of(session, expireSession);
   state.deadlines.arm(session.deadline, state.now + session.expirySeconds * 1000);
   state.journal?.touch(session);
@@ -102,11 +103,11 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   session.isEnded = true;
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
   state.sessions.delete(session.key);
-  state.router.forget(session);
+  forgetSubscriptions(state, session);
   publishWill(state, session);
   session.tailReader?.stop();
   session.received = null;
-  for (const replay of session.replays ?? []) replay.close(state);
+  for (const replay of session.replays?.values() ?? []) replay.close(state);
   session.replays = null;
   const { clientId, hasLasted } = session;
   const awayMs = Math.round(state.now - session.closedAt);
@@ -115,6 +116,21 @@ export function endSession(state: State, session: Session, reason: EndReason): v
   if (isOver && !hasLasted && dropped === 0) return;
   if (hasLasted) state.metrics.drop('session-ended', dropped);
   state.tell({ type: 'session-ended', clientId, reason, awayMs, dropped, bytes });
+}
+
+/** They match nothing more at once; the tree is rid of them in steps, for there may be thousands. */
+function forgetSubscriptions(state: State, session: Session): void {
+  state.deliveriesLeft -= forgetCost * (session.groups?.size ?? 0);
+  const leaving = state.router.forget(session);
+  if (leaving === null) return;
+  const sweep = new Sweep(() => {
+    do {
+      state.deliveriesLeft -= forgetCost;
+      if (!state.router.clear(leaving)) return false;
+    } while (!state.isSpent);
+    return true;
+  });
+  if (state.isSpent || sweep.step()) state.wake(sweep);
 }
 
 /** Whether anything of it may move on to another member of a shared subscription. */
@@ -169,6 +185,7 @@ function discard(state: State, session: Session): { dropped: number; bytes: numb
   const dropped = (queue?.count ?? 0) + (window?.inUse ?? 0);
   const bytes = (queue?.bytes ?? 0) + session.flightBytes;
   state.metrics.count(Counter.EndedBytes, bytes);
+  state.deliveriesLeft -= visitCost(dropped);
   for (const delivery of queue ?? []) delivery.isSettled = true;
   queue?.clear();
   session.queue = null;

@@ -6,6 +6,7 @@
  */
 
 import type { QoS } from '@pipit/protocol';
+import { visitCost } from './costs.ts';
 import { fits } from './line.ts';
 import type { Message } from './message.ts';
 import { isClogged } from './sending.ts';
@@ -27,7 +28,9 @@ export class SharedGroup {
   readonly filter: string;
   /** Its owner number in the subscription tree. */
   readonly number: number;
+  /** In no order that means anything; where each session stands is in `places`. */
   readonly members: Member[] = [];
+  private readonly places = new Map<Session, number>();
   private turn = 0;
 
   constructor(shareName: string, filter: string, number: number) {
@@ -43,21 +46,26 @@ export class SharedGroup {
 
   /** Adds or replaces the member of this session. True when it is new. */
   put(member: Member): boolean {
-    const at = this.indexOf(member.session);
-    if (at >= 0) this.members[at] = member;
-    else this.members.push(member);
-    return at < 0;
+    const at = this.places.get(member.session);
+    if (at === undefined) this.places.set(member.session, this.members.push(member) - 1);
+    else this.members[at] = member;
+    return at === undefined;
   }
 
   remove(session: Session): void {
-    const at = this.indexOf(session);
-    if (at < 0) return;
-    this.members.splice(at, 1);
-    if (at < this.turn) this.turn--;
+    const at = this.places.get(session);
+    if (at === undefined) return;
+    // The last takes its place: there may be a hundred thousand, and they may all leave.
+    const last = this.members.pop() as Member;
+    this.places.delete(session);
+    if (last.session === session) return;
+    this.members[at] = last;
+    this.places.set(last.session, at);
   }
 
   memberOf(session: Session): Member | undefined {
-    return this.members[this.indexOf(session)];
+    const at = this.places.get(session);
+    return at === undefined ? undefined : this.members[at];
   }
 
   /** Who gets the next message, or one that `from` had and leaves to others; undefined: nobody can. */
@@ -77,13 +85,11 @@ export class SharedGroup {
       if (member.session === from || !suits(state, member, message)) continue;
       if (!member.session.mayReceive(message.topic.name)) continue;
       this.turn = at + 1;
+      if (i >= 4) state.deliveriesLeft -= visitCost(i);
       return member;
     }
+    state.deliveriesLeft -= visitCost(members.length);
     return undefined;
-  }
-
-  private indexOf(session: Session): number {
-    return this.members.findIndex((member) => member.session === session);
   }
 }
 

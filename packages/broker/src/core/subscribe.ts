@@ -16,8 +16,9 @@ import {
   type UnsubscribePacket,
 } from '@pipit/protocol';
 import type { Connection } from './connection.ts';
+import { filterCost } from './costs.ts';
 import { Counter } from './metrics.ts';
-import { endReplay, Replay, type ReplayOptions } from './replay.ts';
+import { endReplay, type ReplayOptions, startReplay } from './replay.ts';
 import { filterBytes } from './router.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
@@ -32,28 +33,48 @@ export function subscribeReceived(
   packet: SubscribePacket,
 ): void {
   limitFilters(state, packet.subscriptions.length);
-  state.deliveriesLeft -= packet.subscriptions.length;
   const identifier = packet.properties?.subscriptionIdentifier ?? 0;
   if (identifier !== 0 && !connection.mayIdentify) {
     throw new Violation(ReasonCode.SubscriptionIdentifiersNotSupported, 'subscription identifiers are not available');
   }
-  const before = state.journal?.mark;
-  const reasonCodes = packet.subscriptions.map((request) => {
+  const { packetId } = packet;
+  const { version } = connection;
+  const each = (request: SubscriptionRequest): number => {
+    state.deliveriesLeft -= filterCost(request.filter);
     const answer = subscribe(state, connection, session, request, identifier);
     if (answer >= 0x80) refused(state, connection, toldFilter(connection, request.filter), answer);
     if (state.traces !== null) {
       traceSubscription(state, session, 'subscribed', toldFilter(connection, request.filter), answer);
     }
     // 3.1.1 has one code for every failure [MQTT3-3.9.3-2]; 3.1 has none, and gets what it asked for without being subscribed.
-    return connection.version === 5 || answer < 0x80 ? answer : connection.version === 4 ? 0x80 : request.qos;
+    return version === 5 || answer < 0x80 ? answer : version === 4 ? 0x80 : request.qos;
+  };
+  goThrough(state, connection, packet.subscriptions, each, (reasonCodes, changed) => {
+    const suback = encodePacket({ type: PacketType.Suback, packetId, reasonCodes }, version, 'server');
+    connection.send(state, suback, changed || connection.isHolding); // [MQTT-3.8.4-1]
+    if (session.replays !== null) state.wake(session);
   });
-  const suback = encodePacket(
-    { type: PacketType.Suback, packetId: packet.packetId, reasonCodes },
-    connection.version,
-    'server',
-  );
-  answer(state, connection, suback, state.journal?.mark !== before); // [MQTT-3.8.4-1]
-  if (session.replays !== null) state.wake(session);
+}
+
+/** One after the other, each being an atom: a packet may have a thousand. What the turn's budget cuts short goes on in a later one. */
+function goThrough<Item>(
+  state: State,
+  connection: Connection,
+  items: readonly Item[],
+  each: (item: Item) => number,
+  end: (codes: number[], changed: boolean) => void,
+): void {
+  const codes: number[] = [];
+  let changed = false;
+  const goOn = (): boolean => {
+    const before = state.journal?.mark;
+    while (codes.length < items.length && !state.isSpent) codes.push(each(items[codes.length] as Item));
+    changed ||= state.journal?.mark !== before;
+    if (codes.length < items.length) return false;
+    end(codes, changed);
+    return true;
+  };
+  if (!goOn()) connection.unfinished = goOn;
 }
 
 /** The QoS granted, or the reason code of the refusal. */
@@ -126,15 +147,10 @@ function hasPlace(
   return false;
 }
 
-function startReplay(state: State, session: Session, filter: string, options: ReplayOptions): void {
-  endReplay(state, session, filter);
-  session.replays ??= [];
-  session.replays.push(new Replay(state, session, filter, options));
-}
-
 /** What is left of a replay goes on as the subscription now says: replacing one loses nothing [MQTT-3.8.4-4]. */
 function continueReplay(session: Session, filter: string, options: ReplayOptions): void {
-  for (const replay of session.replays ?? []) if (replay.filter === filter) replay.options = options;
+  const replay = session.replays?.get(filter);
+  if (replay !== undefined) replay.options = options;
 }
 
 /** The filter as the broker knows it; null when it is not valid here. */
@@ -183,22 +199,21 @@ export function unsubscribeReceived(
   packet: UnsubscribePacket,
 ): void {
   limitFilters(state, packet.filters.length);
-  state.deliveriesLeft -= packet.filters.length;
-  const before = state.journal?.mark;
-  const codes = packet.filters.map((filter) => {
+  const { packetId } = packet;
+  const { version } = connection;
+  const each = (filter: string): number => {
+    state.deliveriesLeft -= filterCost(filter);
     const code = unsubscribe(state, connection, session, filter);
     if (state.traces !== null) {
       traceSubscription(state, session, 'unsubscribed', toldFilter(connection, filter), code);
     }
     return code;
+  };
+  goThrough(state, connection, packet.filters, each, (codes, changed) => {
+    const reasonCodes = version === 5 ? codes : [];
+    const unsuback = encodePacket({ type: PacketType.Unsuback, packetId, reasonCodes }, version, 'server');
+    connection.send(state, unsuback, changed || connection.isHolding); // [MQTT-3.10.4-4]
   });
-  const reasonCodes = connection.version === 5 ? codes : [];
-  const unsuback = encodePacket(
-    { type: PacketType.Unsuback, packetId: packet.packetId, reasonCodes },
-    connection.version,
-    'server',
-  );
-  answer(state, connection, unsuback, state.journal?.mark !== before); // [MQTT-3.10.4-4]
 }
 
 function unsubscribe(state: State, connection: Connection, session: Session, filter: string): number {
@@ -215,8 +230,4 @@ function limitFilters(state: State, filters: number): void {
   if (filters <= state.limits.filtersPerPacketMax) return;
   const reason = `more than ${state.limits.filtersPerPacketMax} filters in one packet`;
   throw new Violation(ReasonCode.QuotaExceeded, reason, 'filtersPerPacketMax');
-}
-
-function answer(state: State, connection: Connection, packet: Uint8Array, changed: boolean): void {
-  connection.send(state, packet, changed || connection.isHolding);
 }

@@ -34,7 +34,7 @@ export class SubscriptionTree {
   private readonly children: PairIndex;
   private readonly subs = new Rows(8);
   private readonly bySession: PairIndex;
-  private readonly levels = new Levels();
+  private readonly levels: Levels;
   private readonly pending: number[] = [];
   private readonly ownerHeads: number[] = [];
   /** Subscriptions held. */
@@ -42,6 +42,7 @@ export class SubscriptionTree {
 
   /** `seed`: see PairIndex. */
   constructor(seed = 0) {
+    this.levels = new Levels(seed);
     this.children = new PairIndex(this.nodes, nodeParent, nodeLevel, seed);
     this.bySession = new PairIndex(this.subs, subOwner, subNode, seed);
     const node = this.nodes.take();
@@ -118,8 +119,8 @@ export class SubscriptionTree {
     return this.subs.get(sub, subOwnerNext);
   }
 
-  /** Appends the numbers of all subscriptions whose filter matches `topic` to `into`. */
-  match(topic: string, into: number[]): void {
+  /** Appends the numbers of all subscriptions whose filter matches `topic` to `into`. How many nodes it has looked at. */
+  match(topic: string, into: number[]): number {
     const names = topic.split('/');
     const depth = names.length;
     const levels = new Array<number>(depth);
@@ -127,8 +128,10 @@ export class SubscriptionTree {
     // Wildcards in the first level do not match topics that begin with $ [MQTT-4.7.2-1].
     const isSystem = topic.charCodeAt(0) === 0x24;
     const pending = this.pending;
+    let visits = 0;
     pending.push(root, 0);
     while (pending.length > 0) {
+      visits++;
       const at = pending.pop() as number;
       const node = pending.pop() as number;
       const wild = at > 0 || !isSystem;
@@ -144,6 +147,7 @@ export class SubscriptionTree {
       const any = wild ? this.children.find(node, plus) : -1;
       if (any >= 0) pending.push(any, at + 1);
     }
+    return visits;
   }
 
   private collect(node: number, into: number[]): void {

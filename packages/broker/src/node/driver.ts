@@ -274,7 +274,12 @@ export class Driver implements LinkOwner {
   #sayGoodbyes(): void {
     const departing = this.#departing;
     this.#departing = [];
-    for (const departure of departing) {
+    for (const [at, departure] of departing.entries()) {
+      // Each may have a will for thousands.
+      if (this.#core.isSpent) {
+        this.#departing.push(...departing.slice(at));
+        return this.schedule();
+      }
       const { link } = departure;
       if (link.isPaused && link.connection?.isOpen === true) this.#waitingToDepart.add(link, departure);
       else this.#sayGoodbye(departure);

@@ -5,7 +5,7 @@
  * cost, when it expires and who set it.
  */
 
-import { Rows, type StoredState } from '../core/index.ts';
+import { Rows, type StoredState, TextMap } from '../core/index.ts';
 import type { Place } from './catalog.ts';
 import type { RetainedFacts } from './record.ts';
 
@@ -30,7 +30,8 @@ const messageId = 0;
 const wideColumns = 1;
 
 export class RetainedPlaces {
-  private readonly topics = new Map<string, number>();
+  /** Topics are named by peers, and may be long. */
+  private readonly topics = new TextMap<number>();
   private readonly rows = new Rows(columns, wideColumns);
   /** By row. */
   private restored: Restored | null = {

@@ -60,7 +60,7 @@ function checkSession({ limits }: State, session: Session): void {
   atMost(`bytes in flight to '${key}'`, bytes, limits.queueBytesMax + limits.packetBytesMax);
   if (bytes !== session.flightBytes)
     throw new Error(`${bytes} bytes are in flight to '${key}', not ${session.flightBytes}`);
-  atMost(`replays of '${key}'`, session.replays?.length ?? 0, limits.subscriptionsPerSessionMax);
+  atMost(`replays of '${key}'`, session.replays?.size ?? 0, limits.subscriptionsPerSessionMax);
   atMost(`groups of '${key}'`, session.groups?.size ?? 0, limits.subscriptionsPerSessionMax);
   atMost(`messages in flight to '${key}'`, session.window?.inUse ?? 0, 2 * limits.sendMaximum);
 }

@@ -25,6 +25,12 @@ function reader(world: World, clientId: string, filter: string, qos: 0 | 1 = 0):
   return client;
 }
 
+/** The plan of a topic has its price, once. */
+function plan(world: World, topic: string, ...readers: readonly Client[]): void {
+  world.publish(topic);
+  for (const each of readers) each.expect(publish({ topic }));
+}
+
 /** Takes turns one by one; what each of them brought to whom. */
 function turns<Result>(world: World, look: () => Result): Result[] {
   const seen: Result[] = [];
@@ -51,6 +57,7 @@ test('deliveries: the rest of a chunk stays unparsed, reading is paused, and res
   const world = new World({ limits: { turnDeliveriesMax: 10 } });
   const sub = reader(world, 'sub', 't');
   const pub = world.connect({ clientId: 'pub' });
+  plan(world, 't', sub);
   feed(pub, ...many(45));
   assert.ok(world.core.deadline() <= world.now, 'work waits: now');
   world.turn();
@@ -76,6 +83,7 @@ for (const [count, isPaused] of [
     const world = new World({ limits: { turnDeliveriesMax: 10 } });
     const sub = reader(world, 'sub', 't');
     const pub = world.connect({ clientId: 'pub' });
+    plan(world, 't', sub);
     feed(pub, ...many(count));
     assert.equal(
       world.core.state.effects.some(({ kind }) => kind === 'pause'),
@@ -172,6 +180,7 @@ test('a connection closed while its bytes wait: they are forgotten', () => {
   const world = new World({ limits: { turnDeliveriesMax: 3 } });
   const sub = reader(world, 'sub', 't');
   const pub = world.connect({ clientId: 'pub' });
+  plan(world, 't', sub);
   feed(pub, ...many(30));
   world.core.closed(pub.connection, world.now);
   world.settle();

@@ -97,7 +97,7 @@ function debtsOf({ clients, model }: Simulation): number {
 /** QoS 0 messages may have been among what was held when a connection ended; those that wait in the store, and retained ones, come yet. */
 function isOwed({ core, model, disk }: Simulation): boolean {
   const isBusy = [...core.state.sessions.values()].some(
-    ({ queue, replays }) => (queue?.count ?? 0) > 0 || (replays?.length ?? 0) > 0,
+    ({ queue, replays }) => (queue?.count ?? 0) > 0 || (replays?.size ?? 0) > 0,
   );
   if (isBusy) return true;
   const counts = ({ qos }: Owed): boolean => qos > 0 || disk === null;
