@@ -207,7 +207,8 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
   }
   // What a session that is replaced leaves behind may stand beside the new one; not any number of them, while the disk hangs.
   const sessionsMax = state.limits.sessionsMax + (existing === undefined ? 0 : 1);
-  if ((existing === undefined || connect.cleanStart) && state.sessions.size >= sessionsMax) {
+  const resumes = existing?.lasts === true && !connect.cleanStart;
+  if (!resumes && state.sessions.size >= sessionsMax) {
     state.metrics.reached('sessionsMax');
     return {
       outcome: 'refuse',

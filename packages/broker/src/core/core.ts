@@ -236,11 +236,6 @@ export class Core {
     }
   }
 
-  /** This turn's budget is used up: whatever can wait for the next one should. */
-  get isSpent(): boolean {
-    return this.state.isSpent;
-  }
-
   /** Nothing is left to write, to commit or to do. */
   isQuiet(): boolean {
     const { state } = this;

@@ -118,7 +118,7 @@ test('plans are what a plain list of subscriptions says, after any change [MQTT-
       for (const session of sessions) leaving.push(router.forget(session) ?? -1);
       for (const number of leaving) while (number >= 0 && router.clear(number));
       assert.equal(router['tree'].count + router['tree']['nodes'].used + router['tree']['levels'].count, 0 + 1 + 2);
-      assert.ok(router['owners'].every((owner) => owner === null));
+      assert.ok(router['owners'].every((owner: unknown) => owner === null));
     }),
     { numRuns: 300 },
   );

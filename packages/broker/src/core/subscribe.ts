@@ -25,6 +25,9 @@ import type { State } from './state.ts';
 import { traced } from './trace.ts';
 import { topicLimit, Violation } from './violation.ts';
 
+/** Filters of one packet that are an atom. */
+const filtersAtOnce = 4;
+
 /** Throws Violation when the connection must end. */
 export function subscribeReceived(
   state: State,
@@ -56,7 +59,7 @@ export function subscribeReceived(
   });
 }
 
-/** One after the other, each being an atom: a packet may have a thousand. What the turn's budget cuts short goes on in a later one. */
+/** Some at a time: a packet may have a thousand. What the turn's budget cuts short goes on in a later one. */
 function goThrough<Item>(
   state: State,
   connection: Connection,
@@ -68,7 +71,8 @@ function goThrough<Item>(
   let changed = false;
   const goOn = (): boolean => {
     const before = state.journal?.mark;
-    while (codes.length < items.length && !state.isSpent) codes.push(each(items[codes.length] as Item));
+    do codes.push(each(items[codes.length] as Item));
+    while (codes.length < items.length && (codes.length % filtersAtOnce !== 0 || !state.isSpent));
     changed ||= state.journal?.mark !== before;
     if (codes.length < items.length) return false;
     end(codes, changed);

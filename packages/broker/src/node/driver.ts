@@ -276,7 +276,7 @@ export class Driver implements LinkOwner {
     this.#departing = [];
     for (const [at, departure] of departing.entries()) {
       // Each may have a will for thousands.
-      if (this.#core.isSpent) {
+      if (this.#core.state.isSpent) {
         this.#departing.push(...departing.slice(at));
         return this.schedule();
       }

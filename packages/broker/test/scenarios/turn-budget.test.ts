@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodePacket, type Packet, PacketType, viewOf } from '@pipit/protocol';
-import { pingreq, pingresp, puback, publish, suback, subscribe } from './packets.ts';
+import { pingreq, pingresp, puback, publish, suback, subscribe, unsuback, unsubscribe } from './packets.ts';
 import { type Client, storeKinds, World } from './world.ts';
 
 /** Gives bytes to the core without letting it come to rest. The array is reused afterwards, as a driver would. */
@@ -255,3 +255,41 @@ for (const store of storeKinds) {
     world.end();
   });
 }
+
+for (const store of storeKinds) {
+  test(`a SUBSCRIBE of a hundred filters goes in steps, as does its UNSUBSCRIBE; what is behind waits, others do not, ${store}`, () => {
+    const world = new World({ store, limits: { turnDeliveriesMax: 500 } });
+    const lasting = { cleanStart: false, properties: { sessionExpiryInterval: 100 } };
+    const client = world.connect({ clientId: 'client', ...lasting });
+    const other = world.connect({ clientId: 'other' });
+    const filters = Array.from({ length: 100 }, (_, at) => `f/${at}`);
+    const { router } = world.core.state;
+    feed(client, subscribe(1, ...filters), subscribe(2, 'z'));
+    const [first] = turns(world, () => router.count);
+    assert.ok(first !== undefined && first > 0 && first < 100, `${first} in the first turn`);
+    client.expect(suback(1, ...filters.map(() => 0)), suback(2, 0));
+    feed(client, unsubscribe(3, ...filters, 'none'), subscribe(4, 'z'));
+    feed(other, pingreq);
+    world.turn();
+    assert.ok(router.count > 1);
+    assert.deepEqual(other.takeNow(), [pingresp]);
+    client.expect(unsuback(3, ...filters.map(() => 0), 0x11), suback(4, 0));
+    assert.equal(router.count, 1);
+    if (store === 'none') return world.end();
+    const after = new World({ store, after: world });
+    assert.equal(after.core.state.router.count, 1);
+    after.end();
+  });
+}
+
+test('a client that goes in the midst of its SUBSCRIBE leaves nothing behind', () => {
+  const world = new World({ limits: { turnDeliveriesMax: 50 } });
+  const client = world.connect({ clientId: 'client' });
+  feed(client, subscribe(1, ...Array.from({ length: 100 }, (_, at) => `f/${at}`)));
+  world.turn();
+  client.drop();
+  world.settle();
+  assert.equal(world.core.state.router.count, 0);
+  assert.equal(world.core.isQuiet(), true);
+  world.end();
+});
