@@ -25,7 +25,7 @@ import type { State } from './state.ts';
 import { traced } from './trace.ts';
 import { topicLimit, Violation } from './violation.ts';
 
-/** Filters of one packet that are an atom. */
+/** Filters of one packet that are an atom: as many as most packets have. */
 const filtersAtOnce = 4;
 
 /** Throws Violation when the connection must end. */
@@ -71,8 +71,9 @@ function goThrough<Item>(
   let changed = false;
   const goOn = (): boolean => {
     const before = state.journal?.mark;
-    do codes.push(each(items[codes.length] as Item));
-    while (codes.length < items.length && (codes.length % filtersAtOnce !== 0 || !state.isSpent));
+    let atOnce = filtersAtOnce;
+    while (codes.length < items.length && (atOnce-- > 0 || !state.isSpent))
+      codes.push(each(items[codes.length] as Item));
     changed ||= state.journal?.mark !== before;
     if (codes.length < items.length) return false;
     end(codes, changed);
