@@ -14,6 +14,7 @@ export { type HttpOptions, httpJudge } from './auth/http.ts';
 export { jwtJudge } from './auth/jwt.ts';
 export { readJwtKeys, readJwtSecret } from './auth/jwt-keys.ts';
 export type { JwtAlgorithm, JwtKey, JwtOptions } from './auth/jwt-options.ts';
+export { hostOf } from './auth/network-address.ts';
 export { PasswordFile, PasswordFileError, parsePasswords } from './auth/password-file.ts';
 export { hashPassword } from './auth/password-hash.ts';
 export { type Identification, permitting } from './auth/permitting.ts';

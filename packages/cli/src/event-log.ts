@@ -9,8 +9,9 @@
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { AnyEvent, Configuration, EventType, LogArea, LogLevel, LogLevels } from '@pipit/broker';
-import { logAreas, logLevels } from '@pipit/broker';
+import { hostOf, logAreas, logLevels } from '@pipit/broker';
 import { destination, type Logger, pino } from 'pino';
+import { defaultLineLimits, LineLimit } from './line-limit.ts';
 
 type LogSettings = Pick<Configuration, 'logLevel' | 'logLevels' | 'logFormat'>;
 
@@ -28,6 +29,7 @@ export interface EventLog {
 const stderrFd = 2;
 const waitingBytesMax = 16 * 1024 * 1024;
 const closeTimeoutMs = 1_000;
+const leftOutIntervalMs = 10_000;
 
 type Place = readonly [area: LogArea, level: 'trace' | 'debug' | 'info' | 'warn' | 'error'];
 
@@ -81,12 +83,20 @@ export async function openEventLog(settings: LogSettings): Promise<EventLog> {
     for (const area of logAreas) loggers[area].level = own[area] ?? logLevel;
   };
   configure(settings);
+  const limit = new LineLimit(defaultLineLimits, performance.now());
+  const tellLeftOut = (): void => {
+    for (const { address, lines } of limit.leftOut(performance.now()))
+      loggers.connections.warn({ address, lines }, 'left-out');
+  };
+  const leftOutTimer = setInterval(tellLeftOut, leftOutIntervalMs).unref();
   return {
     logger: loggers.broker,
-    event: (event) => log(loggers, event),
+    event: (event) => log(loggers, limit, event),
     levels: levelsOf(loggers),
     configure,
     close: async () => {
+      clearInterval(leftOutTimer);
+      tellLeftOut();
       const written = once(stderr, 'close').catch(() => undefined);
       stderr.end();
       await Promise.race([written, setTimeout(closeTimeoutMs)]);
@@ -94,15 +104,24 @@ export async function openEventLog(settings: LogSettings): Promise<EventLog> {
   };
 }
 
-function log(loggers: Readonly<Record<LogArea, Logger>>, event: AnyEvent): void {
+function log(loggers: Readonly<Record<LogArea, Logger>>, limit: LineLimit, event: AnyEvent): void {
   const [area, usual] = places[event.type];
   const logger = loggers[area];
   // Who was waited for in vain is worth a line; who began anew is not.
   const isReaped = event.type === 'session-ended' && event.reason === 'expired';
   const level = isReaped ? 'info' : usual;
   if (!logger.isLevelEnabled(level)) return;
+  // What is about the broker itself is always told.
+  if (level !== 'error' && area !== 'store' && area !== 'broker' && !limit.takes(hostOfEvent(event), performance.now()))
+    return;
   const { type, ...fields } = event;
   logger[level](flat(fields), type);
+}
+
+/** By whom an event was caused, as limits for addresses count; '': it does not say. */
+function hostOfEvent(event: AnyEvent): string {
+  const address = 'peer' in event ? event.peer.address : 'address' in event ? event.address : '';
+  return address === '' ? '' : hostOf(address);
 }
 
 /** The peer's fields beside the others, and errors as their text. */

@@ -52,6 +52,26 @@ test('all clients together are bounded, and what is forgotten leaves nothing beh
   assert.ok(left());
 });
 
+test('an address that comes by another name each time pushes out its own past, not that of others', () => {
+  const { history, tell } = historyOf({ eventsMax: 100, eventsPerClientMax: 10 });
+  const refused = (clientId: string, address: string): AnyEvent => {
+    const peer = { transport: 'tcp' as const, address, listener: 'l' };
+    return { type: 'refused', clientId, peer, reasonCode: 0x87, reason: 'no' };
+  };
+  for (let i = 0; i < 10; i++) tell(refused(`honest-${i}`, `192.0.2.${i}:1`));
+  // It names no address, and is honest-0's all the same.
+  tell(created('honest-0'));
+  for (let i = 0; i < 1_000; i++) tell(refused(`hostile-${i}`, `[2001:db8::${i.toString(16)}]:${i + 1}`));
+  assert.equal(history.size, 100);
+  for (let i = 0; i < 10; i++) assert.equal(history.of(`honest-${i}`).length, i === 0 ? 2 : 1);
+  assert.equal(history.of('hostile-910').length, 0);
+  assert.equal(history.of('hostile-911').length, 1);
+  assert.deepEqual(
+    [...history.latest()].slice(0, 2).map(({ number }) => number),
+    [1_011, 1_010],
+  );
+});
+
 test('long texts are cut off, client ids are not', () => {
   const { history, tell } = historyOf({});
   const clientId = 'c'.repeat(1000);

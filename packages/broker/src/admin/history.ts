@@ -2,9 +2,11 @@
  * What happened lately, and to whom: the events of the broker, kept for a while.
  *
  * One ring for all, and of it a bounded part for each client, so that one that is in trouble ten times a second does not push
- * out what happened to everybody else. Texts are cut off: a topic may have 65,535 bytes.
+ * out what happened to everybody else; who comes by another name each time has, when the ring is full, the part of its address.
+ * Texts are cut off: a topic may have 65,535 bytes.
  */
 
+import { hostOf } from '../auth/network-address.ts';
 import type { AnyEvent } from '../node/event-hub.ts';
 
 export interface PastEvent {
@@ -35,6 +37,9 @@ export class History {
   /** In order; holes are events that their client's own bound pushed out. */
   readonly #events = new Map<number, PastEvent>();
   readonly #byClient = new Map<string, PastEvent[]>();
+  /** The numbers of those that each address has caused, in order. */
+  readonly #byHost = new Map<string, Set<number>>();
+  readonly #hosts = new Map<number, string>();
   #last = 0;
 
   constructor(source: Source, { eventsMax = 20_000, eventsPerClientMax = 200 }: HistoryOptions = {}) {
@@ -66,22 +71,48 @@ export class History {
     // A trace is for who asked for it.
     if (event.type === 'traced' || event.type === 'trace-ended') return;
     const past = { number: ++this.#last, time: Date.now(), event: shortened(event) };
+    const host = this.#hostOf(event);
+    const byHost = this.#byHost.get(host) ?? new Set();
+    this.#byHost.set(host, byHost.add(past.number));
     this.#events.set(past.number, past);
+    this.#hosts.set(past.number, host);
     const clientId = clientOf(event);
     if (clientId !== null) this.#add(clientId, past);
-    for (const [number, oldest] of this.#events) {
-      if (this.#events.size <= this.#eventsMax) return;
-      this.#events.delete(number);
-      this.#forget(oldest);
-    }
+    if (this.#events.size <= this.#eventsMax) return;
+    const hasMore = byHost.size > this.#eventsMax / this.#byHost.size;
+    const [oldest] = hasMore ? byHost : this.#events.keys();
+    this.#drop(this.#events.get(oldest as number) as PastEvent);
   };
+
+  /** An event that names no address is its client's, and so of where that was last. */
+  #hostOf(event: AnyEvent): string {
+    const address = 'peer' in event ? event.peer.address : 'address' in event ? event.address : '';
+    if (address !== '') return hostOf(address);
+    const clientId = clientOf(event);
+    const last = clientId === null ? undefined : this.#byClient.get(clientId)?.at(-1);
+    return last === undefined ? '' : (this.#hosts.get(last.number) ?? '');
+  }
+
+  #drop(past: PastEvent): void {
+    this.#remove(past.number);
+    this.#forget(past);
+  }
+
+  #remove(number: number): void {
+    const host = this.#hosts.get(number) ?? '';
+    const byHost = this.#byHost.get(host);
+    byHost?.delete(number);
+    if (byHost?.size === 0) this.#byHost.delete(host);
+    this.#hosts.delete(number);
+    this.#events.delete(number);
+  }
 
   #add(clientId: string, past: PastEvent): void {
     const own = this.#byClient.get(clientId);
     if (own === undefined) this.#byClient.set(clientId, [past]);
     else {
       own.push(past);
-      if (own.length > this.#perClientMax) this.#events.delete((own.shift() as PastEvent).number);
+      if (own.length > this.#perClientMax) this.#remove((own.shift() as PastEvent).number);
     }
   }
 
@@ -89,7 +120,8 @@ export class History {
     const clientId = clientOf(past.event);
     const own = clientId === null ? undefined : this.#byClient.get(clientId);
     if (clientId === null || own === undefined) return;
-    if (own[0] === past) own.shift();
+    const at = own.indexOf(past);
+    if (at >= 0) own.splice(at, 1);
     if (own.length === 0) this.#byClient.delete(clientId);
   }
 }
