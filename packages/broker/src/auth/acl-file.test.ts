@@ -54,7 +54,7 @@ test('any filter may be asked for, as with Mosquitto', () => {
 
 test('lines that are none are named', () => {
   assert.throws(
-    () => parseAcl('topic read a/#/b\nuser\nusers ada\ntopic\npattern read %c/#'),
+    () => parseAcl('topic read a/#/b\nuser\nusers ada\ntopic\npattern read %c/#\ntopic dney secret/#'),
     (error) => {
       assert.ok(error instanceof AclFileError);
       assert.deepEqual(
@@ -64,6 +64,7 @@ test('lines that are none are named', () => {
           'line 2 names no user',
           "line 3 begins with 'users', which is not",
           'line 4 has no topic filter: Topic filter',
+          "line 6 has 'dney' where read, write, rea",
         ],
       );
       return true;

@@ -69,6 +69,9 @@ function ruleOf(word: string, rest: string, user: string): Rule {
   if (word !== 'topic' && word !== 'pattern')
     throw new Error(`begins with '${word}', which is not user, topic or pattern`);
   const [, access, after] = /^(read|write|readwrite|deny)\s+(.+)$/.exec(rest) ?? [];
+  // Without one of these words a filter has no spaces.
+  if (access === undefined && /\s/.test(rest))
+    throw new Error(`has '${rest.split(/\s/)[0]}' where read, write, readwrite or deny may stand`);
   const given = after ?? rest;
   const filter = word === 'pattern' ? given.replaceAll('%c', '${clientId}').replaceAll('%u', '${username}') : given;
   const problem = topicFilterProblem(filter.replaceAll(/\$\{\w+\}/g, 'x'), Number.POSITIVE_INFINITY);

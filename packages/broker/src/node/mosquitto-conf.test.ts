@@ -76,7 +76,7 @@ test('a listener, a port or an address is reached from everywhere and lets in no
 test('what stands before the first listener is about the default one, which is there only with a port or an address', async () => {
   const lines = ['max_qos 1', 'listener 1884'];
   assert.deepEqual(await ignored(...lines), [
-    'F:1: max_qos: it stands before the first listener, and there is no port',
+    'F:1: max_qos: it stands before the first listener of its file, and there is no port',
   ]);
   assert.equal((await read(...lines)).listeners[0]?.maximumQoS, undefined);
   assert.deepEqual(
@@ -457,16 +457,21 @@ test('each option takes effect, is named, or stops the start: none is dropped wi
   }
 });
 
-test('include_dir reads the .conf files of a folder, in order', async () => {
+test('include_dir reads the .conf files of a folder, in order, and each begins anew', async () => {
   const more = join(folder, 'conf.d');
   mkdirSync(more);
-  writeFileSync(join(more, 'b.conf'), 'listener 1903\n');
+  writeFileSync(join(more, 'b.conf'), 'max_qos 1\nlistener 1903\n');
   writeFileSync(join(more, 'B.conf'), 'listener 1902\n');
   writeFileSync(join(more, 'a.conf'), 'listener 1901\n');
   writeFileSync(join(more, 'c.txt'), 'nonsense\n');
-  const { listeners } = await read('include_dir conf.d');
+  const { listeners } = await read('listener 1900', 'include_dir conf.d', 'max_qos 0');
   assert.deepEqual(
-    listeners.map((each) => 'port' in each && each.port),
-    [1901, 1902, 1903],
+    listeners.map((each) => 'port' in each && [each.port, each.maximumQoS]),
+    [
+      [1900, 0],
+      [1901, undefined],
+      [1902, undefined],
+      [1903, undefined],
+    ],
   );
 });

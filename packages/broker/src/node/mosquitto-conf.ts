@@ -72,6 +72,8 @@ class Conversion {
   /** Of the broker; and of the default listener, what stands under none. */
   readonly #general = new MosquittoValues();
   readonly #listeners: MosquittoListener[] = [];
+  /** What lines of a file are about: each file begins with none. */
+  readonly #current = new Map<string, MosquittoListener>();
   #logLevel: LogLevel | null = null;
   readonly #isPerListener: boolean;
 
@@ -113,7 +115,7 @@ class Conversion {
 
   #take(line: MosquittoLine): void {
     const { place, name, value } = line;
-    const values = this.#listeners.at(-1)?.values ?? this.#general;
+    const values = this.#current.get(line.file)?.values ?? this.#general;
     if (name === 'listener') return this.#listen(line);
     switch (fateOf(name)) {
       case 'general':
@@ -146,7 +148,7 @@ class Conversion {
     }
   }
 
-  #listen({ place, value }: MosquittoLine): void {
+  #listen({ file, place, value }: MosquittoLine): void {
     // What comes after a # is a remark, here alone.
     const [port = '', address] = value.replace(/\s*(^|\s)#.*$/, '').split(/\s+/);
     const isPort = /^\d{1,5}$/.test(port) && Number(port) <= 65_535;
@@ -154,7 +156,9 @@ class Conversion {
     else if (Number(port) === 0 && address === undefined) {
       this.#problems.push(`${place}: listener 0 needs the path of a Unix socket`);
     }
-    this.#listeners.push({ place, port: Number(port), address, values: new MosquittoValues() });
+    const listening = { place, port: Number(port), address, values: new MosquittoValues() };
+    this.#listeners.push(listening);
+    this.#current.set(file, listening);
   }
 
   /** Mosquitto logs what is listed; here everything from a level on. */
@@ -192,12 +196,12 @@ class Conversion {
     return [{ place: 'the default listener', port, address, values: this.#general }];
   }
 
-  /** What stands before all listeners is about the default one, which is not opened. */
+  /** What stands before all listeners of its file is about the default one, which is not opened. */
   #nameStrays(): void {
     for (const { place, name } of this.#general.lines) {
       const isOfListener = fateOf(name) === 'listener' || (this.#isPerListener && fateOf(name) === 'access');
       if (isOfListener)
-        this.#ignored.push(`${place}: ${name}: it stands before the first listener, and there is no port`);
+        this.#ignored.push(`${place}: ${name}: it stands before the first listener of its file, and there is no port`);
     }
   }
 

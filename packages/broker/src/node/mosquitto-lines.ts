@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { ConfigurationError } from './config-settings.ts';
 
 export interface MosquittoLine {
+  readonly file: string;
   /** `mosquitto.conf:3` */
   readonly place: string;
   readonly name: string;
@@ -30,7 +31,7 @@ function linesOf(path: string): MosquittoLine[] {
   }
   return text.split(/\r?\n/).flatMap((line, at) => {
     const [, name = '', value = ''] = /^\s*([^\s#]\S*)\s*(.*?)\s*$/.exec(line) ?? [];
-    return name === '' ? [] : [{ place: `${path}:${at + 1}`, name, value }];
+    return name === '' ? [] : [{ file: path, place: `${path}:${at + 1}`, name, value }];
   });
 }
 
