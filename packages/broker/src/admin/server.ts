@@ -81,7 +81,7 @@ export async function openServer(
   const cursors = new Cursors();
   guard(app, broker, tokens, () => url);
   // What is said is described in the document; nothing is left out of it for that.
-  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value, asTime));
   await describe(app, options);
   const service: Service = { app, broker, options, cursors, history };
   for (const add of routes) add(service);
@@ -152,6 +152,12 @@ function guard(app: FastifyInstance, broker: Broker, tokens: Tokens, url: () => 
     sendProblem(reply, status, problem);
   });
   app.setNotFoundHandler((_, reply) => sendProblem(reply, 404, { detail: 'There is no such resource.' }));
+}
+
+/** Times are numbers inside the process, and ISO 8601 in answers, as those of events are. */
+function asTime(name: string, value: unknown): unknown {
+  const isTime = (name === 'awaySince' || name === 'expiresAt') && typeof value === 'number';
+  return isTime ? new Date(value).toISOString() : value;
 }
 
 type Properties = Readonly<Record<string, { readonly type?: string } | undefined>>;

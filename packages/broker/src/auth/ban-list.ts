@@ -207,7 +207,10 @@ function entryOf({ type, value, reason, until }: Ban, isConfigured: boolean): En
   const normal = banTypes.includes(type) && typeof value === 'string' && value !== '' ? normalValue(type, value) : null;
   if (normal === null) throw new TypeError(`${String(value)} is no ${type}: it cannot be banned`);
   const untilMs = until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until);
-  if (Number.isNaN(untilMs)) throw new TypeError(`${until} is no time: write it as ISO 8601`);
+  // Without a zone it would be another time on another machine.
+  if (until !== undefined && (Number.isNaN(untilMs) || !/T.*(Z|[+-]\d\d:\d\d)$/.test(until))) {
+    throw new TypeError(`${until} is no time: write it as ISO 8601, with its zone`);
+  }
   const ban = {
     type,
     value: normal,

@@ -50,6 +50,7 @@ export class Bans {
   }
 
   async add(ban: Ban): Promise<ListedBan> {
+    if (Date.parse(ban.until ?? '') <= Date.now()) throw new TypeError(`${ban.until} is over: nobody would be banned`);
     const kept = this.list.add(ban);
     const { isConfigured: _, type: what, ...rest } = kept;
     this.#events.tell({ type: 'banned', what, ...rest });

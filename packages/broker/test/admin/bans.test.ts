@@ -38,6 +38,13 @@ test('who is banned by HTTP is disconnected and kept out, until the ban is lifte
       { type: 'nobody', value: 'x' },
       { type: 'address', value: 'x' },
       { type: 'client', value: 'x', until: 'never' },
+      { type: 'client', value: 'x', until: '2100-01-01' },
+      { type: 'client', value: 'x', until: '2100-01-01T00:00' },
+      { type: 'client', value: 'x', until: '2020-01-01T00:00:00Z' },
+      { type: 'address', value: '192.0.2.0/33' },
+      { type: 'address', value: '2001:db8::/129' },
+      { type: 'client', value: '' },
+      { type: 'client', value: 'x', isConfigured: true },
     ]) {
       assert.equal((await api.ask('POST', '/api/v1/bans', body)).status, 400, JSON.stringify(body));
     }

@@ -59,7 +59,9 @@ test('clients, their sessions, subscriptions and queues', timeout, async () => {
     const { json: one } = await api.get(`/api/v1/clients/${encodeURIComponent('sensor/1 é')}`);
     assert.equal(one.connection, null);
     assert.equal(one.expirySeconds, 3600);
-    assert.ok(one.expiresAt > Date.now() && one.expiresAt <= Date.now() + 3_600_000);
+    for (const time of [one.awaySince, one.expiresAt]) assert.match(time, /^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/);
+    const expiresAt = Date.parse(one.expiresAt);
+    assert.ok(expiresAt > Date.now() && expiresAt <= Date.now() + 3_600_000);
     assert.equal(one.queue.messages, 1);
     const { json: queue } = await api.get(`/api/v1/clients/${encodeURIComponent('sensor/1 é')}/queue`);
     assert.deepEqual(queue.first, [{ topic: 'a/x', qos: 1, payloadBytes: 5, publisher: null, expiresAt: null }]);

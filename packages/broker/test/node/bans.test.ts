@@ -113,7 +113,7 @@ test(
             broker.ban({ type: 'client', value: 'until', until: '2999-01-01T00:00:00Z' }),
             broker.ban({ type: 'address', value: '203.0.113.0/24' }),
           ]);
-          await broker.ban({ type: 'client', value: 'over', until: '2020-01-01T00:00:00Z' });
+          await assert.rejects(broker.ban({ type: 'client', value: 'over', until: '2020-01-01T00:00:00Z' }), TypeError);
         },
         { bansFile, banned: [configured] },
       );
@@ -122,11 +122,15 @@ test(
         bans.map(({ value }) => value),
         ['for-ever', 'until', '203.0.113.0/24'],
       );
+      // Its time went by while the broker was down.
+      const over = { type: 'client', value: 'over', until: '2020-01-01T00:00:00Z' };
+      writeFileSync(bansFile, JSON.stringify({ bans: [...bans, over] }));
       await withBroker(
         tcp,
         async (port, broker) => {
           assert.equal(await answerTo(port, 'for-ever'), ReasonCode.Banned);
           assert.equal(await answerTo(port, 'configured'), 0);
+          assert.equal(await answerTo(port, 'over'), 0);
           assert.equal([...broker.bans()].length, 3);
         },
         { bansFile },
