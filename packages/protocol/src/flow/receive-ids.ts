@@ -6,7 +6,6 @@
  */
 
 const firstSize = 16;
-const sizeMax = 65_536;
 
 export class ReceiveIds {
   private ids = new Uint16Array(firstSize);
@@ -43,21 +42,10 @@ export class ReceiveIds {
     return Array.from(this.ids).filter((id) => id !== 0);
   }
 
+  /** What does not collide does not in a larger ring, and in one of 65,536 nothing does. */
   private grow(): void {
-    const old = this.ids;
-    let size = old.length;
-    let clash: boolean;
-    do {
-      size = Math.min(size * 2, sizeMax);
-      const ids = new Uint16Array(size);
-      clash = false;
-      for (const id of old) {
-        if (id === 0) continue;
-        const index = id & (size - 1);
-        if (ids[index] !== 0) clash = true;
-        ids[index] = id;
-      }
-      this.ids = ids;
-    } while (clash);
+    const ids = new Uint16Array(this.ids.length * 2);
+    for (const id of this.ids) if (id !== 0) ids[id & (ids.length - 1)] = id;
+    this.ids = ids;
   }
 }
