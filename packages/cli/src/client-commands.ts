@@ -10,8 +10,8 @@ import type { SubArguments } from './sub.ts';
 import { number, wholeNumber } from './whole-number.ts';
 
 const exitCodeHelp = `
-Exit codes, as Mosquitto has them: 0 done, 1 failed or wrong usage, 27 timed out; what the broker refuses ends with its
-return or reason code.`;
+Exit codes, as Mosquitto has them: 0 done, 1 failed or wrong usage, 7 the connection was lost, 27 timed out; what the broker
+refuses ends with its return or reason code.`;
 
 const pubHelp = `
 Examples:

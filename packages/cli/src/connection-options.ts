@@ -89,7 +89,11 @@ export function addTlsOptions(command: Command): Command {
     .addOption(new Option('--keyform <form>', 'TLS: what the key is in').choices(['pem']).hideHelp())
     .option('--insecure', "TLS: take a certificate that bears another host's name")
     .addOption(
-      new Option('--tls-version <version>', 'TLS: this version only').choices(['tlsv1.3', 'tlsv1.2', 'tlsv1.1']),
+      new Option('--tls-version <version>', 'TLS: no version older than this').choices([
+        'tlsv1.3',
+        'tlsv1.2',
+        'tlsv1.1',
+      ]),
     )
     .option('--tls-alpn <protocol>', 'TLS: the protocol to ask for')
     .option('--ciphers <list>', 'TLS: the ciphers to offer, in the words of OpenSSL')

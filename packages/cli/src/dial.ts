@@ -24,6 +24,7 @@ export interface ClientTls {
   readonly insecure: boolean;
   /** Take any certificate at all. */
   readonly trustsAnybody?: true;
+  /** The oldest to take. */
   readonly version?: TlsVersion;
   readonly alpn?: string;
   /** In the words of OpenSSL. */
@@ -84,7 +85,7 @@ type Authorities = (type: 'default' | 'system') => readonly string[];
 export function tlsOptions(host: string, tls: ClientTls, authorities: Authorities): TlsConnectionOptions {
   const { certFile, keyFile, insecure, trustsAnybody, version, alpn, ciphers, psk } = tls;
   const ca = trusted(tls, authorities);
-  const only = version?.replace('tlsv', 'TLSv') as SecureVersion | undefined;
+  const oldest = version?.replace('tlsv', 'TLSv') as SecureVersion | undefined;
   return {
     ...(isIP(host) === 0 && { servername: host }),
     ...(ca !== undefined && { ca }),
@@ -92,7 +93,7 @@ export function tlsOptions(host: string, tls: ClientTls, authorities: Authoritie
     ...(keyFile !== undefined && { key: readPem(keyFile) }),
     ...(insecure && { checkServerIdentity: () => undefined }),
     ...(trustsAnybody === true && { rejectUnauthorized: false }),
-    ...(only !== undefined && { minVersion: only, maxVersion: only }),
+    ...(oldest !== undefined && { minVersion: oldest }),
     ...(alpn !== undefined && { ALPNProtocols: [alpn] }),
     ...(ciphers !== undefined && { ciphers }),
     ...(psk !== undefined && {
@@ -181,12 +182,24 @@ const sentences: Readonly<Record<string, string>> = {
   ECONNRESET: 'The broker closed the connection',
 };
 
+/** Codes of OpenSSL for a certificate whose signer is nobody who is trusted. */
+const untrusted =
+  /^(UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT(_LOCALLY)?)|(DEPTH_ZERO_)?SELF_SIGNED_CERT(_IN_CHAIN)?)$/;
+
+/** What is wrong with a stream, without a full stop. */
+export function streamProblem(error: Error): string {
+  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  if (untrusted.test(code)) {
+    return `TLS: the certificate of the broker is signed by nobody who is trusted (${code}); name its authority with --cafile`;
+  }
+  return code.startsWith('ERR_SSL') ? `TLS: ${reason ?? error.message}` : error.message;
+}
+
 /** Where several addresses were tried, the first error stands for all. */
 function dialError(error: Error): CommandError {
   const first = error instanceof AggregateError ? (error.errors[0] as Error) : error;
-  const { code = '', reason } = first as NodeJS.ErrnoException & { readonly reason?: string };
+  const { code = '' } = first as NodeJS.ErrnoException;
   const sentence = sentences[code];
   if (sentence !== undefined) return new LostConnectionError(`Error: ${sentence}`, exitCodes.failure);
-  const problem = code.startsWith('ERR_SSL') ? `TLS: ${reason ?? first.message}` : first.message;
-  return new CommandError(`Error: ${problem}`, exitCodes.failure);
+  return new CommandError(`Error: ${streamProblem(first)}`, exitCodes.failure);
 }

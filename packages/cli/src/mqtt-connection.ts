@@ -22,6 +22,7 @@ import type {
 } from '@pipit/protocol';
 import { DecodeError, decodePacket, encodePacket, Framer, PacketType, ReasonCode, viewOf } from '@pipit/protocol';
 import { CommandError, exitCodes, LostConnectionError } from './command-error.ts';
+import { streamProblem } from './dial.ts';
 import { connackRefusal, disconnectReason, packetLine } from './packet-text.ts';
 
 export interface ConnectionOptions {
@@ -104,7 +105,7 @@ export class MqttConnection {
     this.#options = options;
     this.#listener = listener;
     stream.on('data', (chunk: Uint8Array) => this.#read(chunk));
-    stream.on('error', (error) => this.#fail(error.message));
+    stream.on('error', (error) => this.#fail(streamProblem(error)));
     stream.on('close', () => this.#fail('the broker closed it'));
   }
 
@@ -303,7 +304,7 @@ export class MqttConnection {
   }
 
   #fail(reason: string): void {
-    const failure = new LostConnectionError(`The connection was lost: ${reason}.`, exitCodes.failure);
+    const failure = new LostConnectionError(`The connection was lost: ${reason}.`, exitCodes.lost);
     this.#over(this.#isLeaving ? null : failure);
   }
 

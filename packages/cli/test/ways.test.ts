@@ -70,7 +70,7 @@ describe('commands on the client reach a broker by every way that pub and sub kn
     const [, secure = ''] = ways['secure websocket'] as readonly string[];
     const [, port = ''] = ways['tcp'] as readonly string[];
     for (const [url, sentence] of [
-      [secure, /^Error: [^\n]*unable to verify the first certificate[^\n]*\n$/],
+      [secure, /^Error: [^\n]*signed by nobody who is trusted \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)[^\n]*\n$/],
       [secure.replace('/mqtt', '/elsewhere'), /^Error: There is no WebSocket at wss:\S+\/elsewhere: [^\n]*40\d\n$/],
       [`ws://127.0.0.1:${port}`, /^Error: [^\n]+\n$/],
       ['ws://127.0.0.1:1', /^Error: Connection refused\n$/],

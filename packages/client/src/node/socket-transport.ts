@@ -101,7 +101,10 @@ class SocketLink implements Link {
   }
 }
 
-/** Every address of a name was tried: the first failure is the one to tell. */
+/** Every address of a name was tried: the first failure is the one to tell. What OpenSSL says of where in its sources is not. */
 function messageOf(error: Error): string {
-  return error instanceof AggregateError ? String((error.errors[0] as Error).message) : error.message;
+  const first = (error instanceof AggregateError ? error.errors[0] : error) as NodeJS.ErrnoException & {
+    reason?: string;
+  };
+  return first.code?.startsWith('ERR_SSL') && first.reason !== undefined ? `TLS: ${first.reason}` : first.message;
 }
