@@ -6,7 +6,7 @@ import {
   DecodeError,
   decodePacket,
   encodePacket,
-  Framer,
+  Framer as FramerOfProtocol,
   type Packet,
   PacketType,
   type PropertyValues,
@@ -27,6 +27,7 @@ import {
   writeSubscribe,
   writeUnsubscribe,
 } from '../src/core/client-packet.ts';
+import { Framer } from '../src/core/framer.ts';
 import { Incoming } from '../src/core/incoming.ts';
 import { Interest, Interests } from '../src/core/interests.ts';
 import { defaultLimits, defaultReconnect } from '../src/core/options.ts';
@@ -139,7 +140,7 @@ test('what the client writes is what it meant, one packet behind the other', () 
       const output = new Output();
       const meant = named.map((each) => write(output, each, v));
       const bytes = output.take() ?? new Uint8Array();
-      const framer = new Framer(packetBytesMax);
+      const framer = new FramerOfProtocol(packetBytesMax);
       framer.feed(bytes, viewOf(bytes), 0, bytes.length);
       const read: Packet[] = [];
       while (framer.next()) read.push(decodePacket(framer.bytes, framer.start, framer.end, v, 'client'));
@@ -202,7 +203,7 @@ function outcome(read: Read, bytes: Uint8Array, v: 4 | 5): unknown {
 
 /** Whether the bytes are one whole frame, as the framer gives them on. */
 function isFrame(bytes: Uint8Array): boolean {
-  const framer = new Framer(packetBytesMax);
+  const framer = new FramerOfProtocol(packetBytesMax);
   framer.feed(bytes, viewOf(bytes), 0, bytes.length);
   try {
     return framer.next() && framer.end === bytes.length;

@@ -7,7 +7,7 @@
  * There is one connection at a time. After `close` or `cut` among the effects, and after `closed`, nothing more is to be told of
  * the link it had. Calls are answered exactly once, all of them at the end at the latest.
  */
-import { DecodeError, type DisconnectProperties, Framer, packetTypeName, reasonCodeName } from '@pipit/protocol';
+import { DecodeError, type DisconnectProperties, packetTypeName, reasonCodeName } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { Answers } from './answers.ts';
@@ -17,6 +17,7 @@ import { writeConnect, writeReason, writeSubscribe, writeUnsubscribe } from './c
 import type { Effect, Phase } from './effect.ts';
 import { Exchanges } from './exchanges.ts';
 import { MqttError, refusal } from './failure.ts';
+import { Framer } from './framer.ts';
 import { Incoming } from './incoming.ts';
 import { type Interest, Interests, SubscribeCall, type UnsubscribeCall } from './interests.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -331,8 +332,8 @@ export class Core {
     if (this.#phase === 'connected') this.#goodbye(reasonCode, {});
     this.#effects.push({ kind: 'close' });
     // Nothing is shown when it was the framer that could not go on.
-    const { bytes, start } = this.#framer;
-    const packet = bytes.length === 0 ? '' : `${packetTypeName((bytes[start] as number) >> 4)}: `;
+    const { bytes, start, end } = this.#framer;
+    const packet = end === 0 ? '' : `${packetTypeName((bytes[start] as number) >> 4)}: `;
     const message = `The server sent what is not MQTT: ${packet}${error.message}`;
     this.#lost({ cause: 'protocol-error', message, reasonCode }, now);
   }

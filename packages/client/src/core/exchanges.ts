@@ -1,8 +1,9 @@
 /** The packets of an accepted connection: messages either way and their acknowledgements, SUBACK, UNSUBACK. */
-import type { Framer } from '@pipit/protocol';
+
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
 import { writeAcknowledgement } from './client-packet.ts';
+import type { Framer } from './framer.ts';
 import type { Incoming } from './incoming.ts';
 import type { Message } from './message.ts';
 import type { Output } from './output.ts';

@@ -1,7 +1,8 @@
 /** PUBLISH packets from the server: read in place, their topic and alias resolved, QoS 2 told apart, copied once and handed out. */
-import type { Framer, PublishProperties, QoS } from '@pipit/protocol';
+import type { PublishProperties, QoS } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import * as ReasonCode from '@pipit/protocol/reason-codes';
+import type { Framer } from './framer.ts';
 import type { Interests } from './interests.ts';
 import { Message, noProperties } from './message.ts';
 import type { ClientLimits } from './options.ts';

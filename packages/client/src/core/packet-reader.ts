@@ -28,15 +28,16 @@ export class PacketReader {
     return this.end - this.at;
   }
 
-  /** Passes over bytes, and returns them where they lie. */
-  #take(count: number): Uint8Array {
+  /** Passes over bytes, and returns where they are. */
+  #pass(count: number): number {
+    const { at } = this;
     if (this.left < count) throw malformed('a field is cut short');
-    this.at += count;
-    return this.#bytes.subarray(this.at - count, this.at);
+    this.at = at + count;
+    return at;
   }
 
   uint8(): number {
-    return this.#take(1)[0] as number;
+    return this.#bytes[this.#pass(1)] as number;
   }
 
   uint16(): number {
@@ -67,11 +68,11 @@ export class PacketReader {
   }
 
   binary(): Uint8Array {
-    return this.#take(this.uint16()).slice();
+    return this.#bytes.slice(this.#pass(this.uint16()), this.at);
   }
 
   string(): string {
-    return decodeField(this.#take(this.uint16()));
+    return decodeField(this.#bytes.subarray(this.#pass(this.uint16()), this.at));
   }
 
   topic(): string {

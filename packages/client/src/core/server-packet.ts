@@ -2,8 +2,9 @@
  * The packets that a server sends, PUBLISH apart (incoming.ts), from their bytes. What a server may not send is refused here: the
  * flags, the reason codes and the properties of each, and whatever is left over. When it may come is the core's business.
  */
-import { type Framer, type PropertyValues, reasonCodeAllowed, type PacketType as Type } from '@pipit/protocol';
+import { type PropertyValues, reasonCodeAllowed, type PacketType as Type } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
+import type { Framer } from './framer.ts';
 import { malformed, PacketReader, violation } from './packet-reader.ts';
 import { readProperties } from './properties.ts';
 
