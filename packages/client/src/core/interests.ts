@@ -7,7 +7,6 @@
  * its topic here; where an interest has a Subscription Identifier and the message has any, by that too.
  */
 import {
-  filterMatches,
   isSharedFilter,
   parseFilter,
   type SubscriptionRequest,
@@ -41,8 +40,8 @@ export class Interest {
   reasonCode = 0;
   /** The call that waits for the first answer; null once it was given. */
   call: SubscribeCall | null = null;
-  /** The filter behind the share name. */
-  readonly #matched: string;
+  /** The levels of the filter, behind the share name. */
+  readonly #levels: readonly string[];
 
   constructor(
     request: SubscriptionRequest,
@@ -57,11 +56,18 @@ export class Interest {
     this.identifier = identifier;
     this.userProperties = userProperties;
     this.owner = owner;
-    this.#matched = parseFilter(request.filter).filter;
+    this.#levels = parseFilter(request.filter).filter.split('/');
   }
 
   wants(topic: string): boolean {
-    return filterMatches(this.#matched, topic);
+    const filter = this.#levels;
+    if (topic.startsWith('$') && /[+#]/.test(filter[0] as string)) return false; // [MQTT-4.7.2-1]
+    const levels = topic.split('/');
+    for (let i = 0; filter[i] !== '#'; i++) {
+      if (i === levels.length) return i === filter.length;
+      if (filter[i] !== '+' && filter[i] !== levels[i]) return false;
+    }
+    return true;
   }
 
   /** Whether it may share a SUBSCRIBE with others: what else is in the packet would hold for all. */

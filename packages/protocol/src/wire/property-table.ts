@@ -78,8 +78,6 @@ export type PropertyType =
 export interface Property {
   readonly id: number;
   readonly name: PropertyName;
-  /** The standard's name. */
-  readonly title: string;
   readonly type: PropertyType;
   /** Bit n: allowed in place n. */
   readonly places: number;
@@ -88,8 +86,6 @@ export interface Property {
   readonly max: number;
   readonly valueCode: Code;
   readonly repeats: boolean;
-  /** One bit of its own, for the set of properties already seen in a block. */
-  readonly bit: number;
 }
 
 const will = 1 << willPlace;
@@ -112,7 +108,6 @@ const anywhere =
 type Row = readonly [
   id: number,
   name: PropertyName,
-  title: string,
   type: PropertyType,
   places: number,
   rule?: { readonly min?: number; readonly max?: number; readonly code?: Code; readonly repeats?: true },
@@ -122,55 +117,46 @@ const flag = { max: 1 };
 const positive = { min: 1 };
 
 const rows: readonly Row[] = [
-  [0x01, 'payloadFormatIndicator', 'Payload Format Indicator', 'uint8', publish | will, flag],
-  [0x02, 'messageExpiryInterval', 'Message Expiry Interval', 'uint32', publish | will],
-  [0x03, 'contentType', 'Content Type', 'string', publish | will],
-  [0x08, 'responseTopic', 'Response Topic', 'topic', publish | will],
-  [0x09, 'correlationData', 'Correlation Data', 'binary', publish | will],
-  [0x0b, 'subscriptionIdentifier', 'Subscription Identifier', 'variableByteInteger', subscribe, positive],
-  [
-    0x0b,
-    'subscriptionIdentifiers',
-    'Subscription Identifier',
-    'variableByteInteger',
-    publish,
-    { min: 1, repeats: true },
-  ],
-  [0x11, 'sessionExpiryInterval', 'Session Expiry Interval', 'uint32', connect | connack | disconnect],
-  [0x12, 'assignedClientIdentifier', 'Assigned Client Identifier', 'string', connack],
-  [0x13, 'serverKeepAlive', 'Server Keep Alive', 'uint16', connack],
-  [0x15, 'authenticationMethod', 'Authentication Method', 'string', connect | connack | auth],
-  [0x16, 'authenticationData', 'Authentication Data', 'binary', connect | connack | auth],
-  [0x17, 'requestProblemInformation', 'Request Problem Information', 'boolean', connect, flag],
-  [0x18, 'willDelayInterval', 'Will Delay Interval', 'uint32', will],
-  [0x19, 'requestResponseInformation', 'Request Response Information', 'boolean', connect, flag],
-  [0x1a, 'responseInformation', 'Response Information', 'string', connack],
-  [0x1c, 'serverReference', 'Server Reference', 'string', connack | disconnect],
-  [0x1f, 'reasonString', 'Reason String', 'string', connack | acknowledgements | disconnect | auth],
-  [0x21, 'receiveMaximum', 'Receive Maximum', 'uint16', connect | connack, positive],
-  [0x22, 'topicAliasMaximum', 'Topic Alias Maximum', 'uint16', connect | connack],
-  [0x23, 'topicAlias', 'Topic Alias', 'uint16', publish, { min: 1, code: ReasonCode.TopicAliasInvalid }], // [MQTT-3.3.2-8]
-  [0x24, 'maximumQoS', 'Maximum QoS', 'uint8', connack, flag],
-  [0x25, 'retainAvailable', 'Retain Available', 'boolean', connack, flag],
-  [0x26, 'userProperties', 'User Property', 'userProperty', anywhere, { repeats: true }],
-  [0x27, 'maximumPacketSize', 'Maximum Packet Size', 'uint32', connect | connack, positive],
-  [0x28, 'wildcardSubscriptionAvailable', 'Wildcard Subscription Available', 'boolean', connack, flag],
-  [0x29, 'subscriptionIdentifierAvailable', 'Subscription Identifier Available', 'boolean', connack, flag],
-  [0x2a, 'sharedSubscriptionAvailable', 'Shared Subscription Available', 'boolean', connack, flag],
+  [0x01, 'payloadFormatIndicator', 'uint8', publish | will, flag],
+  [0x02, 'messageExpiryInterval', 'uint32', publish | will],
+  [0x03, 'contentType', 'string', publish | will],
+  [0x08, 'responseTopic', 'topic', publish | will],
+  [0x09, 'correlationData', 'binary', publish | will],
+  [0x0b, 'subscriptionIdentifier', 'variableByteInteger', subscribe, positive],
+  [0x0b, 'subscriptionIdentifiers', 'variableByteInteger', publish, { min: 1, repeats: true }],
+  [0x11, 'sessionExpiryInterval', 'uint32', connect | connack | disconnect],
+  [0x12, 'assignedClientIdentifier', 'string', connack],
+  [0x13, 'serverKeepAlive', 'uint16', connack],
+  [0x15, 'authenticationMethod', 'string', connect | connack | auth],
+  [0x16, 'authenticationData', 'binary', connect | connack | auth],
+  [0x17, 'requestProblemInformation', 'boolean', connect, flag],
+  [0x18, 'willDelayInterval', 'uint32', will],
+  [0x19, 'requestResponseInformation', 'boolean', connect, flag],
+  [0x1a, 'responseInformation', 'string', connack],
+  [0x1c, 'serverReference', 'string', connack | disconnect],
+  [0x1f, 'reasonString', 'string', connack | acknowledgements | disconnect | auth],
+  [0x21, 'receiveMaximum', 'uint16', connect | connack, positive],
+  [0x22, 'topicAliasMaximum', 'uint16', connect | connack],
+  [0x23, 'topicAlias', 'uint16', publish, { min: 1, code: ReasonCode.TopicAliasInvalid }], // [MQTT-3.3.2-8]
+  [0x24, 'maximumQoS', 'uint8', connack, flag],
+  [0x25, 'retainAvailable', 'boolean', connack, flag],
+  [0x26, 'userProperties', 'userProperty', anywhere, { repeats: true }],
+  [0x27, 'maximumPacketSize', 'uint32', connect | connack, positive],
+  [0x28, 'wildcardSubscriptionAvailable', 'boolean', connack, flag],
+  [0x29, 'subscriptionIdentifierAvailable', 'boolean', connack, flag],
+  [0x2a, 'sharedSubscriptionAvailable', 'boolean', connack, flag],
 ];
 
 /** In the order properties are written in. */
-export const propertyTable: readonly Property[] = rows.map(([id, name, title, type, places, rule], index) => ({
+export const propertyTable: readonly Property[] = rows.map(([id, name, type, places, rule]) => ({
   id,
   name,
-  title,
   type,
   places,
   min: rule?.min ?? 0,
   max: rule?.max ?? Number.POSITIVE_INFINITY,
   valueCode: rule?.code ?? ReasonCode.ProtocolError,
   repeats: rule?.repeats ?? false,
-  bit: 1 << index,
 }));
 
 /** Whether this side may send a property that the place allows. */

@@ -12,17 +12,36 @@ import type { Reader } from './reader.ts';
 import * as ReasonCode from './reason-codes.ts';
 import type { Writer } from './writer.ts';
 
+/** A row of the table, with what it takes to read and write it here. */
+interface NamedProperty extends Property {
+  /** The standard's name. */
+  readonly title: string;
+  /** One bit of its own, for the set of properties already seen in a block. */
+  readonly bit: number;
+}
+
+const properties: readonly NamedProperty[] = propertyTable.map((row, index) => {
+  return { ...row, title: titleOf(row), bit: 1 << index };
+});
+
+/** `receiveMaximum` is the standard's `Receive Maximum`; of one that may occur more than once our name is the plural. */
+function titleOf({ name, repeats }: Property): string {
+  const one = repeats ? name.replace(/(ie)?s$/, (end) => (end === 'ies' ? 'y' : '')) : name;
+  const [first = ''] = one;
+  return first.toUpperCase() + one.slice(1).replaceAll(/[A-Z](?!$)/g, ' $&');
+}
+
 /** [place][id] → the property, where it is allowed. */
-const byPlaceAndId: readonly (readonly (Property | undefined)[])[] = Array.from({ length: 16 }, (_, place) =>
+const byPlaceAndId: readonly (readonly (NamedProperty | undefined)[])[] = Array.from({ length: 16 }, (_, place) =>
   Array.from({ length: 0x2b }, (_, id) =>
-    propertyTable.find((property) => property.id === id && (property.places & (1 << place)) !== 0),
+    properties.find((property) => property.id === id && (property.places & (1 << place)) !== 0),
   ),
 );
 
-const byName: ReadonlyMap<string, Property> = new Map(propertyTable.map((property) => [property.name, property]));
+const byName: ReadonlyMap<string, NamedProperty> = new Map(properties.map((property) => [property.name, property]));
 
 /** What the packet allows but this side may not send, in a sentence; undefined when it may. */
-function senderProblem(property: Property, place: PropertyPlace, sender: Sender): string | undefined {
+function senderProblem(property: NamedProperty, place: PropertyPlace, sender: Sender): string | undefined {
   return propertyAllowed(property, place, sender) ? undefined : `a ${sender} may not send ${property.title} here`;
 }
 
@@ -30,12 +49,12 @@ function senderProblem(property: Property, place: PropertyPlace, sender: Sender)
  * Reads the identifier of the next property and returns its row. `seen` is the set of the bits of the properties before
  * it in the block.
  */
-export function readPropertyId(reader: Reader, place: PropertyPlace, sender: Sender, seen: number): Property {
+export function readPropertyId(reader: Reader, place: PropertyPlace, sender: Sender, seen: number): NamedProperty {
   const at = reader.at;
   const id = reader.variableByteInteger('a property identifier');
   const property = byPlaceAndId[place]?.[id];
   if (property === undefined) {
-    const known = propertyTable.find((candidate) => candidate.id === id)?.title ?? `property 0x${id.toString(16)}`;
+    const known = properties.find((candidate) => candidate.id === id)?.title ?? `property 0x${id.toString(16)}`;
     return reader.fail(ReasonCode.MalformedPacket, `${known} is not allowed here`, at);
   }
   const problem = senderProblem(property, place, sender);
@@ -47,7 +66,7 @@ export function readPropertyId(reader: Reader, place: PropertyPlace, sender: Sen
 }
 
 /** Reads and checks the value behind the identifier without making anything of it; numbers are returned. */
-export function checkPropertyValue(reader: Reader, property: Property): number {
+export function checkPropertyValue(reader: Reader, property: NamedProperty): number {
   const { title } = property;
   const at = reader.at;
   switch (property.type) {
@@ -77,7 +96,7 @@ export function checkPropertyValue(reader: Reader, property: Property): number {
   }
 }
 
-function checkNumber(reader: Reader, property: Property, value: number, at: number): number {
+function checkNumber(reader: Reader, property: NamedProperty, value: number, at: number): number {
   if (value < property.min || value > property.max) {
     reader.fail(property.valueCode, `${property.title} is ${value}`, at);
   }
@@ -93,7 +112,7 @@ function checkTopicBytes(reader: Reader, title: string, start: number, end: numb
   }
 }
 
-function readPropertyValue(reader: Reader, property: Property): unknown {
+function readPropertyValue(reader: Reader, property: NamedProperty): unknown {
   const { title } = property;
   const at = reader.at;
   switch (property.type) {
@@ -160,7 +179,7 @@ export function writeProperties(
     present |= property.bit;
   }
   writer.block('Property Length', () => {
-    for (const property of propertyTable) {
+    for (const property of properties) {
       if ((present & property.bit) !== 0) writeProperty(writer, property, record[property.name]);
     }
   });
@@ -175,13 +194,13 @@ function isAbsent(value: unknown): boolean {
   return value === undefined || (Array.isArray(value) && value.length === 0);
 }
 
-function writeProperty(writer: Writer, property: Property, value: unknown): void {
+function writeProperty(writer: Writer, property: NamedProperty, value: unknown): void {
   if (!property.repeats) return writePropertyValue(writer, property, value);
   if (!Array.isArray(value)) writer.fail(ReasonCode.MalformedPacket, `${property.name} must be an array`);
   for (const item of value as unknown[]) writePropertyValue(writer, property, item);
 }
 
-function writePropertyValue(writer: Writer, property: Property, value: unknown): void {
+function writePropertyValue(writer: Writer, property: NamedProperty, value: unknown): void {
   const { title } = property;
   writer.uint8(property.id, title);
   switch (property.type) {
@@ -213,7 +232,7 @@ function checkTopic(writer: Writer, title: string, topic: string): void {
 
 type NumberType = 'uint8' | 'uint16' | 'uint32' | 'variableByteInteger';
 
-function writeNumber(writer: Writer, property: Property, type: NumberType, value: number): void {
+function writeNumber(writer: Writer, property: NamedProperty, type: NumberType, value: number): void {
   if (value < property.min || value > property.max) writer.fail(property.valueCode, `${property.title} is ${value}`);
   writer[type](value, property.title);
 }

@@ -63,17 +63,15 @@ const rows: readonly Row[] = [
   [0xa2, 'Wildcard Subscriptions not supported', suback | disconnect, 0],
 ];
 
-const byCode: readonly (Row | undefined)[] = Array.from({ length: 256 }, (_, code) =>
-  rows.find((row) => row[0] === code),
-);
+const byCode: ReadonlyMap<number, Row> = new Map(rows.map((row) => [row[0], row]));
 
 /** The standard's name of a reason code, `Session taken over`; 0x00 is `Success`. Unknown codes come back in hex. */
 export function reasonCodeName(code: number): string {
-  return byCode[code]?.[1] ?? `Reason code 0x${code.toString(16).padStart(2, '0')}`;
+  return byCode.get(code)?.[1] ?? `Reason code 0x${code.toString(16).padStart(2, '0')}`;
 }
 
 /** Whether a 5.0 packet of this type may carry the code when this side sends it. */
 export function reasonCodeAllowed(code: number, type: Type, sender: Sender): boolean {
-  const row = byCode[code];
+  const row = byCode.get(code);
   return row !== undefined && ((sender === 'server' ? row[2] : row[3]) & (1 << type)) !== 0;
 }
