@@ -10,6 +10,7 @@ import type { Core } from '../core/core.ts';
 import type { Effect } from '../core/effect.ts';
 import { MqttError } from '../core/failure.ts';
 import type { Message } from '../core/message.ts';
+import { never } from '../core/never.ts';
 import type { Platform } from './platform.ts';
 import type { Link, LinkOwner } from './transport.ts';
 
@@ -41,11 +42,11 @@ export class Driver {
   #gone: (() => void)[] = [];
   #isScheduled = false;
   #timer: unknown = null;
-  #timerDue = Number.POSITIVE_INFINITY;
+  #timerDue = never;
   #flush: Flush | null = null;
   readonly #turn = (): void => this.#endTurn();
   readonly #fired = (): void => {
-    this.#timerDue = Number.POSITIVE_INFINITY;
+    this.#timerDue = never;
     this.#endTurn();
   };
 
@@ -206,18 +207,12 @@ export class Driver {
     else link.destroy();
   }
 
-  /** One timer, which may be early: it is moved only when something is due before it. */
+  /** One timer, which may be early: it is moved only when something is due before it, and goes when nothing is. */
   #arm(): void {
     const due = this.core.deadline;
-    if (due >= this.#timerDue && this.#timerDue !== Number.POSITIVE_INFINITY) {
-      if (due !== Number.POSITIVE_INFINITY) return;
-      this.#platform.cancel(this.#timer);
-      this.#timerDue = Number.POSITIVE_INFINITY;
-      return;
-    }
-    if (due === Number.POSITIVE_INFINITY) return;
-    if (this.#timerDue !== Number.POSITIVE_INFINITY) this.#platform.cancel(this.#timer);
+    if (due >= this.#timerDue && due !== never) return;
+    if (this.#timerDue !== never) this.#platform.cancel(this.#timer);
     this.#timerDue = due;
-    this.#timer = this.#platform.later(this.#fired, Math.max(0, Math.ceil(due - this.now)));
+    if (due !== never) this.#timer = this.#platform.later(this.#fired, Math.max(0, Math.ceil(due - this.now)));
   }
 }

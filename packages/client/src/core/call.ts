@@ -5,6 +5,7 @@
 import type { PublishProperties, QoS, UserProperty } from '@pipit/protocol';
 import * as PacketType from '@pipit/protocol/packet-types';
 import type { MqttError } from './failure.ts';
+import { never } from './never.ts';
 
 function nothing(): void {}
 
@@ -49,7 +50,7 @@ export class Outgoing extends Call<PublishResult> {
   readonly retain: boolean;
   readonly properties: PublishProperties | null;
   /** When it loses its worth, by Message Expiry Interval; Infinity: never. */
-  expiresAt = Number.POSITIVE_INFINITY;
+  expiresAt = never;
   /** How many connections in a row ended with this message the oldest one unanswered. */
   attempts = 0;
   /** It waits in the outbox. */

@@ -3,7 +3,6 @@
  * stands for a packet larger than the server takes. Acknowledgements that say yes and most PUBLISHes are written by the output itself.
  */
 import {
-  type ConnectProperties,
   isSharedFilter,
   type PropertyValues,
   type PublishProperties,
@@ -64,18 +63,19 @@ function connectFlags({ username, password, will }: CoreOptions, cleanStart: boo
   return flags | willFlag | (qos << 3) | (will.retain ? willRetainFlag : 0);
 }
 
-function connectProperties(options: CoreOptions): ConnectProperties {
-  const { limits, authentication, sessionExpirySeconds, userProperties } = options;
+function connectProperties(options: CoreOptions): Parameters<typeof writeProperties>[3] {
+  const { limits, authentication } = options;
+  // What would only say the default is left out.
   return {
-    ...(sessionExpirySeconds > 0 && { sessionExpiryInterval: sessionExpirySeconds }),
+    sessionExpiryInterval: options.sessionExpirySeconds || undefined,
     receiveMaximum: limits.receiveMaximum,
     maximumPacketSize: limits.packetBytesMax,
-    ...(limits.topicAliasMaximum > 0 && { topicAliasMaximum: limits.topicAliasMaximum }),
-    ...(options.requestResponseInformation && { requestResponseInformation: true }),
-    ...(!options.requestProblemInformation && { requestProblemInformation: false }),
-    userProperties: [...userProperties],
-    ...(authentication !== null && { authenticationMethod: authentication.method }),
-    ...(authentication?.data != null && { authenticationData: authentication.data }),
+    topicAliasMaximum: limits.topicAliasMaximum || undefined,
+    requestResponseInformation: options.requestResponseInformation || undefined,
+    requestProblemInformation: options.requestProblemInformation ? undefined : false,
+    userProperties: [...options.userProperties],
+    authenticationMethod: authentication?.method,
+    authenticationData: authentication?.data ?? undefined,
   };
 }
 

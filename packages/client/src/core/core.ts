@@ -22,6 +22,7 @@ import { Incoming } from './incoming.ts';
 import { type Interest, Interests, SubscribeCall, type UnsubscribeCall } from './interests.ts';
 import { KeepAlive } from './keep-alive.ts';
 import type { Message } from './message.ts';
+import { never } from './never.ts';
 import type { CoreOptions } from './options.ts';
 import { Output } from './output.ts';
 import { violation } from './packet-reader.ts';
@@ -58,7 +59,7 @@ export class Core {
   #framer = new Framer(0);
   #server: Server | null = null;
   /** When the phase has lasted long enough: dialling and greeting time out, waiting is over. */
-  #phaseDue = Number.POSITIVE_INFINITY;
+  #phaseDue = never;
   #connectedAt = 0;
   /** Why a server is dialled, or was: the loss or failure before it, or the application. */
   #why: Why = asked;
@@ -260,8 +261,8 @@ export class Core {
 
   /** When `tick` must be called if nothing else happens; Infinity: never. */
   get deadline(): number {
-    const ending = this.#ending?.due ?? Number.POSITIVE_INFINITY;
-    const alive = this.#phase === 'connected' ? this.#keepAlive.deadline : Number.POSITIVE_INFINITY;
+    const ending = this.#ending?.due ?? never;
+    const alive = this.#phase === 'connected' ? this.#keepAlive.deadline : never;
     return Math.min(ending, alive, this.#phaseDue);
   }
 
@@ -306,7 +307,7 @@ export class Core {
     const server = serverOf(properties, keepAliveSeconds);
     this.#server = server;
     this.#phase = 'connected';
-    this.#phaseDue = Number.POSITIVE_INFINITY;
+    this.#phaseDue = never;
     this.#connectedAt = now;
     this.#wasConnected = true;
     this.#isPaused = false;
@@ -426,7 +427,7 @@ export class Core {
   /** The end: nothing is open, and every call has its answer. */
   #finish(why: Why): void {
     this.#phase = 'ended';
-    this.#phaseDue = Number.POSITIVE_INFINITY;
+    this.#phaseDue = never;
     this.#ending = null;
     const failure = new MqttError('ended', `The client has ended: ${why.message}`, why.reasonCode);
     for (const message of this.sender.clear()) this.answers.fail(message, failure);

@@ -2,6 +2,7 @@
  * Keep Alive, the client's half (section 3.1.2.10): a PINGREQ when nothing was sent, or nothing was heard, for three quarters
  * of the interval; and a server that does not answer one is gone. Stamps and one deadline, nothing per packet.
  */
+import { never } from './never.ts';
 
 /** Of the interval: so that a busy loop or network does not make it too late [MQTT-3.1.2-20]. */
 const share = 0.75;
@@ -47,7 +48,7 @@ export class KeepAlive {
 
   get deadline(): number {
     if (this.#askedAt >= 0 && !this.#isBlind) return this.#askedAt + this.#timeoutMs;
-    if (this.#intervalMs === 0) return Number.POSITIVE_INFINITY;
+    if (this.#intervalMs === 0) return never;
     const since = this.#isBlind ? this.sentAt : Math.min(this.sentAt, this.receivedAt);
     return since + this.#intervalMs * share;
   }

@@ -42,12 +42,15 @@ function readValue(reader: PacketReader, { name, type, min, max, valueCode }: Pr
   return type === 'boolean' ? value === 1 : value;
 }
 
+/** Properties to be written; one that is undefined is not. */
+type Values = { readonly [Name in keyof PropertyValues]?: PropertyValues[Name] | undefined };
+
 /** Writes Property Length and the properties. Before 5.0 there are none. Throws MqttError for what a client may not send. */
 export function writeProperties(
   output: Output,
   version: 4 | 5,
   place: PropertyPlace,
-  properties: PropertyValues | undefined,
+  properties: Values | undefined,
 ): void {
   const values = new Map<string, unknown>(Object.entries({ ...properties }));
   const write = (): void => {

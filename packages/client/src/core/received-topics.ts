@@ -3,7 +3,7 @@
  *
  * Bounded: when the table is full all are forgotten and made again. A plan is good for one version of the interests.
  */
-import { hashBytes, sameBytes, topicNameProblem, viewOf } from '@pipit/protocol';
+import { hashBytes, topicNameProblem } from '@pipit/protocol';
 import type { Interest } from './interests.ts';
 import { decodeField } from './text.ts';
 
@@ -16,7 +16,6 @@ const seed = 0x5bd1e995 | 0;
 export class ReceivedTopic {
   readonly name: string;
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   readonly hash: number;
   plan: readonly Interest[] = [];
   /** The version of the interests that the plan was made for; -1: none. */
@@ -25,14 +24,17 @@ export class ReceivedTopic {
   constructor(name: string, bytes: Uint8Array, hash: number) {
     this.name = name;
     this.bytes = bytes;
-    this.view = viewOf(bytes);
     this.hash = hash;
   }
 
-  /** Whether its name is view[start, end). */
-  equals(view: DataView, start: number, end: number): boolean {
-    const length = end - start;
-    return length === this.bytes.length && sameBytes(this.view, 0, view, start, length);
+  /** Whether its name is bytes[start, end). */
+  equals(bytes: Uint8Array, start: number, end: number): boolean {
+    const own = this.bytes;
+    let i = end - start;
+    if (i !== own.length) return false;
+    // From the end, where topics differ.
+    while (i > 0 && own[i - 1] === bytes[start + i - 1]) i--;
+    return i === 0;
   }
 }
 
@@ -43,14 +45,14 @@ export class ReceivedTopics {
 
   /** The topic whose name is bytes[start, end). Throws DecodeError on bad UTF-8; null when it is no legal topic name. */
   intern(bytes: Uint8Array, view: DataView, start: number, end: number): ReceivedTopic | null {
-    if (this.#last?.equals(view, start, end)) return this.#last;
+    if (this.#last?.equals(bytes, start, end)) return this.#last;
     const hash = hashBytes(view, start, end, seed);
     if (this.#slots.length === 0) this.#slots = new Array<ReceivedTopic | null>(slotsCount).fill(null);
     let slot = hash & (slotsCount - 1);
     for (let probes = 0; probes < probesMax; probes++, slot = (slot + 1) & (slotsCount - 1)) {
       const topic = this.#slots[slot] as ReceivedTopic | null;
       if (topic === null) return this.#add(bytes, start, end, hash, slot);
-      if (topic.hash === hash && topic.equals(view, start, end)) {
+      if (topic.hash === hash && topic.equals(bytes, start, end)) {
         this.#last = topic;
         return topic;
       }

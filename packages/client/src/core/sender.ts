@@ -16,6 +16,7 @@ import { writePublish } from './client-packet.ts';
 import { MqttError, notAllowed, refusal } from './failure.ts';
 import { Flights } from './flights.ts';
 import type { Interest, UnsubscribeCall } from './interests.ts';
+import { never } from './never.ts';
 import type { ClientLimits, CoreOptions, OutboxOverflow } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { lengthBytes, type Output } from './output.ts';
@@ -272,8 +273,7 @@ export class Sender {
     const { topic, qos, retain, expiresAt } = message;
     const server = this.#server as Server;
     const left = Math.max(1, Math.ceil((expiresAt - now) / 1000));
-    const counted =
-      now > 0 && expiresAt < Number.POSITIVE_INFINITY ? { ...properties, messageExpiryInterval: left } : properties;
+    const counted = now > 0 && expiresAt < never ? { ...properties, messageExpiryInterval: left } : properties;
     this.#check(server, qos, retain, 0);
     const bytesMax = server.packetBytesMax;
     if (!writePublish(this.#output, message, this.#topics.get(topic), counted, packetId, dup, bytesMax))

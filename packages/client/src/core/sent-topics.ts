@@ -15,15 +15,13 @@ export class SentTopic {
   readonly name: string;
   /** The name as it goes on the wire: two bytes of length, then its UTF-8. */
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   /** The connection it was last published on, as a number. */
   usedOn = 0;
 
   constructor(name: string, text: Uint8Array) {
     this.name = name;
     this.bytes = new Uint8Array(text.length + 2);
-    this.view = viewOf(this.bytes);
-    this.view.setUint16(0, text.length);
+    viewOf(this.bytes).setUint16(0, text.length);
     this.bytes.set(text, 2);
   }
 }
