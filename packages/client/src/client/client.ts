@@ -103,27 +103,14 @@ export class Client implements AsyncDisposable {
 
   /** Resolves when there is a connection, at once if there is one. Rejects when the client ends first, or by the signal. */
   connected({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Connected> {
-    return new Promise((resolve, reject) => {
-      const look = (status: Status): boolean => {
-        if (status.state === 'connected') resolve(status);
-        else if (status.state === 'ended') reject(endedBy(status));
-        return status.state === 'connected' || status.state === 'ended';
-      };
-      if (look(this.status)) return;
-      if (signal?.aborted) return reject(aborted(signal));
-      const stop = this.onStatus((status) => {
-        if (look(status)) done();
-      });
-      const onAbort = (): void => {
-        done();
-        reject(aborted(signal as AbortSignal));
-      };
-      const done = (): void => {
-        stop();
-        signal?.removeEventListener('abort', onAbort);
-      };
-      signal?.addEventListener('abort', onAbort);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Connected>();
+    const look = (status: Status): void => {
+      if (status.state === 'connected') resolve(status);
+      else if (status.state === 'ended') reject(endedBy(status));
+    };
+    const stop = this.onStatus(look);
+    look(this.status);
+    return unlessAborted(promise, signal, reject).finally(stop);
   }
 
   /** What the server of this connection said in its CONNACK; empty while there is none. */
@@ -300,20 +287,15 @@ export class Client implements AsyncDisposable {
 
   /** The answer, unless the signal or the time comes first. */
   #within<Result>(call: Call<Result>, answer: Promise<Result>, { signal, timeoutMs }: WaitOptions): Promise<Result> {
-    if (signal === undefined && timeoutMs === undefined) return answer;
     const giveUp = (failure: MqttError): void => {
       this.#core.abort(call, failure, this.#platform.now());
       this.#driver.wake();
     };
-    const onAbort = (): void => giveUp(aborted(signal as AbortSignal));
+    const settled = unlessAborted(answer, signal, giveUp);
+    if (timeoutMs === undefined) return settled;
     const late = (): void => giveUp(new MqttError('timed-out', `There was no answer in ${timeoutMs} ms`));
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const timer = timeoutMs === undefined ? null : this.#platform.later(late, timeoutMs);
-    return answer.finally(() => {
-      signal?.removeEventListener('abort', onAbort);
-      if (timer !== null) this.#platform.cancel(timer);
-    });
+    const timer = this.#platform.later(late, timeoutMs);
+    return settled.finally(() => this.#platform.cancel(timer));
   }
 
   #dial(server: number, reference: string | null, owner: LinkOwner): Link {
@@ -436,10 +418,21 @@ function referred(url: URL, reference: string): URL {
   return target;
 }
 
-function aborted(signal: AbortSignal): MqttError {
-  const error = new MqttError('aborted', 'The call was aborted');
-  error.cause = signal.reason;
-  return error;
+/** The answer; `giveUp`, which is to settle it, is called when the signal says so before. */
+function unlessAborted<Result>(
+  answer: Promise<Result>,
+  signal: AbortSignal | undefined,
+  giveUp: (failure: MqttError) => void,
+): Promise<Result> {
+  if (signal === undefined) return answer;
+  const onAbort = (): void => {
+    const failure = new MqttError('aborted', 'The call was aborted');
+    failure.cause = signal.reason;
+    giveUp(failure);
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort);
+  return answer.finally(() => signal.removeEventListener('abort', onAbort));
 }
 
 function endedBy({ why }: Extract<Status, { state: 'ended' }>): MqttError {

@@ -72,8 +72,7 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   #queue: Message[] = [];
   /** The message the iterator handed out last, and whoever waits for the next. */
   #current: Message | null = null;
-  #waiting: ((result: IteratorResult<Message>) => void) | null = null;
-  #rejectWaiting: ((error: unknown) => void) | null = null;
+  #waiting: PromiseWithResolvers<IteratorResult<Message>> | null = null;
   #isOver = false;
   #failure: MqttError | null = null;
 
@@ -122,10 +121,8 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
     if (this.#failure !== null) throw this.#failure;
     if (this.#isOver) return { done: true, value: undefined };
     if (this.#waiting !== null) throw new MqttError('not-allowed', 'Somebody waits for the next message already');
-    return new Promise((resolve, reject) => {
-      this.#waiting = resolve;
-      this.#rejectWaiting = reject;
-    });
+    this.#waiting = Promise.withResolvers();
+    return this.#waiting.promise;
   }
 
   /** A loop that is left ends the subscription. What it has not taken is let go; with `manualAck` it is not acknowledged. */
@@ -155,9 +152,8 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
       this.#queue.push(message);
       return;
     }
-    const resolve = this.#waiting;
+    const { resolve } = this.#waiting;
     this.#waiting = null;
-    this.#rejectWaiting = null;
     resolve(this.#hand(message));
   }
 
@@ -166,10 +162,9 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#failure = failure;
-    if (failure === null) this.#waiting?.({ done: true, value: undefined });
-    else this.#rejectWaiting?.(failure);
+    if (failure === null) this.#waiting?.resolve({ done: true, value: undefined });
+    else this.#waiting?.reject(failure);
     this.#waiting = null;
-    this.#rejectWaiting = null;
     return this.#handler !== null && failure !== null;
   }
 

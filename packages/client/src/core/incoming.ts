@@ -59,7 +59,7 @@ export class Incoming {
       ({ topicAlias: alias = 0, ...properties } = readProperties(reader, PacketType.Publish));
       at = reader.at;
     }
-    const topic = this.#topicOf(bytes, view, topicStart, topicEnd, alias);
+    const topic = this.#topicOf(bytes, topicStart, topicEnd, alias);
     const receipts = this.#receipts;
     if (qos === 2 && !receipts.isNew(packetId)) return;
     if (qos === 0 && receipts.unconsumedBytes > this.#limits.unconsumedBytesMax * dropFactor) {
@@ -81,7 +81,7 @@ export class Incoming {
     this.deliveries.push(message);
   }
 
-  #topicOf(bytes: Uint8Array, view: DataView, start: number, end: number, alias: number): ReceivedTopic {
+  #topicOf(bytes: Uint8Array, start: number, end: number, alias: number): ReceivedTopic {
     if (alias > this.#limits.topicAliasMaximum) {
       throw violation(`Topic Alias ${alias} was not allowed`, ReasonCode.TopicAliasInvalid);
     }
@@ -90,7 +90,7 @@ export class Incoming {
       if (known !== undefined) return known;
       throw violation('there is neither a Topic Name nor a known Topic Alias'); // [MQTT-4.7.3-1]
     }
-    const topic = this.#topics.intern(bytes, view, start, end);
+    const topic = this.#topics.intern(bytes, start, end);
     if (topic === null) throw violation('illegal Topic Name', ReasonCode.TopicNameInvalid); // [MQTT-3.3.2-2]
     if (alias > 0) this.#aliases[alias] = topic;
     return topic;

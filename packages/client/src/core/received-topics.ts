@@ -3,7 +3,7 @@
  *
  * Bounded: when the table is full all are forgotten and made again. A plan is good for one version of the interests.
  */
-import { hashBytes, topicNameProblem } from '@pipit/protocol';
+import { topicNameProblem } from '@pipit/protocol';
 import type { Interest } from './interests.ts';
 import { decodeField } from './text.ts';
 
@@ -44,9 +44,10 @@ export class ReceivedTopics {
   #last: ReceivedTopic | null = null;
 
   /** The topic whose name is bytes[start, end). Throws DecodeError on bad UTF-8; null when it is no legal topic name. */
-  intern(bytes: Uint8Array, view: DataView, start: number, end: number): ReceivedTopic | null {
+  intern(bytes: Uint8Array, start: number, end: number): ReceivedTopic | null {
     if (this.#last?.equals(bytes, start, end)) return this.#last;
-    const hash = hashBytes(view, start, end, seed);
+    let hash = seed;
+    for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
     if (this.#slots.length === 0) this.#slots = new Array<ReceivedTopic | null>(slotsCount).fill(null);
     let slot = hash & (slotsCount - 1);
     for (let probes = 0; probes < probesMax; probes++, slot = (slot + 1) & (slotsCount - 1)) {
