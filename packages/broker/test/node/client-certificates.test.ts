@@ -240,6 +240,29 @@ test('who was let in by an authority that is not trusted any more has to go; tho
   });
 });
 
+test('who went on with an earlier TLS session is judged by the certificate of then', { timeout: 20_000 }, async () => {
+  const [good, bad] = [device(), device()];
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    await withBroker(listener({ crl: makeRevocationList(authority, []) }), async (port, broker) => {
+      const resumed = async (shown: Made, name: string): Promise<MqttPeer> => {
+        const options = { cert: shown.cert, key: shown.key, maxVersion };
+        const first = await dialTls(port, options);
+        const given = new Promise<Buffer>((done) => first.once('session', done));
+        await letIn(first, `first ${name}`);
+        const session = maxVersion === 'TLSv1.2' ? (first.getSession() as Buffer) : await given;
+        first.destroy();
+        const again = await dialTls(port, { ...options, session });
+        assert.equal(again.isSessionReused(), true);
+        return letIn(again, name);
+      };
+      const [staying, going] = [await resumed(good, 'good'), await resumed(bad, 'bad')];
+      await broker.reload({ listeners: [listener({ crl: makeRevocationList(authority, [bad]) })] });
+      await goes(going, wasRevoked);
+      await stays(staying, 'good');
+    });
+  }
+});
+
 test('a list that writes the name of its authority in another way is its list all the same', {
   timeout: 20_000,
 }, async () => {
