@@ -128,7 +128,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a retained message is not cleared',
     file: 'broker/src/core/retaining.ts',
-    find: 'unretain(state, message.topic.name);\n    return;',
+    find: 'unretain(state, topic.name);\n    return;',
     replace: 'return;',
     cases: ['MQTT-3.3.1-6', 'MQTT3-3.3.1-10'],
   },
@@ -171,11 +171,14 @@ export class MutantCopy {
     }
   }
 
-  #mutate({ name, file, find, replace }: Mutant): void {
-    const path = join(this.#root, 'packages', file);
-    const text = readFileSync(path, 'utf8');
-    const pieces = text.split(find);
-    if (pieces.length !== 2) throw new Error(`${name}: ${file} has its text ${pieces.length - 1} times, not once`);
-    writeFileSync(path, pieces.join(replace));
+  #mutate(mutant: Mutant): void {
+    writeFileSync(join(this.#root, 'packages', mutant.file), mutated(mutant));
   }
+}
+
+/** The file with the mutant in it. Throws when the text that it changes is not there just once. */
+export function mutated({ name, file, find, replace }: Omit<Mutant, 'cases'>): string {
+  const pieces = readFileSync(join(packages, file), 'utf8').split(find);
+  if (pieces.length !== 2) throw new Error(`${name}: ${file} has its text ${pieces.length - 1} times, not once`);
+  return pieces.join(replace);
 }
