@@ -111,7 +111,7 @@ function* introduction(
 function* undelivered(permissions: Permissions, before: readonly Rule[], deed: Deed, source: string): Iterable<string> {
   if (deed.action !== 'subscribe') return;
   if (!/[+#]/.test(deed.filter)) {
-    if (permissions.receive(deed.filter) !== 0)
+    if (permissions.receive(deed.filter, deed.shareName) !== 0)
       yield 'but what is published there is not delivered: no rule grants receiving it';
     return;
   }

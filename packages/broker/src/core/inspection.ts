@@ -226,13 +226,16 @@ export class Inspection {
     return { since: missed.since + wallOffsetMs, topics, others };
   }
 
-  /** Whether a session may be sent messages of a topic; null: there is no such session. */
+  /** Whether a session may be sent messages of a topic, by any of its shared subscriptions if not by its own; null: there is no such session. */
   mayReceive(clientId: string, topic: string): RightView | null {
     const session = this.state.sessionOf(clientId);
     if (session === null) return null;
+    const { permissions, groups } = session;
+    const names = [undefined, ...new Set([...(groups ?? [])].map(({ shareName }) => shareName))];
+    const shareName = names.find((name) => session.mayReceive(topic, name));
     return {
-      reasonCode: session.permissions?.receive(topic) ?? 0,
-      rule: session.permissions?.decideReceive(topic) ?? null,
+      reasonCode: permissions?.receive(topic, shareName) ?? 0,
+      rule: permissions?.decideReceive(topic, shareName) ?? null,
     };
   }
 

@@ -2,6 +2,7 @@
  * Queues are read back from the store, page by page: what is only there is asked for, and joins the prefix in memory.
  */
 
+import { parseFilter } from '@pipit/protocol';
 import { Deadline } from './deadlines.ts';
 import { dropDelivery, payDebt, releaseQueue } from './line.ts';
 import { Delivery, type Message, messageFromStored, storedCost } from './message.ts';
@@ -87,11 +88,16 @@ export function paged(state: State, number: number, page: StoredPage | null, err
 
 /** A right that has gone may come back before the message is sent: that would be too late to look. */
 function load(state: State, session: Session, queue: Queue, stored: StoredDelivery): void {
-  if (session.mayReceive(stored.message.topic)) queue.load(restoreDelivery(state, stored));
+  if (mayHave(session, stored)) queue.load(restoreDelivery(state, stored));
   else {
     queue.loadedThrough = Math.max(queue.loadedThrough, stored.sequence);
     revokeStored(state, session, queue, stored);
   }
+}
+
+/** Whether what the store has for a session may still be delivered. */
+export function mayHave(session: Session, { message, group }: StoredDelivery): boolean {
+  return session.mayReceive(message.topic, group === null ? undefined : parseFilter(group).shareName);
 }
 
 /** Takes out of the tail what the session may not have any more. */

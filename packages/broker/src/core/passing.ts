@@ -148,9 +148,10 @@ export class Passing implements TailReader {
     return delivery.group?.members.some((member) => this.takes(member, delivery)) === true;
   }
 
-  private takes({ session, qos }: Member, { message }: Delivery): boolean {
+  private takes({ session, qos }: Member, delivery: Delivery): boolean {
     const { state, session: from } = this;
-    if (session === from || !session.mayReceive(message.topic.name)) return false;
+    const { message } = delivery;
+    if (session === from || !session.mayTake(delivery)) return false;
     if (from.isEstate) return session.isOnline || (session.lasts && qos > 0 && message.qos > 0);
     return session.isOnline && (qos === 0 || session.hasRoom || fits(state, session, message.cost));
   }

@@ -160,18 +160,19 @@ export class Permissions {
   }
 
   /**
-   * Whether messages of this topic may be delivered: 0, or the reason code. The QoS was decided upon when it was subscribed to: what
-   * is allowed at one QoS is received, and what is denied at some only is not denied here.
+   * Whether messages of this topic may be delivered: 0, or the reason code; by a shared subscription of that name, or else by one of its
+   * own. The QoS was decided upon when it was subscribed to: what is allowed at one QoS is received, and what is denied at some only is
+   * not denied here.
    */
-  receive(topic: string): number {
-    return answerOf(this.decideReceive(topic));
+  receive(topic: string, shareName?: string): number {
+    return answerOf(this.decideReceive(topic, shareName));
   }
 
   /** The rule by which `receive` answers; null when none applies, which is a no. */
-  decideReceive(topic: string): Rule | null {
+  decideReceive(topic: string, shareName?: string): Rule | null {
     for (const rule of this.book.rules) {
       if (rule.action !== 'subscribe' && rule.action !== 'all') continue;
-      if (rule.shareName !== undefined || rule.retain !== undefined) continue;
+      if (!isAboutShare(rule, shareName) || rule.retain !== undefined) continue;
       if (rule.effect === 'deny' && rule.qos !== undefined) continue;
       if (!this.book.isAbout(rule, this.subject)) continue;
       const filter = this.filterOf(rule);
@@ -204,7 +205,7 @@ export class Permissions {
     if (rule.qos?.includes(deed.qos) === false) return 'qos';
     if (deed.action === 'subscribe' ? rule.retain !== undefined : (rule.retain ?? deed.retain) !== deed.retain)
       return 'retain';
-    if (!isAboutShare(rule, deed)) return 'share';
+    if (!isAboutShare(rule, deed.action === 'publish' ? undefined : deed.shareName)) return 'share';
     const filter = this.filterOf(rule);
     if (filter === null) return 'value';
     const covers = deed.action === 'publish' ? filterMatches(filter, deed.topic) : filterCovers(filter, deed.filter);
@@ -242,10 +243,9 @@ function isAboutAction({ action }: Rule, deed: Deed): boolean {
 }
 
 /** A rule without a share name is about filters with one too, and not the other way round. */
-function isAboutShare({ shareName }: Compiled, deed: Deed): boolean {
-  if (shareName === undefined) return true;
-  if (deed.action === 'publish' || deed.shareName === undefined) return false;
-  return shareName === '+' || shareName === deed.shareName;
+function isAboutShare(rule: Compiled, shareName: string | undefined): boolean {
+  if (rule.shareName === undefined) return true;
+  return shareName !== undefined && (rule.shareName === '+' || rule.shareName === shareName);
 }
 
 function answerOf(rule: Rule | null): number {

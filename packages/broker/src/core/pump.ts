@@ -53,7 +53,7 @@ function resendNext(state: State, session: Session, connection: Connection): boo
   if (isReleased) {
     delivery.isUncounted = true;
     writeAck(state, connection, PacketType.Pubrel, packetId, ReasonCode.Success, connection.isHolding);
-  } else if (!session.mayReceive(delivery.message.topic.name)) dropFlight(state, session, delivery, 'not-authorized');
+  } else if (!session.mayTake(delivery)) dropFlight(state, session, delivery, 'not-authorized');
   else if (writePublish(state, connection, delivery, true, false))
     session.quota--; // [MQTT-3.3.1-1]
   else dropFlight(state, session, delivery, unsendable(connection, delivery.message));
@@ -88,7 +88,7 @@ function sendNext(state: State, session: Session, connection: Connection): boole
 /** Why something that waited must not be sent any more; null: it may be. */
 function unwanted(state: State, session: Session, delivery: Delivery): DropReason | null {
   if (delivery.message.expiresAt <= state.now) return 'expired'; // [MQTT-3.3.2-5]
-  if (!session.mayReceive(delivery.message.topic.name)) return 'not-authorized';
+  if (!session.mayTake(delivery)) return 'not-authorized';
   return null;
 }
 

@@ -114,7 +114,7 @@ function hasRoom(state: State, session: Session, cost: number, more: number): bo
 
 /** Whether none of those who may be chosen could keep the message, were every copy they may get to come to the same one. */
 function isGroupFull(state: State, group: SharedGroup, message: Message, plan: Plan): boolean {
-  const able = group.members.filter(({ session }) => session.mayReceive(message.topic.name));
+  const able = group.members.filter(({ session }) => session.mayReceive(message.topic.name, group.shareName));
   const online = able.filter(({ session }) => session.isOnline);
   const eligible = online.length > 0 ? online : able.filter(({ session, qos }) => session.lasts && qos > 0);
   const takes = ({ session, qos }: Member): boolean => {

@@ -22,7 +22,7 @@ export function revoke(state: State, session: Session): void {
     if (session.connection === null) weed(state, session);
     else session.isUnweeded = true;
   }
-  const revoked = queue.extract((delivery) => !session.mayReceive(delivery.message.topic.name));
+  const revoked = queue.extract((delivery) => !session.mayTake(delivery));
   state.deliveriesLeft -= revoked.length;
   for (const delivery of revoked) dropDelivery(state, session, delivery, 'not-authorized');
   if (queue.count === 0) session.queue = null;

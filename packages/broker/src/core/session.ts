@@ -187,7 +187,13 @@ export class Session {
     return this.queue !== null || this.replays !== null || this.isResending;
   }
 
-  mayReceive(topic: string): boolean {
-    return this.permissions === null || this.permissions.receive(topic) === 0;
+  /** By a shared subscription of this name, or else by one of its own. */
+  mayReceive(topic: string, shareName?: string): boolean {
+    return this.permissions === null || this.permissions.receive(topic, shareName) === 0;
+  }
+
+  /** Whether a message that waits for it may still be delivered. */
+  mayTake({ message, group }: Delivery): boolean {
+    return this.mayReceive(message.topic.name, group?.shareName);
   }
 }

@@ -83,7 +83,7 @@ export class SharedGroup {
       const at = (this.turn + i) % members.length;
       const member = members[at] as Member;
       if (member.session === from || !suits(state, member, message)) continue;
-      if (!member.session.mayReceive(message.topic.name)) continue;
+      if (!member.session.mayReceive(message.topic.name, this.shareName)) continue;
       this.turn = at + 1;
       if (i >= 4) state.deliveriesLeft -= visitCost(i);
       return member;

@@ -4,7 +4,7 @@
  */
 
 import { releaseQueue } from './line.ts';
-import { requestTail, revokeStored } from './paging.ts';
+import { mayHave, requestTail, revokeStored } from './paging.ts';
 import type { StoredDelivery } from './ports.ts';
 import type { TailReader } from './queue.ts';
 import type { Session } from './session.ts';
@@ -71,7 +71,7 @@ class Weeding implements TailReader {
       this.after = stored.sequence;
       state.deliveriesLeft--;
       // It may have come into memory meanwhile.
-      if (stored.sequence <= queue.loadedThrough || session.mayReceive(stored.message.topic)) continue;
+      if (stored.sequence <= queue.loadedThrough || mayHave(session, stored)) continue;
       queue.gapBatch = state.journal?.number ?? 0;
       revokeStored(state, session, queue, stored);
     }

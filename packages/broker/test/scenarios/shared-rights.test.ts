@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Permissions } from '../../src/core/index.ts';
+import { ReasonCode } from '@pipit/protocol';
+import { Permissions, type Rule, type Verdict } from '../../src/core/index.ts';
 import { puback, publish, suback, subscribe } from './packets.ts';
 import { storeKinds, World } from './world.ts';
 
@@ -62,6 +63,44 @@ for (const store of storeKinds) {
       const ended = world.takeEvents('session-ended').map(({ reason, dropped }) => ({ reason, dropped }));
       assert.deepEqual(ended, [{ reason: 'clean-start', dropped: 1 }]);
       world.end();
+    });
+
+    test('a right by share name alone: what is shared is delivered, live, queued and after a restart, and nothing else', () => {
+      const rules: Rule[] = [
+        { effect: 'deny', action: 'subscribe', filter: '$share/g/jobs/secret' },
+        { effect: 'allow', action: 'subscribe', filter: '$share/g/jobs/#' },
+      ];
+      // Kept with the session: they count before the client is back.
+      const permissions = new Permissions(rules, {}, { isOwn: true });
+      const authority = ({ clientId }: { clientId: string }): Verdict => ({
+        outcome: 'accept',
+        principal: null,
+        ...(clientId === 'worker' && {
+          permissions: permissions.for({ name: '', groups: [], values: {}, via: 'open' }),
+        }),
+      });
+      const world = new World({ store, authority });
+      const worker = world.connect({ clientId: 'worker', ...lasting });
+      const none = ReasonCode.NotAuthorized;
+      const asked = ['$share/g/jobs/#', '$share/h/jobs/#', 'jobs/#', '$share/g/jobs/secret'];
+      worker.send(subscribe(1, ...asked.map((each) => ({ filter: each, qos: 1 as const }))));
+      worker.expect(suback(1, 1, none, none, none));
+      world.publish('jobs/1', 'live', { qos: 1 });
+      world.publish('jobs/secret', 'denied', { qos: 1 });
+      worker.receiveWhole(publish({ topic: 'jobs/1', qos: 1, packetId: 1, payload: 'live' }));
+      worker.drop();
+      world.publish('jobs/2', 'queued', { qos: 1 });
+      world.core.permissionsChanged(permissions, rules, world.now);
+      world.settle();
+      const after = store === 'none' ? world : new World({ store, after: world, authority });
+      const again = after.connect({ clientId: 'worker', cleanStart: false, ...lasting });
+      again.receiveWhole(publish({ topic: 'jobs/2', qos: 1, packetId: store === 'none' ? 2 : 1, payload: 'queued' }));
+      assert.equal(after.core.inspect(after.now).mayReceive('worker', 'jobs/2')?.reasonCode, 0);
+      assert.equal(after.core.inspect(after.now).mayReceive('worker', 'jobs/secret')?.reasonCode, none);
+      after.core.permissionsChanged(again.connection.session?.permissions as Permissions, [], after.now);
+      after.settle();
+      after.publish('jobs/3', 'too late', { qos: 1 });
+      again.expectNothing();
     });
   });
 }
