@@ -49,7 +49,7 @@ export function addBanRoutes({ app, broker, cursors }: Service): void {
     ({ body: { endSessions, ...ban } }) => {
       return lasting(broker.ban(ban, { endSessions })).catch((error: unknown) => {
         if (error instanceof TypeError) throw new RequestError(400, error.message);
-        throw error;
+        throw unwritten(error);
       });
     },
   );
@@ -69,7 +69,10 @@ export function addBanRoutes({ app, broker, cursors }: Service): void {
       },
     },
     async ({ query }, reply) => {
-      if (!(await broker.unban(query.type, query.value))) throw notFound('The ban');
+      const isLifted = await broker.unban(query.type, query.value).catch((error: unknown) => {
+        throw unwritten(error);
+      });
+      if (!isLifted) throw notFound('The ban');
       reply.code(204).send();
     },
   );
@@ -77,4 +80,11 @@ export function addBanRoutes({ app, broker, cursors }: Service): void {
 
 function* listed<Item>(all: Iterable<Item>): Generator<Item | null, void, void> {
   yield* all;
+}
+
+/** What is done counts, and ends with the process. */
+function unwritten(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined || error instanceof RequestError) return error;
+  return new RequestError(503, `It is done, until the broker stops: the file of bans cannot be written (${code}).`);
 }

@@ -49,14 +49,19 @@ export class Bans {
     if (configured.length > 0) this.#apply(new BanList(configured), 'is banned');
   }
 
-  async add(ban: Ban): Promise<ListedBan> {
+  /** Counts at once. Throws a TypeError for what cannot be banned; to be followed by `save`. */
+  add(ban: Ban): ListedBan {
     if (Date.parse(ban.until ?? '') <= Date.now()) throw new TypeError(`${ban.until} is over: nobody would be banned`);
     const kept = this.list.add(ban);
     const { isConfigured: _, type: what, ...rest } = kept;
     this.#events.tell({ type: 'banned', what, ...rest });
     this.#apply(new BanList([kept]), banSentence(kept));
-    await this.#file?.save();
     return kept;
+  }
+
+  /** Rejects when they cannot be written. */
+  async save(): Promise<void> {
+    await this.#file?.save();
   }
 
   async remove(type: BanType, value: string): Promise<boolean> {

@@ -348,14 +348,15 @@ export class Broker {
   async ban(ban: Ban, { endSessions = false }: { readonly endSessions?: boolean } = {}): Promise<ListedBan> {
     this.#assertRunning();
     const isMeant = endSessions ? ownsSession(ban) : null;
-    const kept = await this.#bans.add(ban);
-    if (isMeant !== null) {
-      const [core, reason] = [this.#core, banSentence(kept)];
-      await this.#program.ask((token) =>
-        core.endSessions(isMeant, ReasonCode.Banned, reason, token, performance.now()),
-      );
-    }
+    const kept = this.#bans.add(ban);
+    const ended = isMeant === null ? null : this.#endSessions(isMeant, banSentence(kept));
+    await Promise.all([this.#bans.save(), ended]);
     return kept;
+  }
+
+  #endSessions(isMeant: ReturnType<typeof ownsSession>, reason: string): Promise<unknown> {
+    const core = this.#core;
+    return this.#program.ask((token) => core.endSessions(isMeant, ReasonCode.Banned, reason, token, performance.now()));
   }
 
   /** Lets somebody in again. False when there was no such ban, or when it stands in the configuration. Rejects when it cannot be written. */

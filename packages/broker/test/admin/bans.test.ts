@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { PacketType, ReasonCode } from '@pipit/protocol';
 import type { Authority } from '../../src/index.ts';
@@ -95,4 +98,27 @@ test('a ban may end the sessions of whom it is about; without that they wait unt
     },
     { authority },
   );
+});
+
+test('a ban that cannot be written holds, and is said to end with the process', timeout, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pipit-bans-'));
+  await withApi(
+    async (api) => {
+      const peer = await api.client('c');
+      rmSync(folder, { recursive: true });
+      const { status, json } = await api.ask('POST', '/api/v1/bans', { type: 'client', value: 'c', endSessions: true });
+      assert.deepEqual(
+        [status, json.detail],
+        [503, 'It is done, until the broker stops: the file of bans cannot be written (ENOENT).'],
+      );
+      const goodbye = await peer.next();
+      assert.ok(goodbye !== 'end' && goodbye.type === PacketType.Disconnect);
+      assert.equal((await api.all('/api/v1/bans')).length, 1);
+      mkdirSync(folder);
+      assert.equal((await api.ask('DELETE', '/api/v1/bans?type=client&value=c')).status, 204);
+      await api.client('c');
+    },
+    { bansFile: join(folder, 'bans.json') },
+  );
+  rmSync(folder, { recursive: true });
 });
