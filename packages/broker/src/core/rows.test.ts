@@ -89,3 +89,14 @@ function longestRun(slots: Int32Array): number {
   }
   return Math.min(longest, slots.length);
 }
+
+test('a row that was given back is given again before there is a new one', () => {
+  const rows = new Rows(1, 0);
+  const taken = Array.from({ length: 10 }, () => rows.take());
+  const [first = -1, , third = -1] = taken;
+  rows.give(third);
+  rows.give(first);
+  assert.deepEqual([rows.take(), rows.take()].sort(), [first, third]);
+  assert.equal(rows.used, 10);
+  assert.equal(rows.take(), 10);
+});

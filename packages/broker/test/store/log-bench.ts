@@ -17,6 +17,15 @@ import { Prng } from '../sim/prng.ts';
 import { type Shown, showStored } from './shown.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
+/** Small enough that cleaning has work. */
+export const smallLog = { segmentBytes: 16_384, sparseSegmentBytes: 4_096, slackBytes: 32_768 };
+export const seedCount = Number(process.env['PIPIT_SEEDS'] ?? 12);
+
+/** A bench of each seed; `PIPIT_SEEDS` makes it long. */
+export function eachSeed(body: (bench: LogBench, where: string) => void, options = smallLog): void {
+  for (let seed = 1; seed <= seedCount; seed++) body(new LogBench(seed, options), `seed ${seed}`);
+}
+
 export class LogBench {
   readonly prng: Prng;
   readonly disk: SimulatedDisk;
