@@ -3,7 +3,7 @@
 export { type Admin, type AdminOptions, type LogLevels, openAdmin } from './admin/admin.ts';
 export { type NewToken, TokenFileError } from './admin/tokens.ts';
 export { Access, type AccessFailure, type AccessPlan } from './auth/access.ts';
-export { AclFileError, parseAcl } from './auth/acl-file.ts';
+export { AclFileError, type AclRule, parseAcl } from './auth/acl-file.ts';
 export { anonymousAuthority, anonymousJudge } from './auth/anonymous.ts';
 export { BackOff, type BackOffOptions } from './auth/back-off.ts';
 export { type Ban, type BanType, banTypes, type ListedBan } from './auth/ban-list.ts';

@@ -3,7 +3,7 @@
  * and asks the rules themselves; what a service or a token would add is said on the command line.
  */
 
-import type { AccessPlan, Deed, Mismatch, Rule, Subject } from '@pipit/broker';
+import type { AccessPlan, AclRule, Deed, Mismatch, Rule, Subject } from '@pipit/broker';
 import { ConfigurationError, Permissions, planAccess, readConfiguration } from '@pipit/broker';
 import { parseFilter, type QoS, topicFilterProblem, topicNameProblem } from '@pipit/protocol';
 import { CommandError, exitCodes, usageError } from './command-error.ts';
@@ -25,14 +25,17 @@ export async function explainCommand(action: string, topic: string, options: Exp
   for (const [index, mismatch] of passed.entries()) {
     const rule = rules[index] as Rule;
     lines.push(
-      `  ${source}[${index}] ${ruleText(rule)}`,
+      `  ${placeOf(rule, index, source)} ${ruleText(rule)}`,
       `    is not about this: ${why(mismatch, rule, deed, subject)}`,
     );
   }
   const deciding = rules[passed.length];
   if (deciding === undefined) lines.push('denied: no rule applies');
   else {
-    lines.push(`  ${source}[${passed.length}] ${ruleText(deciding)}`, '    decides: it is the first that applies');
+    lines.push(
+      `  ${placeOf(deciding, passed.length, source)} ${ruleText(deciding)}`,
+      '    decides: it is the first that applies',
+    );
     lines.push(deciding.effect === 'allow' ? 'allowed' : `denied, with reason code ${codeText(deciding.reasonCode)}`);
     if (deciding.effect === 'allow')
       lines.push(...undelivered(permissions, rules.slice(0, passed.length), deed, source));
@@ -117,8 +120,15 @@ function* undelivered(permissions: Permissions, before: readonly Rule[], deed: D
   }
   for (const [index, rule] of before.entries()) {
     const isDenial = rule.effect === 'deny' && (rule.action === 'subscribe' || rule.action === 'all');
-    if (isDenial && rule.qos === undefined) yield `  note: what ${source}[${index}] denies of it is not delivered`;
+    if (isDenial && rule.qos === undefined)
+      yield `  note: what ${placeOf(rule, index, source)} denies of it is not delivered`;
   }
+}
+
+/** Of an acl_file its line; what is so in any such file has none. */
+function placeOf(rule: Rule & Partial<AclRule>, index: number, source: string): string {
+  if (rule.line === undefined) return `${source}[${index}]`;
+  return rule.line === 0 ? `${source} (any)` : `${source}:${rule.line}`;
 }
 
 function ruleText({ effect, action, filter, users, groups, qos, retain }: Rule): string {

@@ -115,3 +115,16 @@ test('a listener with users and rules of its own: --access', async () => {
   assert.equal(none.exitCode, 2);
   assert.match(none.stderr, /no access 'nowhere'/);
 });
+
+test('of an acl_file the line is said', async () => {
+  writeFileSync(join(scratch, 'explained-acl'), 'user ada\ntopic a/#\n\ntopic deny a/secret\n');
+  const config = join(scratch, 'explained-acl.yaml');
+  writeFileSync(config, 'aclFile: explained-acl\nauthentication: [{ type: passwords, file: explained-users }]\n');
+  const asked = ['explain', '-c', config, '--client', 'c', '--user', 'ada'];
+  const { stdout } = await new RunningCommand([...asked, 'publish', 'a/b'], scratch).outcome();
+  assert.match(stdout, /explained-acl:4 deny all a\/secret .*\n {4}is not about this: the topic does not match\n/);
+  assert.match(stdout, /explained-acl:2 allow all a\/# for ada\n {4}decides: it is the first that applies\nallowed\n$/);
+  const asking = await new RunningCommand([...asked, 'subscribe', 'b'], scratch).outcome();
+  assert.match(asking.stdout, /explained-acl \(any\) allow request #\n {4}decides/);
+  assert.match(asking.stdout, /not delivered: no rule grants receiving it\n$/);
+});

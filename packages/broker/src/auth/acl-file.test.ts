@@ -54,7 +54,8 @@ test('any filter may be asked for, as with Mosquitto', () => {
 
 test('lines that are none are named', () => {
   assert.throws(
-    () => parseAcl('topic read a/#/b\nuser\nusers ada\ntopic\npattern read %c/#\ntopic dney secret/#'),
+    () =>
+      parseAcl('topic read a/#/b\nuser\nusers ada\ntopic\npattern read %c/#\ntopic dney secret/#\ntopic a/${clientId}'),
     (error) => {
       assert.ok(error instanceof AclFileError);
       assert.deepEqual(
@@ -65,6 +66,7 @@ test('lines that are none are named', () => {
           "line 3 begins with 'users', which is not",
           'line 4 has no topic filter: Topic filter',
           "line 6 has 'dney' where read, write, rea",
+          'line 7 has ${ in its filter, which would',
         ],
       );
       return true;

@@ -30,10 +30,15 @@ const actions: Readonly<Record<string, 'publish' | 'subscribe' | 'all'>> = {
   deny: 'all',
 };
 
+export interface AclRule extends Rule {
+  /** Where it stands, from 1; 0: it is so in any such file. */
+  readonly line: number;
+}
+
 /** Throws AclFileError. */
-export function parseAcl(text: string): Rule[] {
-  const denials: Rule[] = [];
-  const grants: Rule[] = [];
+export function parseAcl(text: string): AclRule[] {
+  const denials: AclRule[] = [];
+  const grants: AclRule[] = [];
   const problems: string[] = [];
   let user = '';
   for (const [index, raw] of text.split('\n').entries()) {
@@ -43,7 +48,7 @@ export function parseAcl(text: string): Rule[] {
     try {
       if (word === 'user') user = named(rest);
       else {
-        const rule = ruleOf(word, rest, user);
+        const rule = { ...ruleOf(word, rest, user), line: index + 1 };
         (rule.effect === 'deny' ? denials : grants).push(rule);
       }
     } catch (error) {
@@ -55,9 +60,9 @@ export function parseAcl(text: string): Rule[] {
 }
 
 /** `#` does not cover what begins with `$`. */
-const anyRequest: readonly Rule[] = [
-  { effect: 'allow', action: 'request', filter: '#' },
-  { effect: 'allow', action: 'request', filter: '$SYS/#' },
+const anyRequest: readonly AclRule[] = [
+  { effect: 'allow', action: 'request', filter: '#', line: 0 },
+  { effect: 'allow', action: 'request', filter: '$SYS/#', line: 0 },
 ];
 
 function named(rest: string): string {
@@ -73,6 +78,7 @@ function ruleOf(word: string, rest: string, user: string): Rule {
   if (access === undefined && /\s/.test(rest))
     throw new Error(`has '${rest.split(/\s/)[0]}' where read, write, readwrite or deny may stand`);
   const given = after ?? rest;
+  if (given.includes('${')) throw new Error('has ${ in its filter, which would stand for a value here');
   const filter = word === 'pattern' ? given.replaceAll('%c', '${clientId}').replaceAll('%u', '${username}') : given;
   const problem = topicFilterProblem(filter.replaceAll(/\$\{\w+\}/g, 'x'), Number.POSITIVE_INFINITY);
   if (problem !== undefined) throw new Error(`has no topic filter: ${problem}`);
