@@ -94,6 +94,8 @@ export const scenarios: readonly Scenario[] = [
   }),
   scenario('tls-pair-q1', 'TLS 1.3, 1 → 1, QoS 1', { transport: 'tls', qos: 1 }),
   scenario('ws-pair-q1', 'WebSocket, 1 → 1, QoS 1', { transport: 'ws', qos: 1 }),
+  scenario('durable-pair-q1', '1 → 1 durable session, QoS 1, window 100', { qos: 1, durable: 'present' }),
+  scenario('durable-pair-q2', '1 → 1 durable session, QoS 2, window 100', { qos: 2, durable: 'present' }),
   scenario('durable-present', '100 → 1 durable session, there, QoS 1', {
     shape: 'fan-in',
     publishers: 100,
