@@ -13,7 +13,7 @@ import { type Interest, SubscribeCall, UnsubscribeCall } from '../core/interests
 import type { Message } from '../core/message.ts';
 import type { CoreOptions } from '../core/options.ts';
 import type { Status } from '../core/status.ts';
-import { encodeText } from '../core/text.ts';
+import { payloadBytes } from '../core/text.ts';
 import { type ConnectOptions, coreOptionsOf, type EndOptions, type PublishOptions } from './connect-options.ts';
 import { Driver } from './driver.ts';
 import type { DurableOutbox } from './durable-outbox.ts';
@@ -168,13 +168,12 @@ export class Client implements AsyncDisposable {
   publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<PublishResult> {
     const { qos = 0, retain = false, properties = null } = options;
     const isPlain = properties === null && options.signal === undefined && options.timeoutMs === undefined;
-    const bytes = typeof payload === 'string' ? encodeText(payload) : payload;
-    if (qos === 0 && isPlain) {
-      try {
-        if (this.#core.publishAtOnce(topic, bytes, retain)) return this.#driver.flushed;
-      } catch (error) {
-        return Promise.reject(error);
-      }
+    let bytes: Uint8Array;
+    try {
+      bytes = payloadBytes(payload);
+      if (qos === 0 && isPlain && this.#core.publishAtOnce(topic, bytes, retain)) return this.#driver.flushed;
+    } catch (error) {
+      return Promise.reject(error);
     }
     const own = bytes === payload ? copied(bytes) : bytes;
     const message = new Outgoing(topic, own, qos, retain, properties);
@@ -329,7 +328,7 @@ export class Client implements AsyncDisposable {
       this.#report(error);
       done();
     };
-    settle(() => this.#options.onMessage?.(message), done, failed);
+    settle(() => this.#options.onMessage?.(message), failed, done);
   }
 
   #finished(message: Message, reasonCode: number): void {
@@ -357,7 +356,6 @@ export class Client implements AsyncDisposable {
     if (status.state !== 'connected' || birth === undefined) return;
     settle(
       () => birth(this, status),
-      () => undefined,
       (error) => this.#report(error),
     );
   }

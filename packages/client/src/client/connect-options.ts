@@ -10,7 +10,7 @@ import {
   type ReconnectPolicy,
 } from '../core/options.ts';
 import type { Status } from '../core/status.ts';
-import { encodeText } from '../core/text.ts';
+import { payloadBytes } from '../core/text.ts';
 import type { Client } from './client.ts';
 
 import type { OutboxStore } from './outbox-store.ts';
@@ -98,7 +98,7 @@ export function coreOptionsOf(urls: readonly URL[], options: ConnectOptions): Co
     sessionExpirySeconds,
     keepAliveSeconds,
     username,
-    password: typeof password === 'string' ? encodeText(password) : password,
+    password: password === null ? null : payloadBytes(password),
     will: will === undefined ? null : willOf(will),
     authentication:
       authentication === undefined ? null : { method: authentication.method, data: authentication.data ?? null },
@@ -119,8 +119,13 @@ export function coreOptionsOf(urls: readonly URL[], options: ConnectOptions): Co
 }
 
 function willOf({ topic, payload, qos = 0, retain = false, properties }: WillOptions): CoreOptions['will'] {
-  const bytes = typeof payload === 'string' ? encodeText(payload) : payload.slice();
-  return { topic, payload: bytes, qos, retain, ...(properties !== undefined && { properties }) };
+  return {
+    topic,
+    payload: new Uint8Array(payloadBytes(payload)),
+    qos,
+    retain,
+    ...(properties !== undefined && { properties }),
+  };
 }
 
 function decoded(text: string | undefined): string | null {

@@ -4,7 +4,7 @@
  * Calls `done` when the callback has returned, or what it returned is a promise and has resolved; else `failed` with what it
  * threw. What a callback returns besides is not looked at: `(message) => list.push(message)` is a handler.
  */
-export function settle(run: () => unknown, done: () => void, failed: (error: unknown) => void): void {
+export function settle(run: () => unknown, failed: (error: unknown) => void, done?: () => void): void {
   let outcome: unknown;
   try {
     outcome = run();
@@ -12,7 +12,7 @@ export function settle(run: () => unknown, done: () => void, failed: (error: unk
     return failed(error);
   }
   if (isThenable(outcome)) outcome.then(done, failed);
-  else done();
+  else done?.();
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

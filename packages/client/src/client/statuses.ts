@@ -15,12 +15,7 @@ export class Statuses {
   /** `failed`: what a listener threw. */
   tell(status: Status, failed: (error: unknown) => void): void {
     this.current = status;
-    for (const listener of [...this.#listeners])
-      settle(
-        () => listener(status),
-        () => undefined,
-        failed,
-      );
+    for (const listener of [...this.#listeners]) settle(() => listener(status), failed);
   }
 
   /** Calls the listener for every change; the function returned ends that. */

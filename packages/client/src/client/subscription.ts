@@ -179,8 +179,8 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
     if (outcome === undefined) return this.#done(message);
     settle(
       () => outcome,
-      () => this.#done(message),
       (error) => this.#failed(error, message),
+      () => this.#done(message),
     );
   }
 

@@ -10,7 +10,7 @@ const packetIdMax = 0xffff;
 export class Flights<Flight> {
   size = 0;
   /** By identifier; grows with the first turn through them all. */
-  #flights: (Flight | undefined)[] = [undefined];
+  readonly #flights: (Flight | undefined)[] = [undefined];
   #lastId = 0;
 
   /** No identifier is free. */
@@ -35,12 +35,6 @@ export class Flights<Flight> {
     if (this.#flights[packetId] === undefined) return;
     this.#flights[packetId] = undefined;
     this.size--;
-  }
-
-  clear(): void {
-    this.#flights = [undefined];
-    this.size = 0;
-    this.#lastId = 0;
   }
 
   /** All of them, those taken first first. */

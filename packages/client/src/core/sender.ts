@@ -13,7 +13,7 @@ import * as ReasonCode from '@pipit/protocol/reason-codes';
 import type { Answers } from './answers.ts';
 import { acknowledged, Outgoing, type PublishResult } from './call.ts';
 import { writePublish } from './client-packet.ts';
-import { MqttError, notAllowed, refusal } from './failure.ts';
+import { checkedInteger, MqttError, notAllowed, refusal } from './failure.ts';
 import { Flights } from './flights.ts';
 import type { Interest, UnsubscribeCall } from './interests.ts';
 import { never } from './never.ts';
@@ -40,7 +40,7 @@ export class Sender {
    * What the packet identifiers in use stand for, in the order of sending: a message, or a request of requests.ts. A message that is
    * settled may still be here: its identifier is in use until the server has answered.
    */
-  readonly flights = new Flights<Flight>();
+  flights = new Flights<Flight>();
   readonly #version: 4 | 5;
   readonly #limits: ClientLimits;
   readonly #overflow: OutboxOverflow;
@@ -96,6 +96,7 @@ export class Sender {
   publish(message: Outgoing, unsentBytes: number): void {
     try {
       this.#topics.get(message.topic);
+      checkedInteger(message.qos, 0, 2, 'QoS');
       if (this.outbox.count === 0 && this.#maySend(message, unsentBytes)) return this.#send(message);
     } catch (error) {
       return this.#answers.fail(message, failureOf(error));
@@ -221,7 +222,7 @@ export class Sender {
   }
 
   #forget(): void {
-    this.flights.clear();
+    this.flights = new Flights();
     this.#again = [];
   }
 
@@ -364,6 +365,6 @@ function tooLarge(): MqttError {
 
 /** What the caller is told of a message that could not be written. Anything else is a mistake of ours, and thrown. */
 function failureOf(error: unknown): MqttError {
-  if (error instanceof MqttError) return error;
-  throw error;
+  // A caller without types may hand in anything, and gets an answer all the same.
+  return error instanceof MqttError ? error : notAllowed(String(error));
 }

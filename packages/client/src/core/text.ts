@@ -21,6 +21,13 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+/** A payload: text as UTF-8, bytes as they are. Throws MqttError for what is neither: a caller without types may hand in anything. */
+export function payloadBytes(payload: string | Uint8Array): Uint8Array {
+  if (ArrayBuffer.isView(payload)) return payload;
+  if (typeof payload === 'string') return encodeText(payload);
+  throw notAllowed('A payload is text or bytes');
+}
+
 /** The text of bytes, which may contain U+0000. Throws TypeError when they are not UTF-8. */
 export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);

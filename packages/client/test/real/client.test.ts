@@ -386,3 +386,33 @@ test('What no packet may say is refused where it is said, and the client goes on
     assert.equal(client.status.state, 'ended');
   });
 });
+
+test('What a program without types hands in is refused, and what it says next still leaves', async () => {
+  await withClient({}, async (client) => {
+    const heard: string[] = [];
+    await client.subscribe('#', { qos: 2, handler: (message) => heard.push(`${message.topic} ${message.text()}`) });
+    const isRefused = (error: unknown): boolean => error instanceof Error;
+    for (const payload of [123, null, undefined, {}, [1, 2], new ArrayBuffer(3)]) {
+      for (const qos of [0, 1] as const)
+        await assert.rejects(client.publish('t', payload as string, { qos }), isRefused);
+    }
+    for (const qos of [3, -1, 1.5, Number.NaN, '1'])
+      await assert.rejects(client.publish('t', 'x', { qos: qos as 1 }), isRefused);
+    for (const name of [123, null, undefined, '', 'a/#', 'a\0'])
+      await assert.rejects(client.publish(name as string, 'x'), isRefused);
+    for (const properties of [
+      { contentType: 5 },
+      { userProperties: { a: 'b' } },
+      { messageExpiryInterval: -1 },
+      { nonsense: 1 },
+      { correlationData: 7 },
+      { responseTopic: 'a/#' },
+    ]) {
+      await assert.rejects(client.publish('t', 'x', { qos: 1, properties: properties as object }), isRefused);
+    }
+    for (const filter of [123, '', 'a/#/b', [], ['a', 5]])
+      await assert.rejects(client.subscribe(filter as string), isRefused);
+    await client.publish('t', 'fine', { qos: 2 });
+    assert.deepEqual(heard, ['t fine']);
+  });
+});
