@@ -188,11 +188,13 @@ const untrusted =
 
 /** What is wrong with a stream, without a full stop. */
 export function streamProblem(error: Error): string {
-  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  const { code = '' } = error as NodeJS.ErrnoException;
   if (untrusted.test(code)) {
     return `TLS: the certificate of the broker is signed by nobody who is trusted (${code}); name its authority with --cafile`;
   }
-  return code.startsWith('ERR_SSL') ? `TLS: ${reason ?? error.message}` : error.message;
+  // Where in its sources OpenSSL failed is not told.
+  const [, said] = /:SSL routines:[^:]*:([^:]+)/.exec(error.message) ?? [];
+  return said === undefined ? error.message : `TLS: ${said}`;
 }
 
 /** Where several addresses were tried, the first error stands for all. */

@@ -68,7 +68,7 @@ class SocketLink implements Link {
     });
     socket.on('drain', () => owner.written());
     socket.on('error', (error) => {
-      this.#why = messageOf(error);
+      this.#why = problemOf(error);
     });
     socket.on('close', () => owner.closed(this.#why));
   }
@@ -101,10 +101,9 @@ class SocketLink implements Link {
   }
 }
 
-/** Every address of a name was tried: the first failure is the one to tell. What OpenSSL says of where in its sources is not. */
-function messageOf(error: Error): string {
-  const first = (error instanceof AggregateError ? error.errors[0] : error) as NodeJS.ErrnoException & {
-    reason?: string;
-  };
-  return first.code?.startsWith('ERR_SSL') && first.reason !== undefined ? `TLS: ${first.reason}` : first.message;
+/** Every address of a name was tried: the first failure is the one to tell. Where in its sources OpenSSL failed is not. */
+export function problemOf(error: Error): string {
+  const { message } = (error instanceof AggregateError ? error.errors[0] : error) as Error;
+  const [, reason] = /:SSL routines:[^:]*:([^:]+)/.exec(message) ?? [];
+  return reason === undefined ? message : `TLS: ${reason}`;
 }

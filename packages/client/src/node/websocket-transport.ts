@@ -1,7 +1,7 @@
 /** WebSocket in Node, by `ws`: reading can be paused, and TLS and HTTP headers can be set, which the web's own cannot. */
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Link, LinkOwner, Transport } from '../client/transport.ts';
-import type { TlsOptions } from './socket-transport.ts';
+import { problemOf, type TlsOptions } from './socket-transport.ts';
 
 export type WebSocketOptions = Pick<ClientOptions, 'headers' | 'origin'>;
 
@@ -39,7 +39,7 @@ class WebSocketLink implements Link {
       socket.close(unsupportedData);
     });
     socket.on('error', (error) => {
-      this.#why = error.message;
+      this.#why = problemOf(error);
     });
     socket.on('close', () => owner.closed(this.#why));
     this.#written = () => owner.written();

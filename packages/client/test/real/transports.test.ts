@@ -1,6 +1,8 @@
 /** The client over every transport against Pipit's broker, on real sockets. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -96,4 +98,15 @@ test('A URL of an unknown kind, and a CONNECT that cannot be right, are refused 
   );
   assert.throws(() => connect([]), TypeError);
   assert.ok(new MqttError('ended', '') instanceof Error);
+});
+
+test('What TLS has against a server is told in its words, without where in OpenSSL it came from', async () => {
+  const server = createServer((socket) => socket.end('this is no TLS at all\r\n')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (const scheme of ['mqtts', 'wss']) {
+    const client = connect(`${scheme}://127.0.0.1:${port}`, { reconnect: false });
+    await assert.rejects(client.connected(), /: TLS: [a-z ]+$/);
+  }
+  server.close();
 });
