@@ -6,12 +6,20 @@
  */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type Broker, type BrokerOptions, createBroker, defaultLimits, type Limits } from '@pipit/broker';
-import { type ConnectPacket, encodePacket, type Packet, PacketType, type ProtocolVersion } from '@pipit/protocol';
+import {
+  type ConnectPacket,
+  encodePacket,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type PublishPacket,
+} from '@pipit/protocol';
 import { MqttPeer, publishedBy } from '../../packages/broker/test/node/mqtt-peer.ts';
 
 /** Such that an attack of a second or two reaches every one of them. */
@@ -50,6 +58,9 @@ export interface Arena {
   /** An attacker that is connected. */
   client(connect: Partial<ConnectPacket> & { clientId: string }, address?: string): Promise<Attacker>;
   readonly webSocketPort: number;
+  readonly tlsPort: number;
+  /** Where `dial` comes in: only with a header of the PROXY protocol. */
+  readonly proxiedPort: number;
   /** Waits until something holds; the honest pair goes on meanwhile. */
   until(what: string, holds: () => boolean): Promise<void>;
 }
@@ -89,6 +100,36 @@ export class Attacker {
       this.socket.on('drain', settle).on('close', settle);
     });
   }
+}
+
+export function publish(fields: Partial<PublishPacket> & { topic: string }): PublishPacket {
+  return {
+    type: PacketType.Publish,
+    payload: new Uint8Array(0),
+    qos: 0,
+    retain: false,
+    dup: false,
+    packetId: 0,
+    ...fields,
+  };
+}
+
+export function subscribe(packetId: number, filters: readonly string[]): Packet {
+  const options = { qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
+  return { type: PacketType.Subscribe, packetId, subscriptions: filters.map((filter) => ({ filter, ...options })) };
+}
+
+/** Clients that are connected, each from an address of its own. */
+export function clients(arena: Arena, count: number, name: string, fields: object = {}): Promise<Attacker[]> {
+  return Promise.all(
+    Array.from({ length: count }, (_, at) =>
+      arena.client({ clientId: `${name}-${at}`, ...fields }, `198.51.${100 + (at >> 8)}.${at & 255}`),
+    ),
+  );
+}
+
+function certificate(name: string): Buffer {
+  return readFileSync(new URL(`../../packages/broker/test/node/certificates/${name}`, import.meta.url));
 }
 
 export function connectPacket(fields: Partial<ConnectPacket> & { clientId: string }): ConnectPacket {
@@ -167,15 +208,13 @@ export async function underAttack(attack: (arena: Arena) => Promise<void>, optio
       { type: 'tcp', port: 0 },
       { type: 'tcp', ...proxied },
       { type: 'ws', port: 0 },
+      { type: 'tls', port: 0, tls: { cert: certificate('server.pem'), key: certificate('server-key.pem') } },
     ],
     sysIntervalMs: null,
   });
   await broker.start();
-  const [honestPort, hostilePort, webSocketPort] = broker.listeners.map(({ port }) => port ?? 0) as [
-    number,
-    number,
-    number,
-  ];
+  const ports = broker.listeners.map(({ port }) => port ?? 0);
+  const [honestPort, hostilePort, webSocketPort, tlsPort] = ports as [number, number, number, number];
   const attackers: Attacker[] = [];
   const publisher = await honest(honestPort, 'honest-publisher');
   const subscriber = await honest(honestPort, 'honest-subscriber');
@@ -202,6 +241,8 @@ export async function underAttack(attack: (arena: Arena) => Promise<void>, optio
       return attacker;
     },
     webSocketPort,
+    tlsPort,
+    proxiedPort: hostilePort,
     until: (what, holds) => until(what, holds),
   };
   try {

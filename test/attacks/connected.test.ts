@@ -2,36 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Packet, PacketType, type PublishPacket } from '@pipit/protocol';
-import { type Arena, type Attacker, underAttack } from './arena.ts';
+import { PacketType } from '@pipit/protocol';
+import { type Arena, type Attacker, clients, publish, subscribe, underAttack } from './arena.ts';
 
 const timeout = { timeout: 60_000 };
 const levels = 'a/'.repeat(32_000);
-
-function publish(fields: Partial<PublishPacket> & { topic: string }): PublishPacket {
-  return {
-    type: PacketType.Publish,
-    payload: new Uint8Array(0),
-    qos: 0,
-    retain: false,
-    dup: false,
-    packetId: 0,
-    ...fields,
-  };
-}
-
-function subscribe(packetId: number, filters: readonly string[]): Packet {
-  const options = { qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
-  return { type: PacketType.Subscribe, packetId, subscriptions: filters.map((filter) => ({ filter, ...options })) };
-}
-
-function clients(arena: Arena, count: number, name: string, fields: object = {}): Promise<Attacker[]> {
-  return Promise.all(
-    Array.from({ length: count }, (_, at) =>
-      arena.client({ clientId: `${name}-${at}`, ...fields }, `198.51.100.${at}`),
-    ),
-  );
-}
 
 /** What the broker did about each of them. */
 async function allClosed(arena: Arena, attackers: readonly Attacker[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** TLS for a listener: reading what was configured, and what a client certificate says about its owner. */
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import type { Peer } from '../core/index.ts';
@@ -53,6 +53,8 @@ export function secureContextOptions(options: TlsOptions): ReadContext {
     cert,
     key,
     minVersion,
+    // A handshake costs us more than who asks for it: one a connection.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(passphrase !== undefined && { passphrase }),
     ...(ca !== undefined && { ca }),
     ...(lists !== undefined && { crl: lists }),
