@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--seconds 60] [--seed N] [--only framer|codec|broker] [--rounds N]`: rounds of random inputs, each from a
+ * `npm run fuzz -- [--seconds 60] [--seed N] [--only framer|codec|texts|broker] [--rounds N]`: rounds of random inputs, each from a
  * seed of its own, which it prints when one fails: then the input, shrunk, ready to be pasted into the corpus. Exit code 1.
  *
  * The same seed and the same corpus give the same round on any machine: `--seed N --only TARGET --rounds 1` repeats one.
@@ -12,6 +12,7 @@ import { entryOf, readCorpus } from '../../../protocol/test/fuzz/corpus.ts';
 import { framerTarget } from '../../../protocol/test/fuzz/framer-target.ts';
 import { Features, type Target } from '../../../protocol/test/fuzz/target.ts';
 import { brokerTarget } from './broker-target.ts';
+import { textsTarget } from './texts-target.ts';
 
 const inputsPerRound = 50;
 const { values } = parseArgs({
@@ -32,6 +33,7 @@ const protocolCorpus = '../../../protocol/test/fuzz/corpus';
 const jobs = [
   jobOf(framerTarget, `${protocolCorpus}/framer.json`),
   jobOf(codecTarget, `${protocolCorpus}/codec.json`),
+  jobOf(textsTarget, 'corpus/texts.json'),
   jobOf(brokerTarget, 'corpus/broker.json'),
 ].filter(({ name }) => values.only === undefined || name === values.only);
 const weights = jobs.reduce((sum, { weight }) => sum + weight, 0);
