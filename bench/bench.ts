@@ -117,7 +117,7 @@ const parts: Readonly<Record<string, Part>> = {
 const commands: Readonly<Record<string, Part>> = {
   ...parts,
   all,
-  attacks: () => measureAttacks(isChosen, onlyPipit(), timing, say),
+  attacks: () => measureAttacks(isChosen, onlyPipit(), rounds(1), timing, say),
   soak: () => {
     const durable = values.memory ? 'no' : 'present';
     const options = { minutes: Number(values.minutes), visitsPerSecond: Number(values.rate), durable } as const;

@@ -11,6 +11,9 @@ export const attackNames = [
   'subscribe-flood',
   'retained-flood',
   'wildcard-storm',
+  'wildcard-explosion',
+  'closing-hoarders',
+  'will-storm',
   'takeover-war',
   'slow-readers',
 ] as const;

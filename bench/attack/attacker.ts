@@ -47,6 +47,48 @@ const attacks: { readonly [Name in AttackName]: (id: number) => Promise<void> } 
       await new Promise((done) => setTimeout(done, 10));
     }
   },
+  'wildcard-explosion': async (id) => {
+    const peer = await client(id);
+    // A hundred thousand places among all of them, and every topic leads to each.
+    const filters = Array.from({ length: 2_048 }, (_, at) =>
+      Array.from({ length: 11 }, (_, bit) => ((at >> bit) & 1 ? '+' : 'a')).join('/'),
+    );
+    for (let at = 0; at < filters.length; at += 128) {
+      await peer.send(
+        subscribe(
+          at + 1,
+          filters.slice(at, at + 128).map((filter) => `${filter}/end-${id}`),
+        ),
+      );
+    }
+    for (let at = 0; !peer.isClosed; at += 10) {
+      await peer.send(...Array.from({ length: 10 }, (_, i) => publish(`${'a/'.repeat(11)}${at + i}`)));
+      await new Promise((done) => setImmediate(done));
+    }
+  },
+  'closing-hoarders': async (id) => {
+    const peer = await client(id);
+    for (let packetId = 1; packetId <= 9 && !peer.isClosed; packetId++) {
+      await peer.send(
+        subscribe(
+          packetId,
+          Array.from({ length: 1_000 }, (_, at) => `h/${id}/${packetId}/${at}/+/#`),
+        ),
+      );
+    }
+    await new Promise((done) => setTimeout(done, 500));
+    peer.socket.destroy();
+  },
+  'will-storm': async (id) => {
+    if (id < 10) {
+      const reader = await client(id);
+      await reader.send(subscribe(1, ['wills']));
+      await reader.closed;
+      return;
+    }
+    const will = { topic: 'wills', payload: new Uint8Array(1_000), qos: 0 as const, retain: false };
+    (await client(id, { will })).socket.destroy();
+  },
   'takeover-war': async (id) => {
     const peer = await client(id % 5);
     await peer.closed;
