@@ -35,7 +35,9 @@ test('every test that docs/security.md names exists', () => {
   const security = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
   const tests = [...security.matchAll(/`([\w./-]+\.test\.ts)`/g)].map((match) => match[1] as string);
   assert.ok(tests.length > 10, `${tests.length} names were found`);
-  const everywhere = globSync(['packages/*/{src,test}/**/*.test.ts', 'test/**/*.test.ts'], { cwd: ROOT });
+  const everywhere = globSync(['packages/*/{src,test}/**/*.test.ts', 'test/**/*.test.ts', 'scripts/*.test.ts'], {
+    cwd: ROOT,
+  });
   for (const name of tests)
     assert.ok(
       everywhere.some((path) => path.endsWith(`/${name}`) || path === name),
