@@ -31,24 +31,24 @@ export function createSession(state: State, key: string, clientId: string, princ
 }
 
 /** What a connection brings to its session. */
-export interface Terms {
+export interface Attachment {
   readonly expirySeconds: number;
   readonly will: Will | null;
   readonly permissions: Permissions | null;
 }
 
 /** Gives the session its connection. What is in flight and waits goes out in the steps of `pump`. */
-export function attach(state: State, session: Session, connection: Connection, terms: Terms): void {
+export function attach(state: State, session: Session, connection: Connection, attachment: Attachment): void {
   cancelWill(state, session);
   if (session.deadline !== null) state.deadlines.disarm(session.deadline);
   session.tailReader?.stop();
   session.connection = connection;
   state.principals.connected(session.principal);
   connection.session = session;
-  session.expirySeconds = terms.expirySeconds;
+  session.expirySeconds = attachment.expirySeconds;
   if (session.lasts) session.hasLasted = true;
-  session.will = terms.will;
-  permit(state, session, terms.permissions);
+  session.will = attachment.will;
+  permit(state, session, attachment.permissions);
   session.quota = Math.min(connection.receiveMaximum, state.limits.sendMaximum);
   connection.receiveMaximum = session.quota;
   // A peer that resumes again and again and never completes what it was sent must not gather messages without end.
