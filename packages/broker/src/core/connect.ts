@@ -32,7 +32,7 @@ import {
   rejectVersion,
   welcome,
 } from './connack.ts';
-import { type Connection, Phase } from './connection.ts';
+import { type Connection, Phase, packetBytesMaxOfAll } from './connection.ts';
 import { connectCost, readingCost } from './costs.ts';
 import { limitLife, watchKeepAlive } from './keep-alive.ts';
 import type { LimitName } from './limits.ts';
@@ -106,7 +106,7 @@ function admit(state: State, connection: Connection, connect: ConnectPacket): vo
   state.deliveriesLeft -= connectCost + readingCost(connection.framer.end - connection.framer.start);
   connection.phase = Phase.Authenticating;
   if (connection.deadline !== null) state.deadlines.arm(connection.deadline, state.now + state.limits.connectTimeoutMs);
-  connection.packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.packetBytesMax = Math.min(properties?.maximumPacketSize ?? packetBytesMaxOfAll, packetBytesMaxOfAll);
   connection.clientId = clientId;
   connection.username = connect.username ?? null;
   connection.isBridge = connect.bridge === true;
@@ -245,7 +245,7 @@ function prepare(state: State, connection: Connection, connect: ConnectPacket, v
   const sentAliases = Math.min(properties.topicAliasMaximum ?? 0, limits.sentTopicAliasMaximum);
   connection.sentAliases = sentAliases > 0 ? new SentAliases(sentAliases) : null;
   const keepAlive = keepAliveSeconds(state, connect, verdict);
-  connection.keepAliveMs = keepAlive === 0 ? Number.POSITIVE_INFINITY : keepAlive * 1000 * limits.keepAliveFactor;
+  connection.keepAliveMs = Math.round(keepAlive * 1000 * limits.keepAliveFactor);
   return null;
 }
 

@@ -29,6 +29,9 @@ export const Phase = {
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
+/** No packet is larger: 268,435,455 bytes behind five of header. */
+export const packetBytesMaxOfAll = 268_435_460;
+
 export class Connection {
   // Looked at for every delivery. They stand together, in few cache lines, for the sake of fan-out to many.
   phase: Phase = Phase.Connecting;
@@ -46,8 +49,8 @@ export class Connection {
   unsent = 0;
   /** How much the last write was: the size of the next slab. */
   private writeHint = 0;
-  /** The peer's Maximum Packet Size. */
-  packetBytesMax = Number.POSITIVE_INFINITY;
+  /** The peer's Maximum Packet Size. An integer to V8, which gives Infinity an object of its own. */
+  packetBytesMax: number = packetBytesMaxOfAll;
   sentAliases: SentAliases<Topic> | null = null;
   mapping: TopicMapping | null = null;
   deliversAsPublished = false;
@@ -62,7 +65,8 @@ export class Connection {
   readonly framer: Framer;
   /** When its last whole packet was read: bytes alone keep nobody alive while we read. */
   lastReceivedAt: number;
-  keepAliveMs = Number.POSITIVE_INFINITY;
+  /** How long it may be silent; 0, as in MQTT: for ever. */
+  keepAliveMs = 0;
   deadline: Deadline | null = null;
   /** Nothing more is parsed until the reason for it is gone: a verdict, a commit, the answer of a claim. */
   isStalled = false;

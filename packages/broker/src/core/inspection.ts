@@ -284,6 +284,5 @@ function describe(state: State, session: Session): SessionView {
 function describeConnection(connection: Connection): ConnectionView {
   const { peer, version, username, keepAliveMs, unsent, isPaused } = connection;
   const { address, transport, listener } = peer;
-  const keepAlive = keepAliveMs === Number.POSITIVE_INFINITY ? 0 : keepAliveMs;
-  return { address, transport, listener, version, username, keepAliveMs: keepAlive, unsentBytes: unsent, isPaused };
+  return { address, transport, listener, version, username, keepAliveMs, unsentBytes: unsent, isPaused };
 }

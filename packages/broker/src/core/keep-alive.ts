@@ -13,7 +13,7 @@ import type { State } from './state.ts';
 export function watchKeepAlive(state: State, connection: Connection): void {
   if (connection.deadline !== null) state.deadlines.disarm(connection.deadline);
   connection.deadline = null;
-  if (connection.keepAliveMs === Number.POSITIVE_INFINITY) return;
+  if (connection.keepAliveMs === 0) return;
   connection.deadline = Deadline.of(connection, keepAliveDue);
   state.deadlines.arm(connection.deadline, state.now + connection.keepAliveMs);
 }

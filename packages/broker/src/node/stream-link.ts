@@ -10,11 +10,10 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { viewOf } from '@pipit/protocol';
 import type { Peer } from '../core/index.ts';
 import type { ReadBuffer } from './accepted-socket.ts';
-import { readAccepted, readInto } from './accepted-socket.ts';
+import { linkOf, readAccepted, readInto } from './accepted-socket.ts';
 import type { Link, LinkOwner } from './link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 
-const linkOf = Symbol('link');
 type Linked = Duplex & { [linkOf]: StreamLink };
 
 /**
@@ -23,7 +22,7 @@ type Linked = Duplex & { [linkOf]: StreamLink };
  */
 export function socketLink(peer: Peer, socket: Socket, readBuffer: ReadBuffer | null): Link {
   const taken = readBuffer === null ? null : readInto(socket, readBuffer, receivedShared);
-  return new StreamLink(peer, taken ?? socket, readBuffer, taken !== null, true);
+  return new StreamLink(peer, taken ?? socket, taken === null ? null : readBuffer, true);
 }
 
 /** Makes ready for `socketLink` what a listening server accepts from now on, if this Node allows it. Returns what undoes it. */
@@ -33,7 +32,7 @@ export function shareReads(server: Server, readBuffer: ReadBuffer): () => void {
 
 /** A link over a TLS socket: what is written is taken only after it was encrypted, never within the call. */
 export function tlsLink(peer: Peer, socket: Duplex): Link {
-  return new StreamLink(peer, socket, null, false, false);
+  return new StreamLink(peer, socket, null, false);
 }
 
 /** A link over a pipe in memory, and its other end. It copies what it writes: the other end may keep the chunks. */
@@ -44,18 +43,17 @@ export function memoryLink(peer: Peer): { link: Link; end: Duplex } {
   inner.once('close', () => {
     if (!end.readableEnded) end.destroy();
   });
-  return { link: new MemoryLink(peer, inner, null, false, false), end };
+  return { link: new MemoryLink(peer, inner, null, false), end };
 }
 
 class StreamLink extends OutgoingLink {
+  /** What the stream reads into; null: it brings chunks by 'data' events. */
   readonly #readBuffer: ReadBuffer | null;
-  readonly #readsShared: boolean;
   #error = '';
 
-  constructor(peer: Peer, stream: Duplex, readBuffer: ReadBuffer | null, readsShared: boolean, isImmediate: boolean) {
+  constructor(peer: Peer, stream: Duplex, readBuffer: ReadBuffer | null, isImmediate: boolean) {
     super(peer, stream, isImmediate);
     this.#readBuffer = readBuffer;
-    this.#readsShared = readsShared;
     (stream as Linked)[linkOf] = this;
     stream.on('end', ended);
     stream.on('error', failed);
@@ -67,7 +65,7 @@ class StreamLink extends OutgoingLink {
     // Lost before anybody listened: nothing else would tell.
     if (this.stream.destroyed) process.nextTick(closed.bind(this.stream));
     if (head !== null && head.length > 0) owner.received(this, head, viewOf(head), 0, head.length);
-    if (!this.#readsShared) this.stream.on('data', receivedChunk);
+    if (this.#readBuffer === null) this.stream.on('data', receivedChunk);
     if (!this.isPaused) this.stream.resume();
   }
 
